@@ -1,0 +1,116 @@
+"""Every error a user can meet, as one tree.
+
+    ProvenderError
+    ├── TerminalError                 no retry can mend it
+    │   ├── SpecError                 a definition is wrong (file, line, remedy)
+    │   ├── SettingsError             feature_store.yaml is wrong or not there
+    │   ├── PartitionError            a partition key or range that cannot be
+    │   ├── ContractError             raw rows break the source's contract past its limit
+    │   ├── SqlError                  a feature table's SQL is refused or fails
+    │   ├── SchemaChangeError         a table exists with other column types
+    │   └── SetupError                something has to be installed first
+    └── TransientError                trying again later can mend it
+        ├── SourceNotReadyError       the raw files have not arrived
+        ├── LockHeldError             another writer has the table
+        ├── OnlineStoreError          Redis cannot be reached or broke off
+        ├── SparkUnavailableError     the Spark engine cannot be reached
+        └── StorageError              the storage root cannot be read or written
+
+A message is one to four short lines: what broke, where, what is unharmed, what to type next.
+"""
+
+from __future__ import annotations
+
+
+class ProvenderError(Exception):
+    """Root of all errors raised on purpose. ``str()`` is the whole message for a person."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", unharmed: str = "", remedy: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.unharmed = unharmed
+        self.remedy = remedy
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        parts = [self.what]
+        if self.where:
+            parts.append(f"  where:    {self.where}")
+        if self.unharmed:
+            parts.append(f"  unharmed: {self.unharmed}")
+        if self.remedy:
+            parts.append(f"  next:     {self.remedy}")
+        return "\n".join(parts)
+
+    def to_dict(self) -> dict[str, str]:
+        """The same message for machines; ``kind`` names the class, ``terminal`` is "true" or "false"."""
+        return {
+            "kind": type(self).__name__,
+            "terminal": str(isinstance(self, TerminalError)).lower(),
+            "what": self.what,
+            "where": self.where,
+            "unharmed": self.unharmed,
+            "remedy": self.remedy,
+        }
+
+
+class TerminalError(ProvenderError):
+    """No retry can mend it: someone has to change a file, a setting or the data."""
+
+    exit_code = 3
+
+
+class TransientError(ProvenderError):
+    """Trying again later can mend it."""
+
+    exit_code = 4
+
+
+class SpecError(TerminalError):
+    """One or more definitions are wrong; ``what`` holds one line for each."""
+
+
+class SettingsError(TerminalError):
+    """``feature_store.yaml`` is missing, unreadable or wrong."""
+
+
+class PartitionError(TerminalError):
+    """A partition key or a range of partitions that cannot be."""
+
+
+class ContractError(TerminalError):
+    """Raw rows or files break the source's contract past the limit its spec sets."""
+
+
+class SqlError(TerminalError):
+    """A feature table's SQL is refused, or Spark refuses it."""
+
+
+class SchemaChangeError(TerminalError):
+    """A table exists with column types other than the spec's."""
+
+
+class SetupError(TerminalError):
+    """Something has to be installed or set up before this can run."""
+
+
+class SourceNotReadyError(TransientError):
+    """The partition's raw files have not arrived."""
+
+
+class LockHeldError(TransientError):
+    """Another writer holds the table."""
+
+
+class OnlineStoreError(TransientError):
+    """The online store cannot be reached, or broke off during a write."""
+
+
+class SparkUnavailableError(TransientError):
+    """The Spark engine cannot be reached or died."""
+
+
+class StorageError(TransientError):
+    """The storage root cannot be read or written."""

@@ -1,0 +1,121 @@
+"""The one settings file: ``feature_store.yaml``.
+
+Feast reads its own keys there (project, registry, stores). Everything else of the platform is under one more
+key, ``provender``, which Feast ignores:
+
+    provender:
+      storage_root: ../.provender/storage    # a folder or file:// URI, relative to this file
+      state_dir: ../.provender               # pids, logs, locks and jars of this machine
+      statsd: 127.0.0.1:8125                 # where metrics go; leave out for nowhere
+      spark:
+        backend: local                       # which backend runs Spark applications
+        driver_memory: 2g
+        cores: 2                             # default: all of this machine's
+        idle_minutes: 15                     # a warm engine nobody uses ends itself
+        jars: [/path/to/a.jar]               # default: every jar in <state_dir>/jars
+        conf: {spark.sql.shuffle.partitions: 4}
+
+Imports neither Spark, Feast nor Airflow.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from provender.errors import SettingsError
+
+REPO_VARIABLE = "PROVENDER_REPO"
+SETTINGS_FILE = "feature_store.yaml"
+
+
+class SparkSettings(BaseModel):
+    """How Spark applications run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backend: str = "local"
+    driver_memory: str = "2g"
+    cores: int | None = Field(default=None, ge=1)
+    idle_minutes: float = Field(default=15, gt=0)
+    jars: tuple[str, ...] | None = None
+    conf: dict[str, str | int | bool] = {}
+
+
+class Settings(BaseModel):
+    """The effective settings, every path absolute."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    repo: Path
+    """Folder of ``feature_store.yaml``, ``sources/``, ``views/`` and ``models/``."""
+    project: str
+    storage_root: str
+    """URI without a trailing slash."""
+    state_dir: Path
+    statsd: str | None = None
+    spark: SparkSettings = SparkSettings()
+    redis: str = ""
+    """Feast's ``online_store.connection_string``, as it stands in the file."""
+
+
+def find_repo(start: Path | None = None) -> Path:
+    """The feature repo: ``$PROVENDER_REPO``, else the nearest ``feature_defs/`` (or folder with the settings
+    file) from ``start`` (default: the current directory) upwards. Raises :class:`SettingsError`."""
+    named = os.environ.get(REPO_VARIABLE)
+    if named:
+        return Path(named).resolve()
+    origin = (start or Path.cwd()).resolve()
+    for folder in (origin, *origin.parents):
+        for candidate in (folder, folder / "feature_defs"):
+            if (candidate / SETTINGS_FILE).is_file():
+                return candidate
+    raise SettingsError(
+        f"no {SETTINGS_FILE} found",
+        where=f"{origin} and the folders above it",
+        remedy=f"change into the project, pass --repo FOLDER, or set {REPO_VARIABLE}",
+    )
+
+
+def load_settings(repo: Path | str | None = None) -> Settings:
+    """Reads ``<repo>/feature_store.yaml``. Raises :class:`SettingsError` with file and remedy."""
+    folder = Path(repo).resolve() if repo is not None else find_repo()
+    path = folder / SETTINGS_FILE
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"no {SETTINGS_FILE} there", where=str(folder), remedy="pass the feature repo") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"not YAML: {error}", where=str(path)) from error
+    if not isinstance(document, dict) or "project" not in document:
+        raise SettingsError("no 'project' in the settings", where=str(path), remedy="add: project: <name>")
+    return _from_document(folder, path, document)
+
+
+def _from_document(folder: Path, path: Path, document: dict[str, Any]) -> Settings:
+    ours = dict(document.get("provender") or {})
+    online = document.get("online_store") or {}
+    storage_root = str(ours.pop("storage_root", "../.provender/storage"))
+    state_dir = Path(ours.pop("state_dir", "../.provender"))
+    try:
+        return Settings(
+            repo=folder,
+            project=str(document["project"]),
+            storage_root=_absolute_uri(folder, storage_root),
+            state_dir=(folder / state_dir).resolve(),
+            redis=str(online.get("connection_string", "")) if isinstance(online, dict) else "",
+            **ours,
+        )
+    except ValidationError as error:
+        problems = "; ".join(f"provender.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise SettingsError(problems, where=str(path), remedy="see provender/settings.py for the keys") from error
+
+
+def _absolute_uri(folder: Path, text: str) -> str:
+    if "://" in text:
+        return text.rstrip("/")
+    return (folder / text).resolve().as_uri()
