@@ -1,0 +1,78 @@
+"""The ledger of one source: its numbered manifests in the storage, read and appended to."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from provender import __version__
+from provender.errors import StorageError
+from provender.ledger.manifest import Draft, Job, Kind, Manifest, to_document
+from provender.storage import AlreadyExistsError, Storage
+
+
+class Ledger:
+    """Manifests of one source. Nothing is ever overwritten or removed."""
+
+    def __init__(self, storage: Storage, source: str) -> None:
+        self._storage = storage
+        self.source = source
+        self._read: dict[str, Manifest] = {}
+
+    def manifests(self, job: Job) -> list[Manifest]:
+        """All manifests and receipts of ``job``, oldest first."""
+        folder = self._folder(job)
+        return [self._load(f"{folder}/{name}") for name in self._names(job)]
+
+    def last(self, job: Job, kind: Kind | None = None) -> Manifest | None:
+        """The newest manifest of ``job`` (of ``kind``, if given), or None."""
+        for name in reversed(self._names(job)):
+            manifest = self._load(f"{self._folder(job)}/{name}")
+            if kind is None or manifest.kind is kind:
+                return manifest
+        return None
+
+    def find_attempt(self, job: Job, attempt: str) -> Manifest | None:
+        """What ``attempt`` committed, or None: then it did not succeed."""
+        for name in reversed(self._names(job)):
+            manifest = self._load(f"{self._folder(job)}/{name}")
+            if manifest.attempt == attempt:
+                return manifest
+        return None
+
+    def commit(self, draft: Draft) -> Manifest:
+        """Appends ``draft`` under the next free number. After this it is lasting and visible."""
+        names = self._names(draft.job)
+        number = int(Path(names[-1]).stem) + 1 if names else 1
+        while True:
+            document = to_document(draft, self.source, number, datetime.now(UTC), code_version())
+            path = f"{self._folder(draft.job)}/{number:08d}.json"
+            try:
+                self._storage.create(path, json.dumps(document, indent=1).encode())
+            except AlreadyExistsError:
+                number += 1
+                continue
+            return Manifest(self.source, document)
+
+    def _folder(self, job: Job) -> str:
+        return f"ledger/{self.source}/{job}"
+
+    def _names(self, job: Job) -> list[str]:
+        return [name for name in self._storage.names(self._folder(job)) if name.endswith(".json")]
+
+    def _load(self, path: str) -> Manifest:
+        # A manifest never changes once it is there, so one reading is enough.
+        if path not in self._read:
+            try:
+                self._read[path] = Manifest(self.source, json.loads(self._storage.read(path)))
+            except ValueError as error:
+                raise StorageError(f"a manifest is not JSON: {error}", where=self._storage.uri(path)) from error
+        return self._read[path]
+
+
+@cache
+def code_version() -> str:
+    """This installation's version, for manifests."""
+    return f"provender {__version__}"

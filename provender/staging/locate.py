@@ -1,0 +1,48 @@
+"""Where a partition's raw files are."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+from provender.errors import SourceNotReadyError
+from provender.intervals import Partition
+from provender.settings import Settings
+from provender.specs.model import Source
+from provender.storage import local_path
+
+
+def raw_location(settings: Settings, source: Source, partition: Partition) -> str:
+    """The path or glob of the partition's raw files, absolute."""
+    text = source.raw.uri.format(partition=partition.key, start=partition.start, end=partition.end)
+    path = local_path(text)
+    return str(path if path.is_absolute() else (settings.repo / path).resolve())
+
+
+def raw_files(settings: Settings, source: Source, partition: Partition) -> list[Path]:
+    """The partition's raw files, sorted; empty if none has arrived."""
+    location = raw_location(settings, source, partition)
+    if any(sign in location for sign in "*?["):
+        return sorted(path for path in map(Path, glob.glob(location, recursive=True)) if path.is_file())
+    path = Path(location)
+    if path.is_dir():
+        return sorted(found for found in path.iterdir() if found.is_file() and not found.name.startswith((".", "_")))
+    return [path] if path.is_file() else []
+
+
+def arrived(settings: Settings, source: Source, partition: Partition) -> bool:
+    """Whether the partition's raw files are there. For a location cut by a time column: whether it is there."""
+    return bool(raw_files(settings, source, partition))
+
+
+def require_raw_files(settings: Settings, source: Source, partition: Partition) -> list[Path]:
+    """Like :func:`raw_files`, but none there raises :class:`SourceNotReadyError`."""
+    files = raw_files(settings, source, partition)
+    if not files:
+        raise SourceNotReadyError(
+            f"no raw file for {source.name} {partition.key}",
+            where=raw_location(settings, source, partition),
+            unharmed="what was staged before",
+            remedy="deliver the file (an empty one counts as zero rows), then run the same command again",
+        )
+    return files

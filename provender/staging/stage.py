@@ -1,0 +1,125 @@
+"""Stage: raw files copied byte for byte into an immutable place named by their content.
+
+    raw/…/2013-12-01.csv  →  staging/<source>/<partition>/<content hash>/2013-12-01.csv
+
+The manifest comes last. Staging the same bytes again writes no file and commits a receipt. A partition
+whose bytes changed is a new **delivery**: what it changes was not known before it was staged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from contextlib import contextmanager
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from provender import metrics
+from provender.errors import SourceNotReadyError
+from provender.intervals import Partition, iso
+from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
+from provender.settings import Settings
+from provender.specs.model import Source
+from provender.staging.locate import require_raw_files
+from provender.staging.profile import CHUNK_BYTES, profile
+from provender.staging.select import selected_rows
+from provender.storage import Storage, storage_at
+
+LOCK_TIMEOUT_SECONDS = 1800.0
+
+
+def stage(settings: Settings, source: Source, partitions: Iterable[Partition], attempt: str) -> Manifest:
+    """Stages ``partitions`` and commits one manifest (a receipt if every partition was staged already).
+
+    The manifest's ``partitions`` say for each key: ``content`` (hash), ``files`` (name, bytes, sha256 and
+    profile), ``delivery`` (1 for the first), ``delivered`` (ISO time from which its rows count as known).
+    Raises :class:`SourceNotReadyError` if a partition's files are absent; then nothing is committed.
+    """
+    started = datetime.now(UTC)
+    storage = storage_at(settings.storage_root)
+    with storage.lock(f"{source.name}.stage", attempt, timeout_seconds=LOCK_TIMEOUT_SECONDS):
+        ledger = Ledger(storage, source.name)
+        before = staged_partitions(ledger)
+        staged: dict[str, dict[str, Any]] = {}
+        for partition in partitions:
+            staged[partition.key] = _stage_one(settings, storage, source, partition, before.get(partition.key))
+        changed = [key for key, entry in staged.items() if entry != before.get(key)]
+        draft = Draft(
+            job=Job.STAGE,
+            attempt=attempt,
+            kind=Kind.MANIFEST if changed else Kind.RECEIPT,
+            partitions=staged,
+            started=started,
+            counts={
+                "files": sum(len(staged[key]["files"]) for key in changed),
+                "bytes": sum(file["bytes"] for key in changed for file in staged[key]["files"]),
+            },
+        )
+        manifest = ledger.commit(draft)
+    metrics.job_done(settings, manifest)
+    return manifest
+
+
+def staged_partitions(ledger: Ledger) -> dict[str, dict[str, Any]]:
+    """Per partition key what its newest delivery is."""
+    newest: dict[str, dict[str, Any]] = {}
+    for manifest in ledger.manifests(Job.STAGE):
+        newest.update(manifest.partitions)
+    return newest
+
+
+def _stage_one(
+    settings: Settings, storage: Storage, source: Source, partition: Partition, before: dict[str, Any] | None
+) -> dict[str, Any]:
+    with _raw_files(settings, source, partition) as files:
+        profiles = [_profiled(path, name, source) for name, path in files.items()]
+        content = digest([[p["name"], p["bytes"], p["sha256"]] for p in profiles])[:32]
+        if before is not None and before["content"] == content:
+            return before
+        folder = f"staging/{source.name}/{partition.key}/{content}"
+        for entry in profiles:
+            _copy(storage, files[entry["name"]], f"{folder}/{entry['name']}", entry["sha256"])
+    delivery = 1 if before is None else before["delivery"] + 1
+    delivered = partition.end + source.delay if delivery == 1 else datetime.now(UTC)
+    return {"content": content, "folder": folder, "files": profiles, "delivery": delivery, "delivered": iso(delivered)}
+
+
+@contextmanager
+def _raw_files(settings: Settings, source: Source, partition: Partition) -> Iterator[dict[str, Path]]:
+    """Names to give the staged files, and the paths to copy them from."""
+    if source.raw.is_partitioned:
+        yield _distinct_names(require_raw_files(settings, source, partition))
+    else:
+        with selected_rows(settings, source, partition) as path:
+            yield {path.name: path}
+
+
+def _distinct_names(files: list[Path]) -> dict[str, Path]:
+    names = [path.name for path in files]
+    if len(set(names)) == len(names):
+        return dict(zip(names, files, strict=True))
+    return {f"{position:05d}-{path.name}": path for position, path in enumerate(files)}
+
+
+def _profiled(path: Path, name: str, source: Source) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"name": name, **profile(file, name, source.raw)}
+
+
+def _copy(storage: Storage, path: Path, target: str, sha256: str) -> None:
+    if storage.exists(target):
+        return
+    sha = hashlib.sha256()
+    with path.open("rb") as raw, storage.writing(target) as staged:
+        while chunk := raw.read(CHUNK_BYTES):
+            sha.update(chunk)
+            staged.write(chunk)
+        if sha.hexdigest() != sha256:
+            raise SourceNotReadyError(
+                "the raw file changed while it was being staged",
+                where=str(path),
+                unharmed="everything staged before",
+                remedy="wait until its delivery has ended, then run the same command again",
+            )
