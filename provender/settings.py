@@ -12,7 +12,8 @@ key, ``provender``, which Feast ignores:
         driver_memory: 2g
         cores: 2                             # default: all of this machine's
         idle_minutes: 15                     # a warm engine nobody uses ends itself
-        jars: [/path/to/a.jar]               # default: every jar in <state_dir>/jars
+        jars_dir: jars                       # extra jars, relative to state_dir
+        remote: sc://127.0.0.1:15002         # a Spark Connect server run by somebody else; default: our own
         conf: {spark.sql.shuffle.partitions: 4}
 
 Imports neither Spark, Feast nor Airflow.
@@ -42,7 +43,8 @@ class SparkSettings(BaseModel):
     driver_memory: str = "2g"
     cores: int | None = Field(default=None, ge=1)
     idle_minutes: float = Field(default=15, gt=0)
-    jars: tuple[str, ...] | None = None
+    jars_dir: Path = Path("jars")
+    remote: str | None = None
     conf: dict[str, str | int | bool] = {}
 
 

@@ -27,12 +27,13 @@ _BOM = codecs.BOM_UTF8
 def profile(file: BinaryIO, name: str, raw: Raw) -> dict[str, Any]:
     """Reads ``file`` to its end.
 
-    Returns ``bytes``, ``sha256`` and, for CSV and JSON, ``invalid_at`` (offset of the first byte that is not in
+    Returns ``format``, ``bytes``, ``sha256`` and, for CSV and JSON, ``invalid_at`` (offset of the first byte that is not in
     the declared encoding, or null); for CSV also ``header`` (column names, or null for an empty file) and
     ``multiline`` (a quoted field holds a line break); for Parquet ``schema`` (column name to Arrow type).
     """
     sha, size = hashlib.sha256(), 0
-    text = None if raw.format == "parquet" else _TextProfile(raw)
+    file_format = "parquet" if name.endswith(".parquet") else raw.format
+    text = None if file_format == "parquet" else _TextProfile(raw)
     unpacker = _Gunzip() if name.endswith(".gz") and text else None
     for chunk in _chunks(file):
         sha.update(chunk)
@@ -40,7 +41,7 @@ def profile(file: BinaryIO, name: str, raw: Raw) -> dict[str, Any]:
         if text:
             for piece in unpacker.feed(chunk) if unpacker else (chunk,):
                 text.see(piece)
-    found: dict[str, Any] = {"bytes": size, "sha256": sha.hexdigest()}
+    found: dict[str, Any] = {"format": file_format, "bytes": size, "sha256": sha.hexdigest()}
     if text:
         found.update(text.result())
     elif size:

@@ -1,0 +1,291 @@
+"""The warm local engine: one Spark Connect server per state directory, shared by every job on this machine.
+
+A fresh JVM costs more than a small day's work, so the first job that needs Spark starts a server and later
+jobs find it. A small keeper process owns it:
+
+    job ──shared lock──▶ in_use.lock           keeper ──▶ JVM (dies with the keeper)
+                              ▲                   │
+                              └── exclusive? ─────┘   nobody for idle_minutes: both end
+
+Everything binds to 127.0.0.1 and asks for a token that only this user can read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import fcntl
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Event
+
+from provender.errors import SetupError, SparkUnavailableError
+from provender.settings import Settings, load_settings
+
+START_TIMEOUT_SECONDS = 120.0
+_POLL_SECONDS = 0.1
+_KEEPER_POLL_SECONDS = 5.0
+_PR_SET_PDEATHSIG = 1
+_SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the server listens and what it asks for."""
+
+    port: int
+    token: str
+    keeper_pid: int
+
+    @property
+    def url(self) -> str:
+        return f"sc://localhost:{self.port}/;token={self.token};user_id=provender"
+
+
+@contextmanager
+def in_use(settings: Settings) -> Iterator[Address]:
+    """A running server (started if there is none) that stays up during the block.
+
+    Raises :class:`SetupError` if Java or the jars are missing, :class:`SparkUnavailableError` if the server
+    does not come up; the message names its log.
+    """
+    folder = _folder(settings)
+    with (folder / "in_use.lock").open("w") as use:
+        fcntl.flock(use, fcntl.LOCK_SH)
+        with (folder / "start.lock").open("w") as start:
+            fcntl.flock(start, fcntl.LOCK_EX)
+            address = running(settings) or _start(settings)
+        yield address
+
+
+def running(settings: Settings) -> Address | None:
+    """The server that answers now, or None."""
+    try:
+        address = Address(**json.loads((_folder(settings) / "server.json").read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return address if _is_keeper(address.keeper_pid) and _listens(address.port) else None
+
+
+def stop(settings: Settings) -> bool:
+    """Ends the server, if one runs, and waits until it is gone. Whether there was one."""
+    address = running(settings)
+    if address is None:
+        return False
+    os.kill(address.keeper_pid, signal.SIGTERM)
+    deadline = time.monotonic() + 30
+    while _is_keeper(address.keeper_pid) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def _folder(settings: Settings) -> Path:
+    folder = settings.state_dir / "spark"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _start(settings: Settings) -> Address:
+    log = _folder(settings) / "server.log"
+    _require_java()
+    find_jars(settings)
+    with log.open("ab") as output:
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "provender.spark.server", "--repo", str(settings.repo)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd=settings.state_dir,
+        )
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < deadline and keeper.poll() is None:
+        address = running(settings)
+        if address is not None:
+            return address
+        time.sleep(_POLL_SECONDS)
+    raise SparkUnavailableError(
+        "the local Spark engine did not start",
+        where=str(log),
+        unharmed="all committed data",
+        remedy=f"read the end of that log, then run the same command again\n{_tail(log)}",
+    )
+
+
+def _require_java() -> None:
+    from shutil import which
+
+    if which("java") is None and not os.environ.get("JAVA_HOME"):
+        raise SetupError("Java is not installed", remedy="install Java 17 or 21, or run: make install")
+
+
+def find_jars(settings: Settings) -> list[Path]:
+    """The jars Spark needs besides its own. Raises :class:`SetupError` if Delta is not among them."""
+    folder = settings.state_dir / settings.spark.jars_dir
+    jars = sorted(folder.glob("*.jar"))
+    if not any("delta-spark" in jar.name for jar in jars):
+        raise SetupError("the Delta jars are missing", where=str(folder), remedy="run: make install")
+    return jars
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _is_keeper(pid: int) -> bool:
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return b"provender.spark.server" in arguments and state != "Z"
+
+
+# ---- the keeper process -----------------------------------------------------------------------------------
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Runs the local Spark engine until nobody has used it for a while.")
+    parser.add_argument("--repo", required=True)
+    settings = load_settings(parser.parse_args().repo)
+    ended = Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    port, token = _free_port(), secrets.token_hex(16)
+    jvm = _launch(settings, port, token)
+    try:
+        if _await_listening(jvm, port, ended):
+            _publish(settings, Address(port, token, os.getpid()))
+            _keep(settings, jvm, ended)
+    finally:
+        (_folder(settings) / "server.json").unlink(missing_ok=True)
+        _end(jvm)
+
+
+def _launch(settings: Settings, port: int, token: str) -> subprocess.Popen[bytes]:
+    import pyspark
+
+    home = Path(pyspark.__file__).parent
+    conf = [part for item in server_conf(settings, port).items() for part in ("--conf", f"{item[0]}={item[1]}")]
+    command = [
+        str(home / "bin" / "spark-submit"),
+        *("--class", _SERVER_CLASS),
+        *("--master", f"local[{settings.spark.cores or os.cpu_count() or 2}]"),
+        *("--driver-memory", settings.spark.driver_memory),
+        *("--jars", ",".join(str(jar) for jar in find_jars(settings))),
+        *conf,
+        "spark-internal",
+    ]
+    environment = {
+        **os.environ,
+        "SPARK_HOME": str(home),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_CONNECT_AUTHENTICATE_TOKEN": token,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
+    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+
+
+def server_conf(settings: Settings, port: int) -> dict[str, str]:
+    """Spark settings of the local engine."""
+    conf: dict[str, object] = {
+        "spark.app.name": "provender",
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": port,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.local.dir": str(_folder(settings) / "scratch"),
+        "spark.sql.warehouse.dir": str(_folder(settings) / "warehouse"),
+        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -Duser.timezone=UTC -Dderby.system.home=/nonexistent",
+        "spark.log.level": "WARN",
+        **SESSION_CONF,
+        # One shuffle partition a core: a small day is all start-up, and a large one is split by size anyway.
+        "spark.sql.shuffle.partitions": settings.spark.cores or os.cpu_count() or 2,
+        "spark.databricks.delta.snapshotPartitions": 1,
+        **settings.spark.conf,
+    }
+    return {name: str(value) for name, value in conf.items()}
+
+
+SESSION_CONF = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.csv.parser.columnPruning.enabled": "false",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
+}
+"""What every session of ours needs, here and on a cluster."""
+
+
+def _die_with_parent() -> None:
+    # If the keeper is killed outright, the kernel ends the JVM: nothing is left running.
+    ctypes.CDLL("libc.so.6", use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _await_listening(jvm: subprocess.Popen[bytes], port: int, ended: Event) -> bool:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while jvm.poll() is None and time.monotonic() < deadline:
+        if _listens(port):
+            return True
+        if ended.wait(_POLL_SECONDS):
+            return False
+    return False
+
+
+def _publish(settings: Settings, address: Address) -> None:
+    path = _folder(settings) / "server.json"
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.touch(mode=0o600)
+    temporary.write_text(json.dumps(asdict(address)))
+    os.replace(temporary, path)
+
+
+def _keep(settings: Settings, jvm: subprocess.Popen[bytes], ended: Event) -> None:
+    last_use = time.monotonic()
+    with (_folder(settings) / "in_use.lock").open("w") as use:
+        while jvm.poll() is None and not ended.wait(_KEEPER_POLL_SECONDS):
+            try:
+                fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                last_use = time.monotonic()
+                continue
+            if time.monotonic() - last_use > settings.spark.idle_minutes * 60:
+                return  # still holding the lock, so that no job can come in between
+            fcntl.flock(use, fcntl.LOCK_UN)
+
+
+def _end(jvm: subprocess.Popen[bytes]) -> None:
+    jvm.terminate()
+    try:
+        jvm.wait(20)
+    except subprocess.TimeoutExpired:
+        jvm.kill()
+        jvm.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()

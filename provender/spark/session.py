@@ -1,0 +1,87 @@
+"""A Spark session for one attempt: on the warm local engine, or the cluster application's own.
+
+Everything above uses DataFrames and SQL only, which both give alike.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from provender.errors import SparkUnavailableError
+from provender.settings import Settings
+from provender.spark import server
+
+
+@contextmanager
+def spark_session(settings: Settings, attempt: str) -> Iterator[SparkSession]:
+    """The session of ``attempt``. Raises :class:`SparkUnavailableError` if the engine cannot be reached."""
+    if settings.spark.backend != "local":
+        yield _application_session(attempt)
+        return
+    with ExitStack() as stack:
+        url = settings.spark.remote or stack.enter_context(server.in_use(settings)).url
+        session = _connect(url, attempt)
+        stack.callback(session.stop)
+        yield session
+
+
+def interrupt(settings: Settings, attempt: str) -> None:
+    """Ends whatever the attempt still runs on the local engine. Nothing running is not an error."""
+    if settings.spark.backend != "local":
+        return
+    address = None if settings.spark.remote else server.running(settings)
+    url = settings.spark.remote or (address.url if address else None)
+    if url is None:
+        return
+    session = _connect(url, attempt)
+    try:
+        session.interruptAll()
+    finally:
+        session.stop()
+
+
+def session_id(attempt: str, generation: int) -> str:
+    """The Spark Connect session id of an attempt: the same whenever asked, so that it can be found again."""
+    name = f"provender:{attempt}:{generation}"
+    return str(uuid.UUID(bytes=uuid.uuid5(uuid.NAMESPACE_URL, name).bytes, version=4))
+
+
+def _connect(url: str, attempt: str) -> SparkSession:
+    """The attempt's open session. A closed id is never opened again by the server, so the next one is tried."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    base = url.rstrip(";") if "/;" in url else f"{url.rstrip('/')}/"
+    for generation in itertools.count():
+        try:
+            location = f"{base};session_id={session_id(attempt, generation)}"
+            session: SparkSession = SparkSession.builder.remote(location).create()
+            _apply_conf(session)
+            return session
+        except PySparkException as error:
+            if "SESSION_CLOSED" not in str(error):
+                raise SparkUnavailableError(
+                    f"the local Spark engine does not answer: {error}",
+                    where=url.split(";")[0],
+                    unharmed="all committed data",
+                    remedy="run the same command again; it starts a new engine if the old one is gone",
+                ) from error
+    raise AssertionError("unreachable: the loop has no end")
+
+
+def _apply_conf(session: SparkSession) -> None:
+    for name in ("spark.sql.session.timeZone", "spark.sql.csv.parser.columnPruning.enabled"):
+        session.conf.set(name, server.SESSION_CONF[name])
+
+
+def _application_session(attempt: str) -> SparkSession:
+    builder = SparkSession.builder.appName(attempt)
+    for name, value in server.SESSION_CONF.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
