@@ -1,0 +1,320 @@
+"""Writes the rows of a feature view to Redis: newest wins, atomically, in Feast's own layout.
+
+The data's way:
+
+    record batch                  one row per entity
+    -> RowArguments               per row one key and the bytes of its script arguments (columns packed at once)
+    -> calls                      EVALSHA of up to ``rows_per_call`` rows, as raw RESP
+    -> windows                    about 1,000 rows per socket write, two of them in flight
+    -> Counts                     added up from the scripts' answers
+
+Memory is bounded by one record batch. Repeating, reordering and interleaving writes ends in the same values, so
+a job that broke off is simply run again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import redis
+
+from provender.online import layout as pack
+from provender.online.connection import connect, translated
+from provender.online.layout import ViewLayout
+from provender.online.script import NEWEST_WINS, SWEEP, digest
+
+EVENT = "event_timestamp"
+CREATED = "created_timestamp"
+GUARD_EVENT = "guard_event"
+GUARD_CREATED = "guard_created"
+
+_WINDOW_ROWS = 1000
+_WINDOWS_IN_FLIGHT = 2
+_SCAN_COUNT = 1000
+_LENGTHS = [b"$%d\r\n" % n for n in range(512)]
+_GLOB_SPECIAL = b"\\*?[]"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the rows: ``written`` + ``skipped`` + ``deleted`` is their number."""
+
+    written: int = 0
+    """Replaced what was online, or was the first."""
+    skipped: int = 0
+    """Something newer was online; or nothing was left of the row and nothing was online; or a key was null."""
+    deleted: int = 0
+    """Nothing was left of the row, and the view's values were removed."""
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.written + other.written, self.skipped + other.skipped, self.deleted + other.deleted
+        )
+
+
+@dataclass(frozen=True)
+class OnlineWriter:
+    """Writes feature views of one project. Holds no connection: safe to send to a Spark executor."""
+
+    connection_string: str
+    """Feast's ``online_store.connection_string``: ``host:port,db=0,...``."""
+    project: str
+    key_ttl_seconds: int | None = None
+    """Feast's ``online_store.key_ttl_seconds``: the whole entity key expires this long after its last write."""
+    rows_per_call: int = 50
+    """Rows in one script call. More is a little faster and delays other clients; in a cluster it must be 1,
+    since the keys of one call share a slot."""
+
+    def write(
+        self,
+        view: ViewLayout,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        force: bool = False,
+        generation: str | None = None,
+        online_ttl_seconds: float | None = None,
+    ) -> Counts:
+        """Writes ``batches`` and says what became of their rows.
+
+        Columns of a batch, one row per entity (a second row for the same key is decided after the first):
+
+        =====================  ==================  =======================================================
+        join keys, features    the layout's types  a row with a null join key is skipped
+        event_timestamp        timestamp           when the values were true; null: nothing is left
+        created_timestamp      timestamp           when they could be known; null where event_timestamp is
+        guard_event            timestamp, no null  the newest version this write knows about: what is online
+        guard_created          timestamp, no null  stays if it is greater, by (event, created)
+        =====================  ==================  =======================================================
+
+        For a plain row the guard is the row's own (event, created). For a retraction it is that of the version
+        withdrawn, while event_timestamp and created_timestamp are those of the older version online falls back
+        to: so it replaces the withdrawn version, and cannot replace a newer one.
+
+        ``force`` replaces whatever is online. ``generation`` stamps each row written, and each row kept because
+        it is newer, for :meth:`sweep`. ``online_ttl_seconds`` treats values older than that as nothing left.
+
+        Raises :class:`OnlineStoreError` with the address; what was written before it stays and is right.
+        """
+        calls = _CallBuilder(view, self, force, generation)
+        oldest = None if online_ttl_seconds is None else int((time.time() - online_ttl_seconds) * 1_000_000)
+        with translated(self.connection_string, f"writing view {view.view}"), _Pipeline(self) as pipeline:
+            nulls = 0
+            for batch in batches:
+                rows = _without_null_keys(view, batch)
+                nulls += batch.num_rows - rows.num_rows
+                for start in range(0, rows.num_rows, _WINDOW_ROWS * 10):
+                    for window in calls.windows(rows.slice(start, _WINDOW_ROWS * 10), oldest):
+                        pipeline.send(window)
+            return pipeline.finish() + Counts(skipped=nulls)
+
+    def sweep(self, view: ViewLayout, generation: str) -> int:
+        """Removes the view's values from every key that ``generation`` neither wrote nor confirmed.
+
+        The last step of a full rebuild. Answers how many keys lost something. Other views' values and other
+        projects' keys stay. Raises :class:`OnlineStoreError`.
+        """
+        arguments = [view.generation_field, generation.encode(), *_fields(view)]
+        removed = 0
+        with translated(self.connection_string, f"sweeping view {view.view}"):
+            client = connect(self.connection_string)
+            script = client.register_script(SWEEP)
+            for keys in self._keys(client, view):
+                removed += int(script(keys=keys, args=arguments))
+            client.close()
+        return removed
+
+    def expire(self, view: ViewLayout, online_ttl_seconds: float) -> int:
+        """Removes values whose event timestamp is more than ``online_ttl_seconds`` ago; answers how many keys.
+
+        Redis can only expire whole keys, which several views share; so each view's own limit is kept by this.
+        A value replaced meanwhile by a younger one stays. Raises :class:`OnlineStoreError`.
+        """
+        limit = pa.array([int((time.time() - online_ttl_seconds) * 1_000_000)], pa.timestamp("us", tz="UTC"))
+        removed = 0
+        with translated(self.connection_string, f"expiring view {view.view}"):
+            client = connect(self.connection_string)
+            script = client.register_script(NEWEST_WINS)
+            fields = [view.timestamp_field, view.created_field, view.generation_field]
+            common = [*fields, b"", b"0", b"0", b"%d" % len(view.features), *view.feature_fields]
+            row = [
+                b"%d" % (pack.to_micros(limit)[0] - 1),
+                b"-%d" % (1 << 62),
+                b"",
+                b"",
+                *[b""] * len(view.features),
+            ]
+            for keys in self._keys(client, view):
+                removed += int(script(keys=keys, args=[*common, *row * len(keys)])[2])
+            client.close()
+        return removed
+
+    def _keys(self, client: redis.Redis, view: ViewLayout) -> Iterator[list[bytes]]:
+        """Entity keys with the view's join keys in this project, ``rows_per_call`` at a time."""
+        pattern = _escape_glob(view.key_prefix) + b"*" + _escape_glob(self.project.encode())
+        ours = self.project.encode()
+        found: list[bytes] = []
+        for key in client.scan_iter(pattern, count=_SCAN_COUNT):
+            if pack.key_project(key) == ours:
+                found.append(key)
+            if len(found) == self.rows_per_call:
+                yield found
+                found = []
+        if found:
+            yield found
+
+
+class _CallBuilder:
+    """Turns record batches into windows of raw EVALSHA calls for one view."""
+
+    def __init__(self, view: ViewLayout, writer: OnlineWriter, force: bool, generation: str | None) -> None:
+        self._view = view
+        self._project = writer.project
+        self._rows_per_call = writer.rows_per_call
+        ttl = writer.key_ttl_seconds or 0
+        fields = [view.timestamp_field, view.created_field, view.generation_field]
+        common = [*fields, (generation or "").encode(), b"1" if force else b"0", b"%d" % ttl]
+        common += [b"%d" % len(view.features), *view.feature_fields]
+        self._common = b"".join(_bulk(common))
+        self._common_count = len(common)
+
+    def windows(self, batch: pa.RecordBatch, oldest: int | None) -> Iterator[list[bytes]]:
+        """Lists of calls, about 1,000 rows in each."""
+        keys = _bulk(pack.pack_keys(self._view, self._project, batch))
+        rows = list(zip(*self._row_arguments(batch, oldest), strict=True))
+        calls_per_window = max(1, _WINDOW_ROWS // self._rows_per_call)
+        starts = range(0, len(keys), self._rows_per_call)
+        for first in range(0, len(starts), calls_per_window):
+            yield [self._call(keys, rows, start) for start in starts[first : first + calls_per_window]]
+
+    def _call(self, keys: list[bytes], rows: list[tuple[bytes, ...]], start: int) -> bytes:
+        end = min(start + self._rows_per_call, len(keys))
+        count = end - start
+        arguments = 3 + count + self._common_count + count * len(rows[start])
+        head = b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % (arguments, digest_bytes())
+        parts = (head, *_bulk([b"%d" % count]), *keys[start:end], self._common)
+        return b"".join(chain(parts, chain.from_iterable(rows[start:end])))
+
+    def _row_arguments(self, batch: pa.RecordBatch, oldest: int | None) -> list[list[bytes]]:
+        """Columns of framed arguments, in the script's order."""
+        event = batch.column(EVENT)
+        events, createds = pack.to_micros(event), pack.to_micros(batch.column(CREATED))
+        gone = event.is_null().to_numpy(zero_copy_only=False)
+        if oldest is not None:
+            gone = gone | (events < oldest)
+        stamps = pack.pack_timestamps(events)
+        texts = [pack.created_text(c, e) for c, e in zip(createds.tolist(), events.tolist(), strict=True)]
+        for row in gone.nonzero()[0].tolist():
+            texts[row] = b""
+        guards = [_decimals(pack.to_micros(batch.column(name))) for name in (GUARD_EVENT, GUARD_CREATED)]
+        values = [pack.pack_values(kind, batch.column(name)) for name, kind in self._view.features]
+        return [_bulk(column) for column in (*guards, stamps, texts, *values)]
+
+
+class _Pipeline:
+    """One connection with up to two windows of calls in flight.
+
+    A server that does not know the script answers NOSCRIPT; then the script is loaded and everything from the
+    first such call on is sent again, in order, so that among equals the later row still wins.
+    """
+
+    def __init__(self, writer: OnlineWriter) -> None:
+        self._client = connect(writer.connection_string)
+        self._connection: Any = None
+        self._in_flight: deque[list[bytes]] = deque()
+        self._counts = Counts()
+
+    def __enter__(self) -> Self:
+        self._connection = self._client.connection_pool.get_connection()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Replies may be outstanding after an error: the connection must not be used again.
+        self._connection.disconnect()
+        self._client.close()
+
+    def send(self, calls: list[bytes]) -> None:
+        while len(self._in_flight) >= _WINDOWS_IN_FLIGHT:
+            self._receive()
+        self._connection.send_packed_command([b"".join(calls)])
+        self._in_flight.append(calls)
+
+    def finish(self) -> Counts:
+        while self._in_flight:
+            self._receive()
+        return self._counts
+
+    def _receive(self) -> None:
+        """Takes the answers to the oldest window."""
+        calls = self._in_flight[0]
+        for at in range(len(calls)):
+            try:
+                self._add(self._connection.read_response())
+            except redis.exceptions.NoScriptError:
+                self._send_again(at)
+                return
+        self._in_flight.popleft()
+
+    def _send_again(self, first: int) -> None:
+        """Loads the script and repeats everything from the oldest window's call ``first`` on."""
+        calls = list(chain.from_iterable(self._in_flight))
+        self._in_flight.clear()
+        for _ in range(first + 1, len(calls)):
+            try:
+                self._connection.read_response()  # counted when it is repeated
+            except redis.exceptions.NoScriptError:
+                continue
+        self._connection.send_command("SCRIPT", "LOAD", NEWEST_WINS)
+        self._connection.read_response()
+        for call in calls[first:]:
+            self._connection.send_packed_command([call])
+            self._add(self._connection.read_response())
+
+    def _add(self, answer: list[int]) -> None:
+        self._counts += Counts(*answer)
+
+
+def digest_bytes() -> bytes:
+    """SHA-1 of the newest-wins script, as EVALSHA wants it."""
+    return _DIGEST
+
+
+_DIGEST = digest(NEWEST_WINS).encode()
+
+
+def _bulk(values: list[bytes]) -> list[bytes]:
+    """RESP bulk strings."""
+    try:
+        return [_LENGTHS[len(v)] + v + b"\r\n" for v in values]
+    except IndexError:
+        return [b"$%d\r\n%b\r\n" % (len(v), v) for v in values]
+
+
+def _decimals(values: Any) -> list[bytes]:
+    return [b"%d" % value for value in values.tolist()]
+
+
+def _fields(view: ViewLayout) -> list[bytes]:
+    """Every hash field that belongs to the view."""
+    return [view.timestamp_field, view.created_field, view.generation_field, *view.feature_fields]
+
+
+def _without_null_keys(view: ViewLayout, batch: pa.RecordBatch) -> pa.RecordBatch:
+    keys = [batch.column(name) for name, _ in view.join_keys]
+    if not any(column.null_count for column in keys):
+        return batch
+    mask = keys[0].is_valid()
+    for column in keys[1:]:
+        mask = pc.and_(mask, column.is_valid())
+    return batch.filter(mask)
+
+
+def _escape_glob(text: bytes) -> bytes:
+    """``text`` as a SCAN pattern that matches nothing else. (Feast does not escape: a length byte may be ``*``.)"""
+    return b"".join(b"\\" + bytes([c]) if c in _GLOB_SPECIAL else bytes([c]) for c in text)
