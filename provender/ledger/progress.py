@@ -1,0 +1,36 @@
+"""What is done, read off the manifests: nothing of this is stored anywhere else."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from provender.ledger.ledger import Ledger
+from provender.ledger.manifest import Job, Kind
+
+
+def ingested_partitions(ledger: Ledger) -> dict[str, dict[str, Any]]:
+    """Per partition key how it was ingested last: ``content``, ``delivery``, ``waived``, ``spec`` (data hash),
+    counts, and ``recorded`` (ISO time of the attempt)."""
+    newest: dict[str, dict[str, Any]] = {}
+    for manifest in ledger.manifests(Job.INGEST):
+        if manifest.kind is Kind.RECEIPT:
+            continue
+        recorded = manifest.document["recorded_up_to"]
+        newest.update({key: {**entry, "recorded": recorded} for key, entry in manifest.partitions.items()})
+    return newest
+
+
+def admitted_reasons(ledger: Ledger) -> dict[str, tuple[str, ...]]:
+    """Per partition key the reasons with which a person has admitted its rows."""
+    admitted: dict[str, set[str]] = {}
+    for manifest in ledger.manifests(Job.ADMIT):
+        for key, entry in manifest.partitions.items():
+            admitted.setdefault(key, set()).update(entry["reasons"])
+    return {key: tuple(sorted(reasons)) for key, reasons in admitted.items()}
+
+
+def recorded_up_to(ledger: Ledger) -> datetime | None:
+    """Up to when the source's logs are complete: what was recorded later belongs to no committed attempt."""
+    newest = ledger.last(Job.INGEST)
+    return newest.recorded_up_to if newest else None

@@ -1,0 +1,190 @@
+"""What a feature table should say: a pure function of the raw rows, one period at a time.
+
+A table taken as it is: every raw row is a version of (keys, event timestamp), from its created timestamp on.
+
+A derived table: its SQL over **slices**. A slice is the rows of one period that were known at one time; a period
+has one slice for each delivery that brought rows for it:
+
+    raw rows of period D      known from    in slice D|c0    in slice D|c3
+    the day's own delivery    c0            yes              yes
+    late, with day D+3        c3            –                yes
+
+so that a whole year computed at once knows what the daily schedule would have known on each day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from provender.errors import SqlError
+from provender.intervals import Cadence
+from provender.spark.tables import DELETED, PERIOD, key_types
+from provender.spark.types import DDL, quoted
+from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, FeatureTable, Source
+from provender.specs.sql import per_slice
+
+SLICE = "_slice"
+_PERIOD_LENGTH = {
+    Cadence.HOURLY: "INTERVAL 1 HOUR",
+    Cadence.DAILY: "INTERVAL 1 DAY",
+    Cadence.WEEKLY: "INTERVAL 7 DAY",
+    Cadence.MONTHLY: "INTERVAL 1 MONTH",
+}
+
+
+def desired_versions(source: Source, table: FeatureTable, sql: str | None, raw: DataFrame) -> DataFrame:
+    """The versions that ``raw`` (all accepted rows of the periods in question) asks for.
+
+    Columns: the table's keys and features, ``event_timestamp``, ``created_timestamp``, ``period``, ``deleted``.
+    Several versions of one (keys, event timestamp) have distinct created timestamps.
+    """
+    if sql is None:
+        return _as_it_is(source, table, raw)
+    return _derived(source, table, sql, raw)
+
+
+def _as_it_is(source: Source, table: FeatureTable, raw: DataFrame) -> DataFrame:
+    """Among copies with equal keys, event and created timestamp the one delivered last counts."""
+    keys = [quoted(key) for key in table.keys]
+    features = [quoted(feature.name) for feature in source.features_of(table)]
+    payload = F.struct("_delivered", "_partition", "_file", *features)
+    newest = raw.groupBy(*keys, "_event", "_created", "_period").agg(F.max(payload).alias("_row"))
+    return newest.select(
+        *keys,
+        *[F.col("_row").getField(name.strip("`")).alias(name.strip("`")) for name in features],
+        F.col("_event").alias(EVENT_TIMESTAMP),
+        F.col("_created").alias(CREATED_TIMESTAMP),
+        F.col("_period").alias(PERIOD),
+        F.lit(False).alias(DELETED),
+    )
+
+
+def _derived(source: Source, table: FeatureTable, sql: str, raw: DataFrame) -> DataFrame:
+    spark = raw.sparkSession
+    slices = _slices(source, raw)
+    results = _run(spark, source, table, sql, raw, slices)
+    results = _typed(source, table, results)
+    located = results.join(F.broadcast(slices), SLICE)
+    complete = _with_absences(table, located, slices)
+    return complete.select(
+        *[quoted(key) for key in table.keys],
+        *[quoted(feature.name) for feature in table.features],
+        F.expr(f"`_period` + {_PERIOD_LENGTH[source.cadence]}").alias(EVENT_TIMESTAMP),
+        F.col("_created").alias(CREATED_TIMESTAMP),
+        F.col("_period").alias(PERIOD),
+        F.col(DELETED),
+    )
+
+
+def _slices(source: Source, raw: DataFrame) -> DataFrame:
+    """``_slice``, ``_period``, ``_level``, ``_is_only``: one row per period and time at which it was known.
+
+    A level at which a row's partition had been delivered for the first time, but not as it is now, cannot be
+    told from the raw table any more: the log keeps what was known then.
+    """
+    deliveries = raw.select("_period", "_partition", "_delivered").distinct()
+    first = F.expr(f"`_partition` + {_PERIOD_LENGTH[source.cadence]}") + F.expr(
+        f"INTERVAL {source.delay // source.delay.resolution} MICROSECOND"
+    )
+    deliveries = deliveries.withColumn("_first", F.least(first, F.col("_delivered")))
+    levels = deliveries.select("_period", F.col("_delivered").alias("_level")).distinct()
+    later = deliveries.select(
+        F.col("_period").alias("_p"), F.col("_first").alias("_f"), F.col("_delivered").alias("_d")
+    )
+    redelivered = (F.col("_p") == F.col("_period")) & (F.col("_f") <= F.col("_level")) & (F.col("_level") < F.col("_d"))
+    kept = levels.join(later, redelivered, "left_anti")
+    only = F.count("*").over(Window.partitionBy("_period")) == 1
+    name = F.concat_ws("|", F.unix_micros("_period"), F.unix_micros("_level"))
+    return kept.select(name.alias(SLICE), "_period", "_level", only.alias("_is_only"))
+
+
+def _run(
+    spark: SparkSession, source: Source, table: FeatureTable, sql: str, raw: DataFrame, slices: DataFrame
+) -> DataFrame:
+    known = (F.col("raw._period") == F.col("slices._period")) & (F.col("raw._delivered") <= F.col("slices._level"))
+    sliced = raw.alias("raw").join(F.broadcast(slices).alias("slices"), known).select("raw.*", f"slices.{SLICE}")
+    rewritten = per_slice(sql, source.name)
+    if rewritten is not None:
+        sliced.createOrReplaceTempView(source.name)
+        return spark.sql(rewritten)
+    return _slice_by_slice(spark, source, table, sql, sliced, slices)
+
+
+def _slice_by_slice(
+    spark: SparkSession, source: Source, table: FeatureTable, sql: str, sliced: DataFrame, slices: DataFrame
+) -> DataFrame:
+    """For SQL that cannot run on many slices at once: run it on each."""
+    results: list[DataFrame] = []
+    for row in slices.orderBy(SLICE).collect():
+        rows = sliced.where(F.col(SLICE) == row[SLICE])
+        view = f"{source.name}_{len(results)}"
+        rows.drop(SLICE).createOrReplaceTempView(view)
+        newest = rows.agg(F.max("_created").alias("_created"))
+        query = f"WITH {quoted(source.name)} AS (SELECT * FROM {quoted(view)}) SELECT * FROM ({sql})"
+        results.append(spark.sql(query).crossJoin(newest).withColumn(SLICE, F.lit(row[SLICE])))
+    if not results:
+        columns = [f"{quoted(k)} {t}" for k, t in key_types(source, table).items()]
+        columns += [f"{quoted(f.name)} {DDL[f.type]}" for f in table.features]
+        return spark.createDataFrame([], ", ".join([*columns, f"{SLICE} string", "_created timestamp"]))
+    union = results[0]
+    for result in results[1:]:
+        union = union.unionByName(result)
+    return union
+
+
+def _typed(source: Source, table: FeatureTable, results: DataFrame) -> DataFrame:
+    """The declared columns with the declared types; a row per key and slice, keys not null.
+
+    Raises :class:`SqlError` naming the columns the SQL does not give.
+    """
+    wanted = key_types(source, table) | {feature.name: DDL[feature.type] for feature in table.features}
+    missing = [name for name in wanted if name not in results.columns]
+    if missing:
+        raise SqlError(
+            f"{source.name}.{table.name}: the SQL gives no column {', '.join(missing)}; "
+            f"it gives {', '.join(name for name in results.columns if not name.startswith('_'))}",
+            where=f"sources/{table.sql}",
+            remedy="name the column in the SQL, or correct keys and features in the spec",
+        )
+    typed = results.select(
+        SLICE, "_created", *[F.col(quoted(name)).cast(kind).alias(name) for name, kind in wanted.items()]
+    )
+    return _one_row_a_key(table, typed.dropna(subset=list(table.keys)))
+
+
+def _one_row_a_key(table: FeatureTable, typed: DataFrame) -> DataFrame:
+    keys = [quoted(key) for key in table.keys]
+    values = F.struct("_created", *[quoted(feature.name) for feature in table.features])
+    problem = F.concat(
+        F.lit(f"{table.name}: the SQL gives several rows for "), F.to_json(F.struct(*keys)), F.lit("; group by the keys")
+    )
+    row = F.first(values)
+    counted = typed.groupBy(SLICE, *keys).agg(F.when(F.count("*") > 1, F.raise_error(problem)).otherwise(row).alias("_row"))
+    return counted.select(SLICE, *keys, "_row.*")
+
+
+def _with_absences(table: FeatureTable, located: DataFrame, slices: DataFrame) -> DataFrame:
+    """Adds ``deleted`` rows where a key of an earlier slice of a period is not in a later one (a HAVING, say)."""
+    keys = [quoted(key) for key in table.keys]
+    present = located.withColumn(DELETED, F.lit(False))
+    several = located.where(~F.col("_is_only"))
+    first_seen = several.groupBy("_period", *keys).agg(F.min("_level").alias("_first_level"))
+    expected = first_seen.join(F.broadcast(slices.select("_period", "_level", SLICE)), "_period")
+    expected = expected.where(F.col("_level") > F.col("_first_level"))
+    absent = expected.join(several.select(SLICE, *keys), [SLICE, *table.keys], "left_anti")
+    return present.unionByName(
+        absent.select(SLICE, "_period", *keys, F.col("_level").alias("_created"), F.lit(True).alias(DELETED)),
+        allowMissingColumns=True,
+    )
+
+
+def in_periods(column: str, ranges: Iterable[tuple[str, str]]) -> Column:
+    """Whether ``column`` lies in one of the half-open ``[start, end)`` ranges, given as ISO times."""
+    condition = F.lit(False)
+    for start, end in ranges:
+        moment = F.col(quoted(column))
+        condition = condition | ((moment >= F.lit(start).cast("timestamp")) & (moment < F.lit(end).cast("timestamp")))
+    return condition

@@ -1,0 +1,146 @@
+"""Delta tables by URI: created, checked against the spec, written once per attempt.
+
+Every write carries Delta's transaction id, ``(app id, version)``, where the version grows with every attempt:
+a write of an attempt that was given up cannot land after a later attempt's.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+
+from provender.errors import SchemaChangeError
+from provender.spark.types import DDL, quoted
+from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, FeatureTable, Source
+from provender.storage import Storage
+
+RECORDED_TIMESTAMP = "recorded_timestamp"
+DELETED = "deleted"
+PERIOD = "period"
+
+_PROPERTIES = {
+    # Readers other than Spark open these tables: nothing that needs a newer reader.
+    "delta.enableDeletionVectors": "false",
+    "delta.checkpointInterval": "50",
+}
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """Delta's transaction id of one attempt's write to one table."""
+
+    app_id: str
+    version: int
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Writer options."""
+        return {"txnAppId": self.app_id, "txnVersion": str(self.version)}
+
+
+@dataclass(frozen=True)
+class DeltaTable:
+    """A table of the platform: where it is and which columns it has (name to Spark type)."""
+
+    storage: Storage
+    path: str
+    columns: dict[str, str]
+
+    @property
+    def uri(self) -> str:
+        return self.storage.uri(self.path)
+
+    def exists(self) -> bool:
+        return bool(self.storage.names(f"{self.path}/_delta_log"))
+
+    def read(self, spark: SparkSession) -> DataFrame:
+        """All rows of the newest version."""
+        return spark.read.format("delta").load(self.uri)
+
+    def ensure(self, spark: SparkSession) -> None:
+        """Creates the table, or adds the columns it lacks (as nullable).
+
+        Raises :class:`SchemaChangeError` where a column has another type.
+        """
+        if not self.exists():
+            columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in self.columns.items())
+            properties = ", ".join(f"'{name}' = '{value}'" for name, value in _PROPERTIES.items())
+            spark.sql(
+                f"CREATE TABLE IF NOT EXISTS delta.{quoted(self.uri)} ({columns}) USING delta "
+                f"TBLPROPERTIES ({properties})"
+            ).collect()
+            return
+        there = dict(self.read(spark).dtypes)
+        self._refuse_other_types(there)
+        missing = [f"{quoted(name)} {kind}" for name, kind in self.columns.items() if name not in there]
+        if missing:
+            spark.sql(f"ALTER TABLE delta.{quoted(self.uri)} ADD COLUMNS ({', '.join(missing)})").collect()
+
+    def append(self, rows: DataFrame, transaction: Transaction) -> None:
+        """Appends ``rows`` in one commit."""
+        chosen = rows.select(*[quoted(name) for name in self.columns])
+        chosen.write.format("delta").mode("append").options(**transaction.options).save(self.uri)
+
+    def replace(self, rows: DataFrame, where: str, transaction: Transaction) -> None:
+        """Replaces the rows that ``where`` selects by ``rows`` in one commit."""
+        chosen = rows.select(*[quoted(name) for name in self.columns])
+        writer = chosen.write.format("delta").mode("overwrite").option("replaceWhere", where)
+        writer.options(**transaction.options).save(self.uri)
+
+    def last_commit(self) -> dict[str, int]:
+        """``version``, ``files`` and ``bytes`` of the newest commit. Under the table's lock: of one's own."""
+        folder = f"{self.path}/_delta_log"
+        newest = max(name for name in self.storage.names(folder) if name.endswith(".json"))
+        actions = [json.loads(line) for line in self.storage.read(f"{folder}/{newest}").splitlines() if line]
+        added = [action["add"]["size"] for action in actions if "add" in action]
+        return {"version": int(newest.removesuffix(".json")), "files": len(added), "bytes": sum(added)}
+
+    def _refuse_other_types(self, there: dict[str, str]) -> None:
+        changed = [f"{n}: {there[n]} → {k}" for n, k in self.columns.items() if n in there and there[n] != k]
+        if changed:
+            raise SchemaChangeError(
+                f"the table has other column types than the spec: {', '.join(changed)}",
+                where=self.uri,
+                unharmed="the table as it was",
+                remedy="keep the type, or give the feature a new name",
+            )
+
+
+def raw_table(storage: Storage, source: Source) -> DeltaTable:
+    """``raw/<source>``: provenance first, since Delta keeps statistics of the first columns."""
+    times = ("_partition", "_period", "_delivered", "_created", "_event")
+    columns = {name: "timestamp" for name in times} | {"_file": "string"}
+    return DeltaTable(storage, f"raw/{source.name}", columns | {c.name: DDL[c.type] for c in source.columns})
+
+
+def quarantine_table(storage: Storage, source: Source) -> DeltaTable:
+    """``quarantine/<source>``: rows that broke the contract, as delivered, with the reasons."""
+    columns = {"_partition": "timestamp", "_delivered": "timestamp", "_file": "string"}
+    return DeltaTable(
+        storage, f"quarantine/{source.name}", columns | {"reasons": "array<string>", "raw": "string"}
+    )
+
+
+def feature_table(storage: Storage, source: Source, table: FeatureTable) -> DeltaTable:
+    """``tables/<source>/<table>``: the append-only log of versions."""
+    columns = {
+        PERIOD: "timestamp",
+        EVENT_TIMESTAMP: "timestamp",
+        CREATED_TIMESTAMP: "timestamp",
+        RECORDED_TIMESTAMP: "timestamp",
+        DELETED: "boolean",
+    }
+    return DeltaTable(
+        storage,
+        f"tables/{source.name}/{table.name}",
+        columns | key_types(source, table) | {f.name: DDL[f.type] for f in source.features_of(table)},
+    )
+
+
+def key_types(source: Source, table: FeatureTable) -> dict[str, str]:
+    """Entity key columns and their Spark types; a derived table's keys are raw columns of that name."""
+    return {key: DDL[source.column(key).type] for key in table.keys}
+
+
