@@ -79,7 +79,7 @@ class Column(_Spec):
 
 
 class Timestamp(_Spec):
-    """A timestamp column and how to read it."""
+    """A timestamp column (of type TIMESTAMP: what it is once read) and how to read it."""
 
     column: ColumnName
     format: str = "iso"
@@ -128,12 +128,12 @@ class FeatureTable(_Spec):
 
     name: Identifier
     keys: tuple[ColumnName, ...] = Field(min_length=1)
-    """Entity key columns: raw columns, or for a derived table columns of its SQL."""
+    """Entity key columns: raw columns; a derived table's may be its SQL's own, typed in ``features``."""
     description: str = ""
     sql: str | None = None
     """File of a Spark SQL query over the source's name, beside the spec. It sees the rows of one period."""
     features: tuple[OutputColumn, ...] = ()
-    """For a derived table: what the SQL gives besides the keys."""
+    """For a derived table: what the SQL gives besides the keys that are raw columns."""
     columns: tuple[ColumnName, ...] | None = None
     """For a table taken as it is: which raw columns (all, if not given)."""
     online_ttl: Duration | None = None
@@ -201,10 +201,16 @@ class Source(_Spec):
     def first_partition(self) -> Partition:
         return Partition.holding(self.cadence, self.start)
 
+    def keys_of(self, table: FeatureTable) -> tuple[OutputColumn, ...]:
+        """The entity key columns of ``table``, with types."""
+        typed = {c.name: OutputColumn(name=c.name, type=c.type, description=c.description) for c in self.columns}
+        typed |= {feature.name: feature for feature in table.features}
+        return tuple(typed[key] for key in table.keys)
+
     def features_of(self, table: FeatureTable) -> tuple[OutputColumn, ...]:
         """The feature columns of ``table`` (keys and timestamps excluded), with types."""
         if table.is_derived:
-            return table.features
+            return tuple(feature for feature in table.features if feature.name not in table.keys)
         times = {self.event_timestamp.column}
         if self.created_timestamp:
             times.add(self.created_timestamp.column)

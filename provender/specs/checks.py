@@ -1,0 +1,163 @@
+"""What a source spec must hold beyond its shape: names that exist, times on boundaries, URIs that differ.
+
+Every check reads the plain document, so that it speaks even where another part of the spec is wrong, and says
+nothing about what the shape check reports already (a value of the wrong type is passed over here).
+"""
+
+from __future__ import annotations
+
+import re
+from zoneinfo import ZoneInfo, available_timezones
+
+from provender.intervals import Cadence, as_utc, iso, parse_iso
+from provender.specs.check_columns import check_columns
+from provender.specs.check_tables import check_tables
+from provender.specs.document import Document
+from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, IDENTIFIER, ColumnType
+from provender.specs.plain import column_types, is_text, mapping, texts
+from provender.specs.problems import Location, did_you_mean, shown_location
+from provender.specs.raw_uri import complaints
+
+TIMESTAMP_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us")
+OPTIONS = {
+    "csv": (
+        *("sep", "quote", "escape", "encoding", "nullValue", "header", "comment", "multiLine", "lineSep"),
+        *("emptyValue", "nanValue", "positiveInf", "negativeInf", "charToEscapeQuoteEscaping"),
+        *("ignoreLeadingWhiteSpace", "ignoreTrailingWhiteSpace"),
+    ),
+    "json": (
+        *("encoding", "lineSep", "multiLine"),
+        *("allowComments", "allowSingleQuotes", "allowNonNumericNumbers"),
+    ),
+    "parquet": ("mergeSchema",),
+}
+_TYPES = frozenset(ColumnType)
+_CADENCES = frozenset(Cadence)
+_PATTERN_LETTERS = set("GyMLdDEFaQqhHkKmsSVzOXxZ")
+_LONGEST_TAG = 100  # Airflow's limit
+
+
+def check(document: Document) -> None:
+    """Runs every check on ``document`` and adds what it finds to the document's problems."""
+    for each in (_check_name, _check_people, _check_bounds_of_time, _check_raw, _check_times, check_columns):
+        each(document)
+    check_tables(document)
+
+
+def _check_name(document: Document) -> None:
+    name, stem = document.values.get("name"), document.path.stem
+    if is_text(name) and name != stem:
+        document.report(("name",), *_wrong_name(document, name, stem))
+    if document.path.suffix != ".yaml":
+        document.report((), f"specs end in .yaml, not {document.path.suffix}", f"rename it to {stem}.yaml")
+
+
+def _wrong_name(document: Document, name: str, stem: str) -> tuple[str, str]:
+    what = f"the name {name!r} is not the file's, {stem!r}"
+    if not IDENTIFIER.fullmatch(name):
+        return what, f"write name: {stem}"
+    if (document.path.parent / f"{name}.yaml").is_file():
+        return f"the name {name!r} is that of {name}.yaml", f"write name: {stem}"
+    return what, f"rename the file to {name}.yaml"
+
+
+def _check_people(document: Document) -> None:
+    owner = document.values.get("owner")
+    if isinstance(owner, str) and (not owner.strip() or not owner.isprintable()):
+        document.report(
+            ("owner",), "owner: empty, or with control characters in it", "name the team that answers"
+        )
+    for position, tag in texts(document.values, "tags"):
+        if not tag.strip() or not tag.isprintable() or len(tag) > _LONGEST_TAG:
+            location = ("tags", position)
+            document.report(
+                location, f"{shown_location(location)}: not a tag", "one line, 1 to 100 characters"
+            )
+
+
+def _check_bounds_of_time(document: Document) -> None:
+    values = document.values
+    if values.get("cadence") not in _CADENCES:
+        return
+    cadence = Cadence(values["cadence"])
+    moments = {key: parse_iso(values[key]) for key in ("start", "end") if isinstance(values.get(key), str)}
+    for key, moment in moments.items():
+        floor = cadence.floor(moment)
+        if floor != as_utc(moment):
+            document.report(
+                (key,),
+                f"{key}: {iso(moment)} is not a boundary of {cadence} partitions",
+                f"write {iso(floor)}",
+            )
+    if len(moments) == 2 and moments["end"] <= moments["start"]:
+        document.report(("end",), "end: not after start", "end is exclusive: the end of the last partition")
+
+
+def _check_raw(document: Document) -> None:
+    raw = mapping(document.values, "raw")
+    uri, time_column = raw.get("uri"), raw.get("time_column")
+    cadence = document.values.get("cadence")
+    if isinstance(uri, str):
+        for what, remedy in complaints(uri, Cadence(cadence) if cadence in _CADENCES else None):
+            document.report(("raw", "uri"), what, remedy)
+        if "{" not in uri and "time_column" not in raw:
+            what = "raw.uri: no placeholder, so nothing says which rows belong to a partition"
+            document.report(("raw", "uri"), what, "put {partition} into it, or set raw.time_column")
+        if "{" in uri and time_column is not None:
+            what = "raw.time_column: the uri's placeholder selects the rows already"
+            document.report(("raw", "time_column"), what, "remove one of the two")
+    if is_text(time_column):
+        _check_time_column(document, ("raw", "time_column"), time_column)
+    known = OPTIONS.get(str(raw.get("format", "csv")))
+    for option in mapping(raw, "options"):
+        if known is not None and option not in known:
+            what = f"raw.options: unknown {raw.get('format', 'csv')} option {option!r}"
+            document.report(("raw", "options", option), what, did_you_mean(option, known))
+
+
+def _check_times(document: Document) -> None:
+    columns = {}
+    for key in (EVENT_TIMESTAMP, CREATED_TIMESTAMP):
+        timestamp = mapping(document.values, key)
+        if is_text(timestamp.get("column")):
+            columns[key] = timestamp["column"]
+            _check_time_column(document, (key, "column"), timestamp["column"])
+        if isinstance(timestamp.get("zone"), str):
+            _check_zone(document, (key, "zone"), timestamp["zone"])
+        if isinstance(timestamp.get("format"), str):
+            _check_format(document, (key, "format"), timestamp["format"])
+    if len(columns) == 2 and len(set(columns.values())) == 1:
+        what = "created_timestamp.column: the same as the event timestamp's"
+        document.report(
+            (CREATED_TIMESTAMP, "column"), what, "remove created_timestamp, or name the other column"
+        )
+
+
+def _check_time_column(document: Document, location: Location, name: str) -> None:
+    types = column_types(document)
+    place = shown_location(location)
+    if name not in types:
+        document.report(location, f"{place}: {name!r} is not among the columns", did_you_mean(name, types))
+    elif types[name] in _TYPES and types[name] != ColumnType.TIMESTAMP:
+        what = f"{place}: the column {name!r} has type {types[name]}"
+        document.report(location, what, "give it type TIMESTAMP: what it is once read by its format and zone")
+
+
+def _check_zone(document: Document, location: Location, zone: str) -> None:
+    try:
+        ZoneInfo(zone)
+    except (ValueError, OSError, LookupError):  # what ZoneInfo raises for odd keys, folders and unknown zones
+        remedy = did_you_mean(zone, available_timezones(), "write an IANA name like Europe/Berlin")
+        document.report(location, f"{shown_location(location)}: no time zone {zone!r}", remedy)
+
+
+def _check_format(document: Document, location: Location, pattern: str) -> None:
+    if pattern in TIMESTAMP_FORMATS:
+        return
+    letters = re.sub(r"'[^']*'|[^A-Za-z]", "", pattern)
+    if "y" in letters and set(letters) <= _PATTERN_LETTERS and "%" not in pattern:
+        return
+    remedy = did_you_mean(
+        pattern, TIMESTAMP_FORMATS, "write iso, epoch_s, epoch_ms, epoch_us or a Spark pattern"
+    )
+    document.report(location, f"{shown_location(location)}: {pattern!r} is not a format", remedy)
