@@ -63,6 +63,8 @@ class Settings(BaseModel):
     spark: SparkSettings = SparkSettings()
     redis: str = ""
     """Feast's ``online_store.connection_string``, as it stands in the file."""
+    redis_key_ttl_seconds: int | None = None
+    """Feast's ``online_store.key_ttl_seconds``."""
 
 
 def find_repo(start: Path | None = None) -> Path:
@@ -100,7 +102,8 @@ def load_settings(repo: Path | str | None = None) -> Settings:
 
 def _from_document(folder: Path, path: Path, document: dict[str, Any]) -> Settings:
     ours = dict(document.get("provender") or {})
-    online = document.get("online_store") or {}
+    online = document.get("online_store")
+    online = online if isinstance(online, dict) else {}
     storage_root = str(ours.pop("storage_root", "../.provender/storage"))
     state_dir = Path(ours.pop("state_dir", "../.provender"))
     try:
@@ -109,7 +112,8 @@ def _from_document(folder: Path, path: Path, document: dict[str, Any]) -> Settin
             project=str(document["project"]),
             storage_root=_absolute_uri(folder, storage_root),
             state_dir=(folder / state_dir).resolve(),
-            redis=str(online.get("connection_string", "")) if isinstance(online, dict) else "",
+            redis=str(online.get("connection_string", "")),
+            redis_key_ttl_seconds=online.get("key_ttl_seconds"),
             **ours,
         )
     except ValidationError as error:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlparse
 
 from provender.errors import LockHeldError, SettingsError, StorageError
@@ -36,11 +36,15 @@ class AlreadyExistsError(StorageError):
 
 
 @dataclass(frozen=True)
-class LockState:
-    """What the holder of a lock learns when it gets it."""
+class HeldLock:
+    """What the holder of a lock learns when it gets it, and may leave behind if it dies."""
 
     abandoned_by: str | None
     """The owner that died holding it, or None if it was released properly."""
+    abandoned_work: list[str]
+    """What that owner had announced to work on."""
+    announce: Callable[[list[str]], None]
+    """Says what this owner works on, for whoever gets the lock if it dies."""
 
 
 class Storage(Protocol):
@@ -74,7 +78,7 @@ class Storage(Protocol):
 
     def lock(
         self, name: str, owner: str, *, timeout_seconds: float, waiting: Callable[[str], None] | None = None
-    ) -> AbstractContextManager[LockState]:
+    ) -> AbstractContextManager[HeldLock]:
         """Holds ``name`` during the block.
 
         ``waiting`` is called once, with the holder's name, if it has to wait. Raises :class:`LockHeldError`
@@ -156,15 +160,19 @@ class FileStorage:
     @contextmanager
     def lock(
         self, name: str, owner: str, *, timeout_seconds: float, waiting: Callable[[str], None] | None = None
-    ) -> Iterator[LockState]:
+    ) -> Iterator[HeldLock]:
         path = self._at(f"locks/{name}")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+") as file:
             _wait_for_lock(file.fileno(), path, timeout_seconds, waiting)
-            abandoned_by = _lock_holder(path)
-            path.write_text(json.dumps({"owner": owner, "pid": os.getpid()}))
+            left = _left_behind(path)
+
+            def announce(work: list[str]) -> None:
+                path.write_text(json.dumps({"owner": owner, "pid": os.getpid(), "work": work}))
+
+            announce([])
             try:
-                yield LockState(abandoned_by)
+                yield HeldLock(left.get("owner"), left.get("work", []), announce)
             finally:
                 path.write_text("")
 
@@ -223,7 +231,7 @@ def _wait_for_lock(
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            holder = _lock_holder(path) or "another process"
+            holder = _left_behind(path).get("owner", "another process")
         if not announced and waiting is not None:
             waiting(holder)
             announced = True
@@ -238,11 +246,12 @@ def _wait_for_lock(
         time.sleep(_LOCK_POLL_SECONDS)
 
 
-def _lock_holder(path: Path) -> str | None:
+def _left_behind(path: Path) -> dict[str, Any]:
+    """What the last holder wrote; empty if it released the lock properly."""
     text = path.read_text()
     if not text:
-        return None
+        return {}
     try:
-        return str(json.loads(text)["owner"])
-    except (ValueError, KeyError):
-        return "a process that died while taking it"
+        return dict(json.loads(text))
+    except ValueError:
+        return {"owner": "a process that died while taking it"}

@@ -44,8 +44,7 @@ class Ledger:
 
     def commit(self, draft: Draft) -> Manifest:
         """Appends ``draft`` under the next free number. After this it is lasting and visible."""
-        names = self._names(draft.job)
-        number = int(Path(names[-1]).stem) + 1 if names else 1
+        number = self.next_number(draft.job)
         while True:
             document = to_document(draft, self.source, number, datetime.now(UTC), code_version())
             path = f"{self._folder(draft.job)}/{number:08d}.json"
@@ -55,6 +54,11 @@ class Ledger:
                 number += 1
                 continue
             return Manifest(self.source, document)
+
+    def next_number(self, job: Job) -> int:
+        """The number the next manifest of ``job`` gets, if nobody else commits one first."""
+        names = self._names(job)
+        return int(Path(names[-1]).stem) + 1 if names else 1
 
     def _folder(self, job: Job) -> str:
         return f"ledger/{self.source}/{job}"

@@ -52,6 +52,8 @@ class Draft:
     counts: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     """Sentences for people: what was announced or left out."""
+    resumed: bool = False
+    """The attempt before died while writing: some of what this one found in the tables is that one's work."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,10 @@ class Manifest:
         notes: list[str] = self.document["notes"]
         return notes
 
+    @property
+    def resumed(self) -> bool:
+        return bool(self.document["resumed"])
+
     @cached_property
     def recorded_up_to(self) -> datetime | None:
         text = self.document.get("recorded_up_to")
@@ -130,6 +136,7 @@ def to_document(draft: Draft, source: str, number: int, committed: datetime, cod
         "wrote": draft.wrote,
         "counts": draft.counts,
         "notes": draft.notes,
+        "resumed": draft.resumed,
         "spec": draft.spec,
         "code": code,
         "started": iso(draft.started),

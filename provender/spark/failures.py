@@ -46,5 +46,6 @@ def _translated(step: str, where: str, error: PySparkException) -> ProvenderErro
 
 
 def _first_lines(error: BaseException) -> str:
-    text = str(error).split("\nJVM stacktrace")[0].strip()
-    return text[:2000] or type(error).__name__
+    """Spark's sentence, without the query plan and the Java stack behind it."""
+    text = str(error).split("\nJVM stacktrace")[0]
+    return text.split("SQLSTATE")[0].strip().removesuffix(".") + "." if text.strip() else type(error).__name__

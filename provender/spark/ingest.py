@@ -11,7 +11,7 @@ still missing, and commits the manifest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -100,8 +100,11 @@ def ingest(
         if held.abandoned_by:
             say(f"{held.abandoned_by} died while writing {source.name}; finishing what it left")
             interrupt(settings, held.abandoned_by)
-        work = _prepare(settings, storage, source, sqls, ledger, attempt, list(partitions))
-        draft = _ingest(work, ledger, started, bool(held.abandoned_by), say) if work.staged else _receipt(work, started)
+        left = [Partition.parse(source.cadence, key) for key in held.abandoned_work]
+        work = _prepare(settings, storage, source, sqls, ledger, attempt, sorted({*partitions, *left}))
+        held.announce(list(work.staged))
+        unclean = bool(held.abandoned_by)
+        draft = _ingest(work, ledger, started, unclean, say) if work.staged else _receipt(work, started, unclean)
         manifest = ledger.commit(draft)
     metrics.job_done(settings, manifest)
     return manifest
@@ -145,7 +148,7 @@ def _sql_texts(sqls: dict[str, str | None]) -> dict[str, str]:
     return {name: sql for name, sql in sqls.items() if sql is not None}
 
 
-def _receipt(work: Attempt, started: datetime) -> Draft:
+def _receipt(work: Attempt, started: datetime, unclean: bool) -> Draft:
     return Draft(
         Job.INGEST,
         work.name,
@@ -154,6 +157,7 @@ def _receipt(work: Attempt, started: datetime) -> Draft:
         started=started,
         recorded_up_to=work.recorded,
         notes=["every partition was ingested already, from the same bytes by the same spec"],
+        resumed=unclean,
     )
 
 
@@ -173,7 +177,7 @@ def _ingest(work: Attempt, ledger: Ledger, started: datetime, unclean: bool, say
         for table in work.source.tables:
             features[table.name], written = _write_features(work, spark, table, periods)
             wrote += written
-    return _draft(work, started, counted, features, wrote)
+    return replace(_draft(work, started, counted, features, wrote), resumed=unclean)
 
 
 def _refuse_past_limit(work: Attempt, rows: DataFrame, counted: Tally) -> None:

@@ -231,6 +231,8 @@ SESSION_CONF = {
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.csv.parser.columnPruning.enabled": "false",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
+    # PySpark would walk the Python stack at every call of a function.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
 """What every session of ours needs, here and on a cluster."""
 

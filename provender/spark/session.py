@@ -6,6 +6,7 @@ Everything above uses DataFrames and SQL only, which both give alike.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import sys
 import uuid
@@ -18,6 +19,10 @@ from pyspark.sql import SparkSession
 from provender.errors import SparkUnavailableError
 from provender.settings import Settings
 from provender.spark import server
+
+# PySpark prints every failed plan, with both stacks, before it raises; the message we raise is enough.
+logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
+logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
 
 
 @contextmanager
@@ -59,12 +64,14 @@ def _connect(url: str, attempt: str) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     base = url.rstrip(";") if "/;" in url else f"{url.rstrip('/')}/"
     for generation in itertools.count():
+        location = f"{base};session_id={session_id(attempt, generation)}"
+        session: SparkSession = SparkSession.builder.remote(location).create()
         try:
-            location = f"{base};session_id={session_id(attempt, generation)}"
-            session: SparkSession = SparkSession.builder.remote(location).create()
             _apply_conf(session)
             return session
         except PySparkException as error:
+            session.release_session_on_close = False
+            session.stop()
             if "SESSION_CLOSED" not in str(error):
                 raise SparkUnavailableError(
                     f"the local Spark engine does not answer: {error}",

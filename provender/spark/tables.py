@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+import deltalake
 from pyspark.sql import DataFrame, SparkSession
 
 from provender.errors import SchemaChangeError
@@ -88,6 +89,10 @@ class DeltaTable:
         chosen = rows.select(*[quoted(name) for name in self.columns])
         writer = chosen.write.format("delta").mode("overwrite").option("replaceWhere", where)
         writer.options(**transaction.options).save(self.uri)
+
+    def identity(self) -> str:
+        """Delta's id of the table: another one means that it was created anew."""
+        return str(deltalake.DeltaTable(self.uri).metadata().id)
 
     def last_commit(self) -> dict[str, int]:
         """``version``, ``files`` and ``bytes`` of the newest commit. Under the table's lock: of one's own."""

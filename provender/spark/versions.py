@@ -79,6 +79,7 @@ def _with_words(union: DataFrame, features: list[str], columns: list[str], order
     return union.select(
         *[F.col(quoted(name)) for name in columns],
         "_is_log",
+        RECORDED_TIMESTAMP,
         state.alias("_state"),
         F.last(F.when(is_log, word), ignorenulls=True).over(so_far).alias("_log"),
         F.last(desired, ignorenulls=True).over(so_far).alias("_desired"),
@@ -88,13 +89,16 @@ def _with_words(union: DataFrame, features: list[str], columns: list[str], order
 
 
 def _with_steps(words: DataFrame, order: WindowSpec) -> DataFrame:
-    """Adds ``_append``: this desired row has to become a version."""
+    """Adds ``_append``: without it, the log would say something else from this desired row on.
+
+    What it would say is the later of the log's newest version so far and the desired row before, which is in the
+    log or about to be.
+    """
+    log, before = F.col("_log"), F.col("_desired_before")
+    follows_desired = log.isNull() | (before.getField("created") >= log.getField("created"))
+    effective = F.when(before.isNotNull() & follows_desired, before.getField("state")).otherwise(log.getField("state"))
+    walked = words.withColumn("_append", ~F.col("_is_log") & ~_same(effective, F.col("_state")))
     so_far = order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    differs = ~F.col("_is_log") & ~_same(F.col("_log.state"), F.col("_state"))
-    repeats = F.coalesce(F.col("_desired_before.state") == F.col("_state"), F.lit(False))
-    walked = words.withColumn("_differs", differs)
-    walked = walked.withColumn("_dirty", F.max("_differs").over(so_far))
-    walked = walked.withColumn("_append", ~F.col("_is_log") & (F.col("_differs") | (F.col("_dirty") & ~repeats)))
     return walked.withColumn("_appended", F.max("_append").over(so_far))
 
 
