@@ -1,0 +1,1 @@
+"""The demo's raw data: what would arrive from outside."""
