@@ -30,6 +30,7 @@ from pathlib import Path
 from threading import Event
 
 from provender.errors import SetupError, SparkUnavailableError
+from provender.local.java import java_command, java_environment
 from provender.settings import Settings, load_settings
 
 START_TIMEOUT_SECONDS = 120.0
@@ -97,7 +98,7 @@ def _folder(settings: Settings) -> Path:
 
 def _start(settings: Settings) -> Address:
     log = _folder(settings) / "server.log"
-    _require_java()
+    java_command(settings)
     find_jars(settings)
     with log.open("ab") as output:
         keeper = subprocess.Popen(
@@ -120,13 +121,6 @@ def _start(settings: Settings) -> Address:
         unharmed="all committed data",
         remedy=f"read the end of that log, then run the same command again\n{_tail(log)}",
     )
-
-
-def _require_java() -> None:
-    from shutil import which
-
-    if which("java") is None and not os.environ.get("JAVA_HOME"):
-        raise SetupError("Java is not installed", remedy="install Java 17 or 21, or run: make install")
 
 
 def find_jars(settings: Settings) -> list[Path]:
@@ -193,6 +187,7 @@ def _launch(settings: Settings, port: int, token: str) -> subprocess.Popen[bytes
     ]
     environment = {
         **os.environ,
+        **java_environment(settings),
         "SPARK_HOME": str(home),
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": token,

@@ -1,0 +1,59 @@
+# Every command of the project. `make` or `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# uv comes from the machine if it has one; otherwise it is installed into the checkout.
+UV := $(shell command -v uv || echo .provender/uv/bin/uv)
+PYTHON := .venv/bin/python
+RUN := $(UV) run --frozen --no-sync
+STAMP := .provender/installed
+
+.PHONY: help install demo up stop test test-fast test-slow lint typing format bench requirements clean
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+install: $(STAMP) ## Install everything into this checkout: uv, the locked environment, Java if missing, Spark's jars
+
+$(STAMP): uv.lock pyproject.toml provender/local/jars.py
+	@test -x "$(UV)" || command -v "$(UV)" >/dev/null || { echo "installing uv"; python3 -m venv .provender/uv && .provender/uv/bin/pip install --quiet uv; }
+	@echo "installing the locked environment (about 2 GB, once)"
+	@$(UV) sync --frozen --quiet
+	@$(PYTHON) -m provender.local.jars --repo feature_defs
+	@touch $@
+
+demo: install ## The main job on real data: ingest 2013's flights and weather, backfill in Airflow, read through Feast
+	@$(PYTHON) -m provender.demo
+
+up: install ## Start Redis and Airflow on this machine, and print the UI's address, user and password
+	@$(PYTHON) -m provender.cli.main up
+
+stop: ## Stop what `make up` and `make demo` started
+	@test -x $(PYTHON) && $(PYTHON) -m provender.cli.main down || echo "nothing is installed here, so nothing runs"
+
+test: install ## All tests but the slow ones (15 minutes on 2 cores)
+	@$(RUN) pytest -m "not slow"
+
+test-fast: install ## Tests that need neither Spark nor Airflow (1 minute)
+	@$(RUN) pytest -m "not slow and not spark and not airflow"
+
+test-slow: install ## Tests with a real Airflow, end to end (30 minutes)
+	@$(RUN) pytest -m slow
+
+lint: install ## Style, imports and the walls between packages
+	@$(RUN) ruff check . && $(RUN) ruff format --check .
+
+format: install ## Rewrite the code in the project's style
+	@$(RUN) ruff check --fix . && $(RUN) ruff format .
+
+typing: install ## The type checker, strict
+	@$(RUN) mypy
+
+bench: install ## Benchmarks: a table on the terminal, JSON lines under bench/results/
+	@$(RUN) python -m bench
+
+requirements: install ## Export requirements.txt from the lock file
+	@$(UV) export --frozen --no-hashes --no-emit-project --quiet -o requirements.txt
+
+clean: stop ## Remove everything that was installed or written into this checkout
+	rm -rf .venv .provender .pytest_cache .mypy_cache .ruff_cache .hypothesis

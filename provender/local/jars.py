@@ -1,0 +1,127 @@
+"""The jars that Spark's own package does not carry: resolved once, verified, put on the class path.
+
+Resolving at every start costs seconds and needs a network; this needs it once. Ivy, which is part of Spark,
+fetches from its default repository.
+
+    python -m provender.local.jars [--repo FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyspark
+
+from provender.errors import SetupError
+from provender.local.java import ensure, java_command
+from provender.settings import Settings, load_settings
+
+
+@dataclass(frozen=True)
+class Jar:
+    """One artifact of a Maven repository, and the SHA-256 of its bytes."""
+
+    group: str
+    name: str
+    version: str
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.name}-{self.version}.jar"
+
+
+JARS = (
+    Jar("io.delta", "delta-spark_4.1_2.13", "4.2.0", "8480050a55c7e50427f3bec3af9243f98fc7cbfa453a2ef55e6ea8d0b7b121ff"),
+    Jar("io.delta", "delta-storage", "4.2.0", "2d84df76551f2b3cd27b120abec67ccbba324cea6ec45eb659edcc54234f99f3"),
+    Jar("io.delta", "delta-kernel-api", "4.2.0", "7c5e742192794b069ac64fb40ab0933e1a70d27f1f32805bdd8c06af1d4df012"),
+    Jar("io.delta", "delta-kernel-defaults", "4.2.0", "ce6cfcde63a1642fc71b836b90a4056b9b8c90d22fb66e8d103bf33f750419c7"),
+    Jar(
+        "io.delta",
+        "delta-kernel-unitycatalog",
+        "4.2.0",
+        "8bbdfe74de90dea403e8c749da045a62f96810378f362ab99e7e030f75963b49",
+    ),
+    Jar(
+        "io.unitycatalog",
+        "unitycatalog-client",
+        "0.4.1",
+        "133ac960d301f2c95ef3c763f88e04939de76938892e144393e4018d29dd3469",
+    ),
+)
+
+
+def install(settings: Settings) -> list[Path]:
+    """Makes sure that every jar is in ``<state_dir>/<jars_dir>``; fetches what is missing.
+
+    Raises :class:`SetupError` if Java is missing, an artifact cannot be had, or its bytes are not the expected.
+    """
+    folder = settings.state_dir / settings.spark.jars_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [jar for jar in JARS if not _is_there(folder / jar.file_name, jar)]
+    if missing:
+        print(f"fetching {len(missing)} jars for Spark", flush=True)
+        _fetch(settings, missing, folder)
+    return [folder / jar.file_name for jar in JARS]
+
+
+def _is_there(path: Path, jar: Jar) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == jar.sha256
+
+
+def _fetch(settings: Settings, jars: list[Jar], folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as scratch:
+        descriptor = Path(scratch) / "ivy.xml"
+        descriptor.write_text(_ivy_module(jars))
+        ivy = next((Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar"))
+        command = [str(java_command(settings)), f"-Divy.default.ivy.user.dir={scratch}/cache", "-jar", str(ivy)]
+        command += ["-ivy", str(descriptor), "-retrieve", f"{scratch}/[artifact]-[revision].[ext]"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        for jar in jars:
+            fetched = Path(scratch) / jar.file_name
+            if not _is_there(fetched, jar):
+                raise SetupError(
+                    f"{jar.group}:{jar.name}:{jar.version} could not be fetched, or is not the jar it should be",
+                    where=str(folder),
+                    remedy=f"check the network, then run: make install\n{_tail(done.stdout + done.stderr)}",
+                )
+            os.replace(fetched, folder / jar.file_name)
+
+
+def _ivy_module(jars: list[Jar]) -> str:
+    wanted = "".join(
+        f'<dependency org="{jar.group}" name="{jar.name}" rev="{jar.version}" transitive="false" conf="default"/>'
+        for jar in jars
+    )
+    return (
+        '<ivy-module version="2.0"><info organisation="provender" module="jars"/>'
+        f"<configurations><conf name=\"default\"/></configurations><dependencies>{wanted}</dependencies></ivy-module>"
+    )
+
+
+def _tail(text: str, lines: int = 8) -> str:
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Fetches the jars Spark needs.")
+    parser.add_argument("--repo", default=None)
+    try:
+        settings = load_settings(parser.parse_args().repo)
+        ensure(settings)
+        install(settings)
+    except SetupError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
