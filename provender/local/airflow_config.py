@@ -24,6 +24,11 @@ PORT_VARIABLE = "PROVENDER_AIRFLOW_PORT"
 DEFAULT_PORT = 8080
 USER = "admin"
 HOST = "127.0.0.1"
+_LOCAL_SETTINGS = """\
+from provender.local import preload
+
+preload.in_scheduler()
+"""
 
 
 def home(settings: Settings) -> Path:
@@ -65,7 +70,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def write(settings: Settings) -> None:
-    """Writes ``airflow.cfg`` anew; secrets and log ports of an older one stay."""
+    """Writes ``airflow.cfg`` (and what Airflow runs at its start) anew; secrets and log ports of an older one stay."""
     credentials(settings)
     known = _read(settings)
     parser = configparser.ConfigParser(interpolation=None)
@@ -76,6 +81,9 @@ def write(settings: Settings) -> None:
     text.write("# Written by `provender up`. Your own settings: variables AIRFLOW__SECTION__KEY.\n")
     parser.write(text)
     replace_text(path, text.getvalue(), mode=0o600)
+    local_settings = home(settings) / "config" / "airflow_local_settings.py"
+    local_settings.parent.mkdir(exist_ok=True)
+    replace_text(local_settings, _LOCAL_SETTINGS)
 
 
 def _options(settings: Settings, known: configparser.ConfigParser) -> dict[str, dict[str, object]]:
@@ -93,7 +101,7 @@ def _options(settings: Settings, known: configparser.ConfigParser) -> dict[str, 
             "simple_auth_manager_passwords_file": _password_file(settings),
             "fernet_key": _secret(known, "core", "fernet_key", _fernet_key),
             # Every worker is a process kept in memory; tasks mostly wait for Spark.
-            "parallelism": max(4, 2 * cores),
+            "parallelism": max(6, 3 * cores),
             "max_active_tasks_per_dag": 8,
             "max_active_runs_per_dag": 4,
             "execute_tasks_new_python_interpreter": False,

@@ -10,13 +10,14 @@
     exit.json   it ended: ``code`` and ``reason`` (``exited``, ``cancelled``, ``abandoned``)
     taken       somebody saw how it ended, so that a later run of the same name starts a new submission
 
-The number makes the submission unique, the name makes it findable: both together are the attempt's id.
+The name makes it findable. The attempt's id is the name, the number and a random part.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -31,7 +32,8 @@ from provender.local.process import ProcessRecord, replace_text, start_detached
 LEASE_SECONDS = 60.0
 _STARTING_SECONDS = 30.0
 """How long a submission may be without a runner before it counts as lost."""
-_STOP_SECONDS = 20.0
+_STOP_SECONDS = 75.0
+_POLL_SECONDS = 0.1
 
 
 class JobState(StrEnum):
@@ -73,7 +75,8 @@ class Submission:
 
     @property
     def attempt(self) -> str:
-        return f"{self.name}-{self.number}"
+        """The id of this submission, different from every other one's, also where the folders were removed."""
+        return str(json.loads(self.job_file.read_text(encoding="utf-8"))["attempt"])
 
     @property
     def log_file(self) -> Path:
@@ -159,13 +162,15 @@ def submit(
     ``env`` is the whole environment. ``on_cancel`` runs after the command was ended before its time.
     """
     submission = _new_submission(state_dir / "jobs" / name)
-    submission.renew()
+    attempt = f"{name}-{submission.number}-{secrets.token_hex(3)}"
     document = {
-        "command": [part.replace("{attempt}", submission.attempt) for part in command],
-        "on_cancel": [part.replace("{attempt}", submission.attempt) for part in on_cancel],
+        "attempt": attempt,
+        "command": [part.replace("{attempt}", attempt) for part in command],
+        "on_cancel": [part.replace("{attempt}", attempt) for part in on_cancel],
         "cwd": str(cwd),
         "lease_seconds": lease_seconds,
     }
+    submission.renew()
     replace_text(submission.job_file, json.dumps(document, indent=1))
     runner = [sys.executable, "-m", "provender.local.job_runner", str(submission.folder)]
     start_detached(runner, log=submission.log_file, cwd=cwd, env=env)
@@ -193,10 +198,19 @@ def stop_all(state_dir: Path) -> list[str]:
     stopped = running(state_dir)
     for submission in stopped:
         submission.cancel()
-    deadline = time.monotonic() + _STOP_SECONDS
-    while any(not s.status().state.is_final for s in stopped) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    for submission in stopped:
+        await_end(submission)
     return [submission.attempt for submission in stopped]
+
+
+def await_end(submission: Submission) -> JobStatus:
+    """Waits until a cancelled submission ended, at most as long as its runner takes to end it by force."""
+    deadline = time.monotonic() + _STOP_SECONDS
+    status = submission.status()
+    while not status.state.is_final and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        status = submission.status()
+    return status
 
 
 def forget_old(state_dir: Path, keep_days: float) -> int:
@@ -217,7 +231,7 @@ def _submissions(folder: Path) -> Iterator[Submission]:
     numbers = sorted((int(p.name) for p in folder.glob("[0-9]*") if p.name.isdigit()), reverse=True)
     for number in numbers:
         submission = Submission(folder / str(number))
-        if submission.lease_file.exists():
+        if submission.job_file.exists():
             yield submission
 
 

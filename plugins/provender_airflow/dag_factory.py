@@ -1,0 +1,126 @@
+"""Specs become DAGs: ``features__<source>`` with wait_for_data → stage → ingest → materialize.
+
+Everything here runs at parse: it reads specs, builds objects, and connects to nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, BaseOperator, Context, CronPartitionTimetable, CronTriggerTimetable, Param, get_parsing_context
+
+from provender.errors import SourceNotReadyError, SpecError
+from provender.intervals import Cadence
+from provender.specs.catalog import Catalog
+from provender.specs.loader import load_source
+from provender.specs.model import Source
+from provender_airflow.docs import broken_docs, source_docs
+from provender_airflow.operators.feast import IngestOperator, MaterializeOperator
+from provender_airflow.operators.raw_data import StageOperator, WaitForDataOperator
+from provender_airflow.retry import retry_arguments
+
+PREFIX = "features__"
+MAX_ACTIVE_RUNS = 3
+"""Runs of one source at a time: one ingests while another stages or materializes."""
+
+
+def features_dags(repo: Path) -> Iterator[DAG]:
+    """A DAG for each spec of ``repo``; only the one that is asked for, where Airflow runs a task of it."""
+    asked = get_parsing_context().dag_id
+    path = Catalog(repo).path_of(asked.removeprefix(PREFIX)) if asked else None
+    if path is not None and path.is_file():
+        yield _dag_of_file(repo, path)
+        return
+    catalog = Catalog.load(repo)
+    for source in catalog.sources.values():
+        yield features_dag(repo, source)
+    for name, error in catalog.broken.items():
+        yield broken_dag(name, error)
+
+
+def features_dag(repo: Path, source: Source) -> DAG:
+    """The source's DAG, one run for each partition at the partition's end."""
+    dag = DAG(
+        dag_id=PREFIX + source.name,
+        description=source.description.strip().splitlines()[0] if source.description.strip() else None,
+        schedule=CronPartitionTimetable(
+            source.cadence.cron, timezone="UTC", run_offset=-1, key_format=source.cadence.key_format
+        ),
+        start_date=source.first_partition.end,
+        end_date=source.end,
+        catchup=False,
+        max_active_runs=MAX_ACTIVE_RUNS,
+        is_paused_upon_creation=False,
+        default_args={"owner": source.owner, **retry_arguments()},
+        params=_params(source.cadence),
+        tags=sorted({source.owner, str(source.cadence), *source.tags}),
+        doc_md=source_docs(source),
+    )
+    _tasks(dag, {"repo": str(repo), "source": source.name})
+    return dag
+
+
+def broken_dag(name: str, error: SpecError) -> DAG:
+    """A red DAG in the place of a source whose spec is broken: its docs and its task's failure are the errors."""
+    dag = DAG(
+        dag_id=PREFIX + re.sub(r"[^A-Za-z0-9_.-]", "_", name),
+        description="the spec is broken",
+        schedule=CronTriggerTimetable("0 0 * * *", timezone="UTC", run_immediately=True),
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        tags=["broken"],
+        doc_md=broken_docs(name, error),
+    )
+    BrokenSpecOperator(task_id="spec_is_broken", message=str(error), dag=dag)
+    return dag
+
+
+class BrokenSpecOperator(BaseOperator):
+    """Fails with a spec's errors."""
+
+    def __init__(self, *, message: str, **kwargs: Any) -> None:
+        super().__init__(retries=0, **kwargs)
+        self.message = message
+
+    def execute(self, context: Context) -> None:
+        raise SpecError(self.message)
+
+
+def _tasks(dag: DAG, arguments: dict[str, Any]) -> None:
+    # One writer per table: among the DAG's runs by max_active_tis_per_dag, against all others by the storage's lock.
+    wait = WaitForDataOperator(task_id="wait_for_data", dag=dag, **arguments, **retry_arguments(SourceNotReadyError))
+    stage = StageOperator(task_id="stage", dag=dag, **arguments)
+    ingest = IngestOperator(task_id="ingest", dag=dag, max_active_tis_per_dag=1, **arguments)
+    materialize = MaterializeOperator(
+        task_id="materialize",
+        dag=dag,
+        max_active_tis_per_dag=1,
+        ingest_task_id="ingest",
+        full="{{ params.rebuild_online }}",
+        **arguments,
+    )
+    wait >> stage >> ingest >> materialize
+
+
+def _params(cadence: Cadence) -> dict[str, Param]:
+    is_date = cadence.key_format == "%Y-%m-%d"
+    schema: dict[str, Any] = {"type": ["null", "string"], **({"format": "date"} if is_date else {})}
+    hint = "Leave both empty for the run's own partition, or the newest complete one."
+    return {
+        "start": Param(None, title="First partition of a range", description_md=hint, **schema),
+        "end": Param(None, title="Last partition of a range (included)", description_md=hint, **schema),
+        "rebuild_online": Param(
+            False, type="boolean", title="Rebuild the online store", description_md="Writes every value anew."
+        ),
+    }
+
+
+def _dag_of_file(repo: Path, path: Path) -> DAG:
+    try:
+        return features_dag(repo, load_source(path))
+    except SpecError as error:
+        return broken_dag(path.stem, error)

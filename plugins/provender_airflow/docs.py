@@ -1,0 +1,113 @@
+"""What Airflow's UI shows of a source, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from provender.errors import SpecError
+from provender.specs.model import Column, FeatureTable, Source
+
+
+def source_docs(source: Source) -> str:
+    """Description, owner, times, columns with their contract, tables, and how to run it."""
+    return "\n\n".join(
+        [
+            f"# {source.name}",
+            _text(source.description),
+            _facts(source),
+            "## Raw columns and contract",
+            _table(("column", "type", "contract", "description"), map(_column_row, source.columns)),
+            _violations(source),
+            "## Feature tables",
+            *(_feature_table(source, table) for table in source.tables),
+            "## Running it",
+            _running(source),
+        ]
+    )
+
+
+def broken_docs(name: str, error: SpecError) -> str:
+    """What is wrong with a spec."""
+    return "\n\n".join(
+        [
+            f"# The spec {name} is broken",
+            "Its pipeline cannot be built; every other source runs as before. Mend the file, and this DAG becomes "
+            "the source's again within a minute. `provender validate` shows the same in a second.",
+            f"```\n{str(error).replace('```', '')}\n```",
+        ]
+    )
+
+
+def _facts(source: Source) -> str:
+    rows = [
+        ("owner", source.owner),
+        ("tags", ", ".join(source.tags) or "none"),
+        ("cadence", f"{source.cadence}, partition keys like {source.first_partition.key}"),
+        ("runs from", f"{source.start:%Y-%m-%d}" + (f" to {source.end:%Y-%m-%d}" if source.end else "")),
+        ("raw rows", f"{source.raw.uri} ({source.raw.format})"),
+        ("expected after a partition's end", str(source.delay)),
+        ("given up after another", str(source.timeout)),
+        ("a raw row may be late by", str(source.lateness)),
+        ("event timestamp", source.event_timestamp.column),
+        ("created timestamp", source.created_timestamp.column if source.created_timestamp else "set by provender"),
+    ]
+    return _table(("", ""), rows)
+
+
+def _column_row(column: Column) -> tuple[str, ...]:
+    return column.name, column.type, _contract(column), column.description
+
+
+def _contract(column: Column) -> str:
+    parts = ["required" if column.required else "may be null"]
+    if column.min is not None:
+        parts.append(f"≥ {column.min:g}")
+    if column.max is not None:
+        parts.append(f"≤ {column.max:g}")
+    if column.allowed is not None:
+        parts.append(f"one of {', '.join(column.allowed)}")
+    if column.max_length is not None:
+        parts.append(f"at most {column.max_length} characters")
+    return "; ".join(parts)
+
+
+def _violations(source: Source) -> str:
+    rule = source.violations
+    if rule.action == "fail":
+        return "A row that breaks the contract fails the run."
+    return f"Rows that break the contract are quarantined; more than {rule.max_share:.1%} of a partition fail the run."
+
+
+def _feature_table(source: Source, table: FeatureTable) -> str:
+    origin = f"by `{table.sql}`" if table.sql else "taken as it is"
+    head = f"### {table.name}\n\n{_text(table.description)} Keys: {', '.join(table.keys)}; {origin}."
+    rows = [(feature.name, feature.type, feature.description) for feature in source.features_of(table)]
+    return f"{head}\n\n{_table(('feature', 'type', 'description'), rows)}"
+
+
+def _running(source: Source) -> str:
+    key = source.first_partition.key
+    return "\n".join(
+        [
+            f"- **one partition**: trigger with a partition key, like `{key}`",
+            "- **a range in one Spark application**: trigger with `start` and `end`, both included",
+            "- **the newest complete partition**: trigger with neither",
+            f"- **a backfill, one run for each partition**: `airflow backfill create --dag-id features__{source.name} "
+            f"--from-date {source.start:%Y-%m-%d} --to-date {source.start:%Y-%m-%d}` "
+            "(add `--reprocess-behavior completed` for partitions that ran before)",
+        ]
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(str(cell)) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return _text(text).replace("|", "\\|").replace("\n", " ")
+
+
+def _text(text: str) -> str:
+    """A spec's own words, which must not become markup."""
+    return text.replace("<", "&lt;").strip()

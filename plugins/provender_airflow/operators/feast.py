@@ -1,0 +1,106 @@
+"""Feast's verbs as operators: apply, ingest, materialize, historical features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import Asset, Context
+
+from provender.errors import SparkUnavailableError
+from provender.ledger import Job
+from provender.settings import Settings
+from provender_airflow.operators.source import SourceReference, counts_of
+from provender_airflow.operators.spark import SparkJobOperator
+from provender_airflow.partitions import as_argument
+from provender_airflow.spark.job import SparkJob
+
+ATTEMPT = ("--attempt", "{attempt}")
+
+
+def features_asset(source: str) -> Asset:
+    """The asset whose events say that a partition of ``source`` is in both stores; they carry its key."""
+    return Asset(f"features/{source}")
+
+
+class _SourceJobOperator(SparkJobOperator):
+    """An application on one source, which commits a manifest."""
+
+    template_fields: Sequence[str] = ("repo", "source")
+    job: Job
+
+    def __init__(self, *, source: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+
+    @property
+    def reference(self) -> SourceReference:
+        return SourceReference(self.repo, self.source)
+
+    def result(self, settings: Settings, attempt: str, context: Context) -> dict[str, Any]:
+        manifest = self.reference.manifest(settings, self.job, attempt)
+        if manifest is None:
+            raise SparkUnavailableError(
+                f"the application {attempt} ended well but committed no manifest, so nothing is done",
+                where=f"{settings.storage_root}/ledger/{self.source}/{self.job}",
+                unharmed="all committed data",
+                remedy="the next try does it again; if it stays so, read the task's log",
+            )
+        for note in manifest.notes:
+            self.log.info("%s", note)
+        return counts_of(manifest)
+
+
+class IngestOperator(_SourceJobOperator):
+    """Puts staged partitions into the source's tables. Returns the manifest's counts."""
+
+    job = Job.INGEST
+
+    def spark_job(self, context: Context) -> SparkJob:
+        partitions = as_argument(self.reference.partitions(context))
+        arguments = ("--repo", self.repo, "--source", self.source, "--partitions", partitions, *ATTEMPT)
+        return SparkJob("spark_jobs.ingest", arguments, self.name_of_job(context))
+
+
+class MaterializeOperator(_SourceJobOperator):
+    """Writes what was appended since the last time to the online store, then tells who waits for the features.
+
+    ``ingest_task_id``: the task whose partitions the asset events name; None: those the run means.
+    ``full``: writes everything anew (``--full``).
+    """
+
+    job = Job.MATERIALIZE
+    template_fields: Sequence[str] = ("repo", "source", "full")
+
+    def __init__(
+        self, *, source: str, ingest_task_id: str | None = None, full: bool | str = False, **kwargs: Any
+    ) -> None:
+        super().__init__(source=source, **{"outlets": [features_asset(source)], **kwargs})
+        self.ingest_task_id = ingest_task_id
+        self.full = full
+
+    def spark_job(self, context: Context) -> SparkJob:
+        flags = ("--full",) if str(self.full).lower() == "true" else ()
+        arguments = ("--repo", self.repo, "--source", self.source, *flags, *ATTEMPT)
+        return SparkJob("spark_jobs.materialize", arguments, self.name_of_job(context))
+
+    def result(self, settings: Settings, attempt: str, context: Context) -> dict[str, Any]:
+        counts = super().result(settings, attempt, context)
+        keys = self._committed_keys(context)
+        context["outlet_events"][features_asset(self.source)].add_partitions(keys)
+        return {**counts, "partitions": keys}
+
+    def _committed_keys(self, context: Context) -> list[str]:
+        if self.ingest_task_id is None:
+            return [partition.key for partition in self.reference.partitions(context)]
+        return list(context["ti"].xcom_pull(task_ids=self.ingest_task_id)["partitions"])
+
+
+class FeastApplyOperator(SparkJobOperator):
+    """Registers the repo's definitions with Feast, in a process of its own; what changes is in the log."""
+
+    def spark_job(self, context: Context) -> SparkJob:
+        return SparkJob("provender", ("--repo", self.repo, "apply"), self.name_of_job(context))
+
+    def result(self, settings: Settings, attempt: str, context: Context) -> dict[str, Any]:
+        return {"attempt": attempt}

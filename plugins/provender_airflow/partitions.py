@@ -1,0 +1,92 @@
+"""Which partitions a run means.
+
+    a partition key      that partition (schedule, backfill, a trigger with a key)
+    start and end        all partitions from the one to the other, both included, in one application
+    neither              the newest complete one, as of the moment the run was asked for
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from provender.errors import PartitionError
+from provender.intervals import Partition, newest_complete, partitions_between
+from provender.specs.model import Source
+
+
+def partitions_of_run(
+    source: Source, *, key: str | None, start: str | None, end: str | None, asked: datetime
+) -> list[Partition]:
+    """The partitions, in order, at least one. Raises :class:`PartitionError`."""
+    if key and (start or end):
+        raise PartitionError(
+            f"the run has the partition key {key} and also start/end", remedy="give either a key, or start and end"
+        )
+    if bool(start) != bool(end):
+        raise PartitionError("start and end belong together", remedy="give both, or neither")
+    if key:
+        partitions = [_parse(source, key)]
+    elif start and end:
+        partitions = list(partitions_between(_parse(source, start), _parse(source, end)))
+    else:
+        partitions = [_newest(source, asked)]
+    return partitions
+
+
+def partitions_of_context(source: Source, context: Mapping[str, Any]) -> list[Partition]:
+    """The same from an Airflow task's context."""
+    run, params = context["dag_run"], context["params"]
+    return partitions_of_run(
+        source,
+        key=run.partition_key,
+        start=params.get("start"),
+        end=params.get("end"),
+        asked=run.run_after,
+    )
+
+
+def as_argument(partitions: list[Partition]) -> str:
+    """``KEY`` or ``FIRST..LAST``, as the jobs' command lines take it."""
+    first, last = partitions[0], partitions[-1]
+    return first.key if first == last else f"{first.key}..{last.key}"
+
+
+def require_ended(partitions: list[Partition], now: datetime) -> None:
+    """Raises :class:`PartitionError` for a partition that is not over: its data cannot be complete."""
+    for partition in partitions:
+        if partition.end > now:
+            raise PartitionError(
+                f"partition {partition.key} ends at {partition.end:%Y-%m-%d %H:%M} UTC, which is in the future",
+                remedy="run it after that; the schedule does so by itself",
+            )
+
+
+def last_partition(source: Source) -> Partition | None:
+    """The last partition of a source that is closed (``end`` is the end of it)."""
+    if source.end is None:
+        return None
+    return Partition.holding(source.cadence, source.end - timedelta(microseconds=1))
+
+
+def _parse(source: Source, key: str) -> Partition:
+    partition = Partition.parse(source.cadence, key)
+    first, last = source.first_partition, last_partition(source)
+    if partition < first:
+        raise PartitionError(f"{source.name} starts with partition {first.key}, {key} is before it")
+    if last is not None and partition > last:
+        raise PartitionError(f"{source.name} ends with partition {last.key}, {key} is after it")
+    return partition
+
+
+def _newest(source: Source, asked: datetime) -> Partition:
+    newest, last = newest_complete(source.cadence, asked, source.delay), last_partition(source)
+    if last is not None:
+        newest = min(newest, last)
+    if newest < source.first_partition:
+        raise PartitionError(
+            f"{source.name} has no complete partition yet: its first is {source.first_partition.key}",
+            remedy="wait until it is over and its delay has passed",
+        )
+    return newest

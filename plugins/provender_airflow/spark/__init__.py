@@ -1,0 +1,1 @@
+"""Spark applications as Airflow sees them: a value, and a backend that runs it."""

@@ -1,0 +1,107 @@
+"""What every place that runs Spark applications can do, and which one the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from provender import errors
+from provender.errors import ProvenderError, SettingsError, SparkUnavailableError, TerminalError, TransientError
+from provender.settings import SETTINGS_FILE, Settings
+from provender_airflow.spark.job import SparkJob
+
+
+class JobState(StrEnum):
+    """Where a submission stands."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class JobHandle:
+    """One submission of a job."""
+
+    name: str
+    attempt: str
+    """The id its manifest carries."""
+    reference: str
+    """What the backend finds it by."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """How a submission stands and, where it failed, why."""
+
+    state: JobState
+    error: ProvenderError | None = None
+
+    @property
+    def is_final(self) -> bool:
+        return self.state is not JobState.RUNNING
+
+
+class SparkBackend(Protocol):
+    """Submits applications and finds them again. Methods may raise :class:`TransientError`."""
+
+    poll_seconds: float
+
+    def submit(self, job: SparkJob) -> JobHandle:
+        """Starts a new submission."""
+
+    def find(self, name: str) -> JobHandle | None:
+        """The submission of ``name`` whose end nobody has taken note of, running or ended.
+
+        One that is being cancelled is awaited and not offered.
+        """
+
+    def poll(self, handle: JobHandle) -> JobStatus:
+        """How it stands. Says at the same time that somebody still awaits it."""
+
+    def log_lines(self, handle: JobHandle, *, from_start: bool) -> Iterator[str | None]:
+        """The application's log, line by line; None when there is no further line for now."""
+
+    def take(self, handle: JobHandle) -> None:
+        """Takes note of the end: the next run of the same name starts a new submission."""
+
+    def cancel(self, handle: JobHandle) -> None:
+        """Ends it, and what it has running elsewhere. Already gone is not an error."""
+
+
+def backend_for(settings: Settings) -> SparkBackend:
+    """The backend that ``provender.spark.backend`` names. Raises :class:`SettingsError`."""
+    if settings.spark.backend == "local":
+        from provender_airflow.spark.local import LocalBackend
+
+        return LocalBackend(settings)
+    raise SettingsError(
+        f"there is no Spark backend {settings.spark.backend!r}",
+        where=f"{settings.repo / SETTINGS_FILE}, provender.spark.backend",
+        remedy="write: backend: local",
+    )
+
+
+def error_from_dict(document: dict[str, str]) -> ProvenderError:
+    """The error an application reported (``PROVENDER_ERROR {…}``), as the class it was raised as."""
+    kind = getattr(errors, document.get("kind", ""), None)
+    if not (isinstance(kind, type) and issubclass(kind, ProvenderError)):
+        kind = TerminalError if document.get("terminal") == "true" else TransientError
+    texts = {name: document.get(name, "") for name in ("where", "unharmed", "remedy")}
+    return kind(document.get("what", "the application failed"), **texts)
+
+
+def error_from_exit(exit_code: int | None, reason: str, log: str) -> ProvenderError:
+    """The error of an application that ended without reporting one."""
+    if exit_code == TerminalError.exit_code:
+        return TerminalError("the application failed", where=log, remedy="read the end of that log")
+    signal = f"signal {-exit_code}" if exit_code is not None and exit_code < 0 else f"exit code {exit_code}"
+    return SparkUnavailableError(
+        f"the application ended without a report ({reason}, {signal})",
+        where=log,
+        unharmed="all committed data",
+        remedy="read the end of that log; the next try starts it again",
+    )

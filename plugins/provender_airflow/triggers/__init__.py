@@ -1,0 +1,1 @@
+"""Triggers: polling only, the shortest of the three (operator, backend, trigger)."""

@@ -1,0 +1,11 @@
+"""Registers provender with Airflow. Everything else is in the package ``provender_airflow`` beside this file."""
+
+from __future__ import annotations
+
+from airflow.plugins_manager import AirflowPlugin
+
+
+class ProvenderPlugin(AirflowPlugin):
+    """Operators and triggers are imported by their module; a later UI page is registered here."""
+
+    name = "provender"
