@@ -1,0 +1,95 @@
+"""A feature table's log as a reader sees it: its Delta files, pruned by their statistics before any is opened.
+
+Columns (see ``docs/semantics.md``): keys, features, ``event_timestamp``, ``created_timestamp``,
+``recorded_timestamp`` (timestamps in UTC, microseconds), ``deleted`` (bool), ``period`` (timestamp).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+from pyarrow import fs
+
+from provender.errors import TerminalError
+
+EVENT = "event_timestamp"
+CREATED = "created_timestamp"
+RECORDED = "recorded_timestamp"
+DELETED = "deleted"
+
+_STATISTICS_CUT = timedelta(milliseconds=1)
+"""Delta's statistics of timestamps are cut to milliseconds, the greatest too: it may be this much more."""
+
+
+class LogNotFoundError(TerminalError):
+    """There is no such table yet."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Which versions can matter, all ends inclusive; None: no limit. Every deletion has the event timestamp of the
+    row it withdraws, so no bound separates the two."""
+
+    event_from: datetime | None = None
+    event_to: datetime | None = None
+    recorded_to: datetime | None = None
+
+
+@dataclass(frozen=True)
+class FeatureLog:
+    """One feature table at the version it had when first read."""
+
+    uri: str
+
+    @cached_property
+    def delta(self) -> DeltaTable:
+        try:
+            return DeltaTable(self.uri)
+        except TableNotFoundError as error:
+            raise LogNotFoundError("there is no such feature table yet", where=self.uri) from error
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Column names and Arrow types, newest columns included."""
+        return pa.schema(self.delta.schema().to_arrow())
+
+    @property
+    def version(self) -> int:
+        return self.delta.version()
+
+    def files(self, bounds: Bounds) -> list[str]:
+        """Paths, relative to the table, of the files that can hold a version within ``bounds``."""
+        actions = pa.table(self.delta.get_add_actions(flatten=True))
+        return [row["path"] for row in actions.to_pylist() if _may_hold(row, bounds)]
+
+    def dataset(self, bounds: Bounds) -> ds.Dataset:
+        """The files within ``bounds`` as one dataset with the table's schema; a column a file lacks is null."""
+        filesystem, root = fs.FileSystem.from_uri(self.uri)
+        paths = [f"{root}/{path}" for path in self.files(bounds)]
+        parquet = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
+        return ds.dataset(paths, schema=self.schema, format=parquet, filesystem=filesystem)
+
+
+def _may_hold(file: dict[str, object], bounds: Bounds) -> bool:
+    """Whether a file's statistics allow a version within ``bounds``; without statistics it must be read."""
+    least_event, greatest_event = _limits(file, EVENT)
+    least_recorded, _ = _limits(file, RECORDED)
+    if bounds.event_to and least_event and least_event > bounds.event_to:
+        return False
+    if bounds.event_from and greatest_event and greatest_event + _STATISTICS_CUT < bounds.event_from:
+        return False
+    return not (bounds.recorded_to and least_recorded and least_recorded > bounds.recorded_to)
+
+
+def _limits(file: dict[str, object], column: str) -> tuple[datetime | None, datetime | None]:
+    least, greatest = file.get(f"min.{column}"), file.get(f"max.{column}")
+    return (
+        least if isinstance(least, datetime) else None,
+        greatest if isinstance(greatest, datetime) else None,
+    )
