@@ -31,8 +31,10 @@ def broken_docs(name: str, error: SpecError) -> str:
     return "\n\n".join(
         [
             f"# The spec {name} is broken",
-            "Its pipeline cannot be built; every other source runs as before. Mend the file, and this DAG becomes "
-            "the source's again within a minute. `provender validate` shows the same in a second.",
+            (
+                "Its pipeline cannot be built; every other source runs as before. Mend the file, and this DAG becomes "
+                "the source's again within a minute. `provender validate` shows the same in a second."
+            ),
             f"```\n{str(error).replace('```', '')}\n```",
         ]
     )
@@ -49,7 +51,10 @@ def _facts(source: Source) -> str:
         ("given up after another", str(source.timeout)),
         ("a raw row may be late by", str(source.lateness)),
         ("event timestamp", source.event_timestamp.column),
-        ("created timestamp", source.created_timestamp.column if source.created_timestamp else "set by provender"),
+        (
+            "created timestamp",
+            source.created_timestamp.column if source.created_timestamp else "set by provender",
+        ),
     ]
     return _table(("", ""), rows)
 
@@ -86,15 +91,15 @@ def _feature_table(source: Source, table: FeatureTable) -> str:
 
 
 def _running(source: Source) -> str:
-    key = source.first_partition.key
+    key, day = source.first_partition.key, f"{source.start:%Y-%m-%d}"
+    backfill = f"airflow backfill create --dag-id features__{source.name} --from-date {day} --to-date {day}"
     return "\n".join(
         [
             f"- **one partition**: trigger with a partition key, like `{key}`",
             "- **a range in one Spark application**: trigger with `start` and `end`, both included",
             "- **the newest complete partition**: trigger with neither",
-            f"- **a backfill, one run for each partition**: `airflow backfill create --dag-id features__{source.name} "
-            f"--from-date {source.start:%Y-%m-%d} --to-date {source.start:%Y-%m-%d}` "
-            "(add `--reprocess-behavior completed` for partitions that ran before)",
+            f"- **a backfill, one run for each partition**: `{backfill}`; where partitions ran before, "
+            + "add `--reprocess-behavior completed`",
         ]
     )
 

@@ -1,8 +1,8 @@
 """Which partitions a run means.
 
-    a partition key      that partition (schedule, backfill, a trigger with a key)
-    start and end        all partitions from the one to the other, both included, in one application
-    neither              the newest complete one, as of the moment the run was asked for
+a partition key      that partition (schedule, backfill, a trigger with a key)
+start and end        all partitions from the one to the other, both included, in one application
+neither              the newest complete one, as of the moment the run was asked for
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def partitions_of_run(
     """The partitions, in order, at least one. Raises :class:`PartitionError`."""
     if key and (start or end):
         raise PartitionError(
-            f"the run has the partition key {key} and also start/end", remedy="give either a key, or start and end"
+            f"the run has the partition key {key} and also start/end",
+            remedy="give either a key, or start and end",
         )
     if bool(start) != bool(end):
         raise PartitionError("start and end belong together", remedy="give both, or neither")

@@ -13,7 +13,12 @@ from pathlib import Path
 
 from provender.errors import SetupError
 from provender.local import airflow_config
-from provender.local.process import ProcessRecord, require_free_port, start_detached, stop_tree
+from provender.local.process import (
+    ProcessRecord,
+    require_free_port,
+    start_detached,
+    stop_tree,
+)
 from provender.settings import Settings
 
 COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")

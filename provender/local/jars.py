@@ -39,10 +39,30 @@ class Jar:
 
 
 JARS = (
-    Jar("io.delta", "delta-spark_4.1_2.13", "4.2.0", "8480050a55c7e50427f3bec3af9243f98fc7cbfa453a2ef55e6ea8d0b7b121ff"),
-    Jar("io.delta", "delta-storage", "4.2.0", "2d84df76551f2b3cd27b120abec67ccbba324cea6ec45eb659edcc54234f99f3"),
-    Jar("io.delta", "delta-kernel-api", "4.2.0", "7c5e742192794b069ac64fb40ab0933e1a70d27f1f32805bdd8c06af1d4df012"),
-    Jar("io.delta", "delta-kernel-defaults", "4.2.0", "ce6cfcde63a1642fc71b836b90a4056b9b8c90d22fb66e8d103bf33f750419c7"),
+    Jar(
+        "io.delta",
+        "delta-spark_4.1_2.13",
+        "4.2.0",
+        "8480050a55c7e50427f3bec3af9243f98fc7cbfa453a2ef55e6ea8d0b7b121ff",
+    ),
+    Jar(
+        "io.delta",
+        "delta-storage",
+        "4.2.0",
+        "2d84df76551f2b3cd27b120abec67ccbba324cea6ec45eb659edcc54234f99f3",
+    ),
+    Jar(
+        "io.delta",
+        "delta-kernel-api",
+        "4.2.0",
+        "7c5e742192794b069ac64fb40ab0933e1a70d27f1f32805bdd8c06af1d4df012",
+    ),
+    Jar(
+        "io.delta",
+        "delta-kernel-defaults",
+        "4.2.0",
+        "ce6cfcde63a1642fc71b836b90a4056b9b8c90d22fb66e8d103bf33f750419c7",
+    ),
     Jar(
         "io.delta",
         "delta-kernel-unitycatalog",
@@ -81,7 +101,12 @@ def _fetch(settings: Settings, jars: list[Jar], folder: Path) -> None:
         descriptor = Path(scratch) / "ivy.xml"
         descriptor.write_text(_ivy_module(jars))
         ivy = next((Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar"))
-        command = [str(java_command(settings)), f"-Divy.default.ivy.user.dir={scratch}/cache", "-jar", str(ivy)]
+        command = [
+            str(java_command(settings)),
+            f"-Divy.default.ivy.user.dir={scratch}/cache",
+            "-jar",
+            str(ivy),
+        ]
         command += ["-ivy", str(descriptor), "-retrieve", f"{scratch}/[artifact]-[revision].[ext]"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         for jar in jars:
@@ -102,7 +127,7 @@ def _ivy_module(jars: list[Jar]) -> str:
     )
     return (
         '<ivy-module version="2.0"><info organisation="provender" module="jars"/>'
-        f"<configurations><conf name=\"default\"/></configurations><dependencies>{wanted}</dependencies></ivy-module>"
+        f'<configurations><conf name="default"/></configurations><dependencies>{wanted}</dependencies></ivy-module>'
     )
 
 

@@ -162,7 +162,9 @@ def require_free_port(host: str, port: int, service: str, remedy: str) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise SetupError(
-                f"{service} cannot start: port {port} is in use{_holder(port)}", where=f"{host}:{port}", remedy=remedy
+                f"{service} cannot start: port {port} is in use{_holder(port)}",
+                where=f"{host}:{port}",
+                remedy=remedy,
             ) from error
 
 
@@ -179,8 +181,9 @@ def _holder(port: int) -> str:
     except psutil.AccessDenied:
         return ""
     for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
-            return f" by process {connection.pid} ({_name_of(connection.pid)})"
+        is_listener = connection.status == psutil.CONN_LISTEN and connection.pid
+        if is_listener and connection.laddr and connection.laddr.port == port:
+            return f" by process {connection.pid} ({_name_of(connection.pid or 0)})"
     return ""
 
 

@@ -13,7 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from provender.errors import SetupError
-from provender.local.process import ProcessRecord, require_free_port, start_detached, stop_tree
+from provender.local.process import (
+    ProcessRecord,
+    require_free_port,
+    start_detached,
+    stop_tree,
+)
 from provender.settings import SETTINGS_FILE, Settings
 
 _LOCAL_HOSTS = {"127.0.0.1", "localhost"}
@@ -93,7 +98,13 @@ def server_binary() -> Path:
 def _command(settings: Settings, port: int) -> list[str]:
     folder = settings.state_dir / "redis"
     folder.mkdir(parents=True, exist_ok=True)
-    options = {"port": port, "bind": "127.0.0.1", "dir": folder, "appendonly": "yes", "appendfsync": "everysec"}
+    options = {
+        "port": port,
+        "bind": "127.0.0.1",
+        "dir": folder,
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+    }
     flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     return [str(server_binary()), *flags]
 

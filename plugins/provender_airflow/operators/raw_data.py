@@ -15,7 +15,13 @@ from provender.specs.model import Source
 from provender_airflow.operators.source import SourceReference, counts_of
 from provender_airflow.partitions import require_ended
 from provender_airflow.spark.job import job_name
-from provender_airflow.triggers.raw_data import Arrival, RawDataTrigger, due, missing_partitions, too_late
+from provender_airflow.triggers.raw_data import (
+    Arrival,
+    RawDataTrigger,
+    due,
+    missing_partitions,
+    too_late,
+)
 
 
 class _RawDataOperator(BaseOperator):

@@ -9,7 +9,12 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from provender.settings import Settings, load_settings
-from provender_airflow.spark.backend import JobHandle, JobStatus, SparkBackend, backend_for
+from provender_airflow.spark.backend import (
+    JobHandle,
+    JobStatus,
+    SparkBackend,
+    backend_for,
+)
 from provender_airflow.spark.job import SparkJob, job_name
 
 

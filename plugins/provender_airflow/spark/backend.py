@@ -8,7 +8,13 @@ from enum import StrEnum
 from typing import Protocol
 
 from provender import errors
-from provender.errors import ProvenderError, SettingsError, SparkUnavailableError, TerminalError, TransientError
+from provender.errors import (
+    ProvenderError,
+    SettingsError,
+    SparkUnavailableError,
+    TerminalError,
+    TransientError,
+)
 from provender.settings import SETTINGS_FILE, Settings
 from provender_airflow.spark.job import SparkJob
 

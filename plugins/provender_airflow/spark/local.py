@@ -11,7 +11,13 @@ from pathlib import Path
 from provender.errors import ProvenderError
 from provender.local import jobs
 from provender.settings import Settings
-from provender_airflow.spark.backend import JobHandle, JobState, JobStatus, error_from_dict, error_from_exit
+from provender_airflow.spark.backend import (
+    JobHandle,
+    JobState,
+    JobStatus,
+    error_from_dict,
+    error_from_exit,
+)
 from provender_airflow.spark.job import SparkJob
 
 _INTERRUPT = "provender.local.interrupt_spark"
@@ -69,7 +75,9 @@ class LocalBackend:
         if state in (JobState.RUNNING, JobState.SUCCEEDED):
             return JobStatus(state)
         reported = _reported_error(submission.log_file)
-        return JobStatus(state, reported or error_from_exit(status.exit_code, status.reason, str(submission.log_file)))
+        return JobStatus(
+            state, reported or error_from_exit(status.exit_code, status.reason, str(submission.log_file))
+        )
 
     def log_lines(self, handle: JobHandle, *, from_start: bool) -> Iterator[str | None]:
         with _submission(handle).log_file.open("rb") as log:
@@ -93,7 +101,9 @@ class LocalBackend:
 
 def _environment() -> dict[str, str]:
     # Airflow's own variables say what this *task* is; the application is a process of its own.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_CTX_", "_AIRFLOW"))}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_CTX_", "_AIRFLOW"))
+    }
     return {**inherited, "PYTHONUNBUFFERED": "1", "PYSPARK_PYTHON": sys.executable}
 
 

@@ -29,14 +29,19 @@ class RawDataTrigger(BaseTrigger):
     """Fires when the raw files of all partitions are there, or the source's timeout is over."""
 
     def __init__(self, repo: str, source: str, keys: list[str], poll_seconds: float = 15.0) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.repo = repo
         self.source = source
         self.keys = keys
         self.poll_seconds = poll_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        arguments = {"repo": self.repo, "source": self.source, "keys": self.keys, "poll_seconds": self.poll_seconds}
+        arguments = {
+            "repo": self.repo,
+            "source": self.source,
+            "keys": self.keys,
+            "poll_seconds": self.poll_seconds,
+        }
         return "provender_airflow.triggers.raw_data.RawDataTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -47,10 +52,10 @@ class RawDataTrigger(BaseTrigger):
             if now >= due(source, partitions):
                 missing = await asyncio.to_thread(missing_partitions, settings, source, partitions)
                 if not missing:
-                    yield TriggerEvent({"arrival": Arrival.COMPLETE.value, "missing": []})
+                    yield _event(Arrival.COMPLETE, [])
                     return
                 if now >= too_late(source, partitions):
-                    yield TriggerEvent({"arrival": Arrival.LATE.value, "missing": [p.key for p in missing]})
+                    yield _event(Arrival.LATE, missing)
                     return
             await asyncio.sleep(self._pause(now, due(source, partitions)))
 
@@ -60,6 +65,11 @@ class RawDataTrigger(BaseTrigger):
     def _pause(self, now: datetime, next_look: datetime) -> float:
         until = (next_look - now).total_seconds()
         return min(until, self.poll_seconds) if until > 0 else self.poll_seconds
+
+
+def _event(arrival: Arrival, missing: list[Partition]) -> TriggerEvent:
+    keys = [partition.key for partition in missing]
+    return TriggerEvent({"arrival": arrival.value, "missing": keys})  # type: ignore[no-untyped-call]
 
 
 def due(source: Source, partitions: list[Partition]) -> datetime:

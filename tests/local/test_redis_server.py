@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provender.errors import SetupError
+from provender.local import redis_server
+from provender.local.process import free_port
+from provender.settings import Settings
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Iterator[Settings]:
+    made = Settings(
+        repo=tmp_path / "feature_defs",
+        project="test",
+        storage_root=(tmp_path / "storage").as_uri(),
+        state_dir=tmp_path / "state",
+        redis=f"127.0.0.1:{free_port()}",
+    )
+    yield made
+    redis_server.stop(made)
+
+
+def command(settings: Settings, *words: str) -> bytes:
+    with socket.create_connection(redis_server.address(settings), timeout=5) as connection:
+        connection.sendall(" ".join(words).encode() + b"\r\n")
+        return connection.recv(4096)
+
+
+def test_redis_starts_once_and_stops(settings: Settings) -> None:
+    told: list[str] = []
+    redis_server.start(settings, told.append)
+    redis_server.start(settings, told.append)
+    assert [line.split(" at ")[0] for line in told] == ["redis: running", "redis: already running"]
+    assert redis_server.stop(settings)
+    assert not redis_server.answers(*redis_server.address(settings))
+    assert not redis_server.stop(settings)
+
+
+def test_values_survive_a_restart(settings: Settings) -> None:
+    redis_server.start(settings, lambda _: None)
+    assert command(settings, "SET", "a", "1") == b"+OK\r\n"
+    redis_server.stop(settings)
+    redis_server.start(settings, lambda _: None)
+    assert command(settings, "GET", "a") == b"$1\r\n1\r\n"
+
+
+def test_a_taken_port_names_its_holder_and_the_setting(settings: Settings) -> None:
+    host, port = redis_server.address(settings)
+    with socket.socket() as holder:
+        holder.bind((host, port))
+        holder.listen()
+        with pytest.raises(SetupError) as caught:
+            redis_server.start(settings, lambda _: None)
+    assert f"port {port} is in use by process {os.getpid()}" in str(caught.value)
+    assert "online_store.connection_string" in str(caught.value)
+
+
+def test_a_connection_string_without_a_port_is_refused(settings: Settings) -> None:
+    with pytest.raises(SetupError, match="not HOST:PORT"):
+        redis_server.address(settings.model_copy(update={"redis": "localhost"}))
+
+
+def test_feasts_options_after_the_address_are_no_part_of_it(settings: Settings) -> None:
+    assert redis_server.address(settings.model_copy(update={"redis": "10.0.0.1:6379,db=1"})) == (
+        "10.0.0.1",
+        6379,
+    )
+    assert not redis_server.is_ours(settings.model_copy(update={"redis": "10.0.0.1:6379"}))
