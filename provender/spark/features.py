@@ -14,13 +14,15 @@ so that a whole year computed at once knows what the daily schedule would have k
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from provender.errors import SqlError
-from provender.intervals import Cadence
+from provender.intervals import Cadence, iso
 from provender.spark.tables import DELETED, PERIOD, key_types
 from provender.spark.types import DDL, quoted
 from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, FeatureTable, Source
@@ -35,7 +37,18 @@ _PERIOD_LENGTH = {
 }
 
 
-def desired_versions(source: Source, table: FeatureTable, sql: str | None, raw: DataFrame) -> DataFrame:
+@dataclass(frozen=True)
+class Redelivery:
+    """A partition whose bytes changed: when its rows became known first, and when as they are now."""
+
+    partition: datetime
+    first: datetime
+    last: datetime
+
+
+def desired_versions(
+    source: Source, table: FeatureTable, sql: str | None, raw: DataFrame, redelivered: Sequence[Redelivery]
+) -> DataFrame:
     """The versions that ``raw`` (all accepted rows of the periods in question) asks for.
 
     Columns: the table's keys and features, ``event_timestamp``, ``created_timestamp``, ``period``, ``deleted``.
@@ -43,7 +56,7 @@ def desired_versions(source: Source, table: FeatureTable, sql: str | None, raw: 
     """
     if sql is None:
         return _as_it_is(source, table, raw)
-    return _derived(source, table, sql, raw)
+    return _derived(source, table, sql, raw, redelivered)
 
 
 def _as_it_is(source: Source, table: FeatureTable, raw: DataFrame) -> DataFrame:
@@ -62,12 +75,17 @@ def _as_it_is(source: Source, table: FeatureTable, raw: DataFrame) -> DataFrame:
     )
 
 
-def _derived(source: Source, table: FeatureTable, sql: str, raw: DataFrame) -> DataFrame:
+def _derived(
+    source: Source, table: FeatureTable, sql: str, raw: DataFrame, redelivered: Sequence[Redelivery]
+) -> DataFrame:
     spark = raw.sparkSession
-    slices = _slices(source, raw)
+    slices = _slices(source, raw, redelivered)
     results = _run(spark, source, table, sql, raw, slices)
     results = _typed(source, table, results)
     located = results.join(F.broadcast(slices), SLICE)
+    if source.created_timestamp is None:
+        # Known when its slice was: if a row was taken back, no remaining row says when.
+        located = located.withColumn("_created", F.col("_level"))
     complete = _with_absences(table, located, slices)
     return complete.select(
         *[quoted(key) for key in table.keys],
@@ -79,26 +97,31 @@ def _derived(source: Source, table: FeatureTable, sql: str, raw: DataFrame) -> D
     )
 
 
-def _slices(source: Source, raw: DataFrame) -> DataFrame:
+def _slices(source: Source, raw: DataFrame, redelivered: Sequence[Redelivery]) -> DataFrame:
     """``_slice``, ``_period``, ``_level``, ``_is_only``: one row per period and time at which it was known.
 
-    A level at which a row's partition had been delivered for the first time, but not as it is now, cannot be
-    told from the raw table any more: the log keeps what was known then.
+    Between a partition's first delivery and its last one the raw table cannot tell any more what was known: there
+    are no slices then, and the log keeps what it says. From the last delivery on there is one.
     """
-    deliveries = raw.select("_period", "_partition", "_delivered").distinct()
-    first = F.expr(f"`_partition` + {_PERIOD_LENGTH[source.cadence]}") + F.expr(
-        f"INTERVAL {source.delay // source.delay.resolution} MICROSECOND"
-    )
-    deliveries = deliveries.withColumn("_first", F.least(first, F.col("_delivered")))
-    levels = deliveries.select("_period", F.col("_delivered").alias("_level")).distinct()
-    later = deliveries.select(
-        F.col("_period").alias("_p"), F.col("_first").alias("_f"), F.col("_delivered").alias("_d")
-    )
-    redelivered = (F.col("_p") == F.col("_period")) & (F.col("_f") <= F.col("_level")) & (F.col("_level") < F.col("_d"))
-    kept = levels.join(later, redelivered, "left_anti")
+    levels = raw.select("_period", F.col("_delivered").alias("_level")).distinct()
+    if redelivered:
+        levels = _around(source, levels, raw.sparkSession, redelivered)
     only = F.count("*").over(Window.partitionBy("_period")) == 1
     name = F.concat_ws("|", F.unix_micros("_period"), F.unix_micros("_level"))
-    return kept.select(name.alias(SLICE), "_period", "_level", only.alias("_is_only"))
+    return levels.select(name.alias(SLICE), "_period", "_level", only.alias("_is_only"))
+
+
+def _around(
+    source: Source, levels: DataFrame, spark: SparkSession, redelivered: Sequence[Redelivery]
+) -> DataFrame:
+    rows = [(iso(r.partition), iso(r.first), iso(r.last)) for r in redelivered]
+    frame = spark.createDataFrame(rows, "_redelivered string, _first string, _last string")
+    frame = F.broadcast(frame.select(*[F.col(n).cast("timestamp").alias(n) for n in frame.columns]))
+    lateness = F.expr(f"INTERVAL {source.lateness // timedelta(microseconds=1)} MICROSECOND")
+    reaches = (F.col("_redelivered") >= F.col("_period")) & (F.col("_redelivered") <= F.col("_period") + lateness)
+    last = levels.select("_period").distinct().join(frame, reaches).select("_period", F.col("_last").alias("_level"))
+    unknown = reaches & (F.col("_first") <= F.col("_level")) & (F.col("_level") < F.col("_last"))
+    return levels.union(last).distinct().join(frame, unknown, "left_anti")
 
 
 def _run(

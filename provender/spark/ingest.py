@@ -27,7 +27,7 @@ from provender.settings import Settings
 from provender.spark import tally, versions
 from provender.spark.contract import checked_rows
 from provender.spark.failures import spark_failures
-from provender.spark.features import desired_versions, in_periods
+from provender.spark.features import Redelivery, desired_versions, in_periods
 from provender.spark.session import interrupt, spark_session
 from provender.spark.tables import (
     RECORDED_TIMESTAMP,
@@ -59,6 +59,7 @@ class Attempt:
     name: str
     staged: dict[str, dict[str, Any]]
     waived: dict[str, tuple[str, ...]]
+    redelivered: tuple[Redelivery, ...]
     recorded: datetime
 
     @property
@@ -137,7 +138,17 @@ def _prepare(
     last = recorded_up_to(ledger)
     now = datetime.now(UTC)
     recorded = max(now, last + timedelta(microseconds=1)) if last else now
-    return Attempt(settings, storage, source, sqls, attempt, todo, waived, recorded)
+    redelivered = _redelivered(source, {**done, **todo})
+    return Attempt(settings, storage, source, sqls, attempt, todo, waived, redelivered, recorded)
+
+
+def _redelivered(source: Source, entries: dict[str, dict[str, Any]]) -> tuple[Redelivery, ...]:
+    """Of all partitions in the raw table those that are not as they were delivered first."""
+    partitions = {key: Partition.parse(source.cadence, key) for key, entry in entries.items() if entry["delivery"] > 1}
+    return tuple(
+        Redelivery(partition.start, partition.end + source.delay, parse_iso(entries[key]["delivered"]))
+        for key, partition in sorted(partitions.items())
+    )
 
 
 def _inputs(done: dict[str, Any] | None) -> tuple[Any, ...] | None:
@@ -253,7 +264,7 @@ def _write_features(
         if not periods:
             return {}, []
         raw = _raw_rows_of(work, spark, periods)
-        desired = desired_versions(work.source, table, work.sqls[table.name], raw)
+        desired = desired_versions(work.source, table, work.sqls[table.name], raw, _within_reach(work, periods))
         ranges = [(iso(first.start), iso(last.end)) for first, last in compress(periods)]
         recorded = log.read(spark).where(in_periods("period", ranges))
         names = [feature.name for feature in work.source.features_of(table)]
@@ -267,6 +278,11 @@ def _write_features(
             log.append(stamped, work.transaction(log))
         changes.unpersist()
     return outcomes, [_written(work, log, appended)] if appended else []
+
+
+def _within_reach(work: Attempt, periods: list[Partition]) -> list[Redelivery]:
+    earliest, latest = periods[0].start, periods[-1].start + work.source.lateness
+    return [redelivery for redelivery in work.redelivered if earliest <= redelivery.partition <= latest]
 
 
 def _raw_rows_of(work: Attempt, spark: SparkSession, periods: list[Partition]) -> DataFrame:
@@ -301,6 +317,7 @@ def _draft(
         key: {
             "content": entry["content"],
             "delivery": entry["delivery"],
+            "delivered": entry["delivered"],
             "waived": list(work.waived.get(key, ())),
             "spec": spec,
             **counted.partitions[key],
