@@ -20,9 +20,10 @@ All times are compared as whole microseconds since the epoch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import duckdb
 import pyarrow as pa
@@ -113,6 +114,32 @@ def connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"preserve_insertion_order": False})
 
 
+def current_rows(
+    duck: duckdb.DuckDBPyConnection,
+    log: FeatureLog,
+    keys: Sequence[str],
+    columns: Sequence[str],
+    recorded_up_to: datetime | None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> str:
+    """SQL for the rows that are current and alive now, with event timestamp in ``[start, end]``.
+
+    One row per (``keys``, event timestamp); ``keys`` are all of the table's. Gives ``columns`` and the event and
+    created timestamps under the log's names. The log is registered with ``duck``.
+    """
+    bounds = Bounds(_aware(start), _aware(end), recorded_up_to)
+    name = f"log_{uuid4().hex}"
+    duck.register(name, log.dataset(bounds))
+    outputs = ", ".join(_quoted(column) for column in dict.fromkeys([*columns, EVENT, CREATED]))
+    group = ", ".join([*map(_quoted, keys), EVENT])
+    return f"""
+        SELECT {outputs} FROM (
+            SELECT * FROM {name} WHERE {_within(bounds)}
+            QUALIFY row_number() OVER (PARTITION BY {group} ORDER BY {CREATED} DESC, {RECORDED} DESC) = 1
+        ) WHERE NOT {DELETED}"""
+
+
 @dataclass(frozen=True)
 class _Query:
     """SQL for one lookup. Tables: ``entities`` (__row, __moment, k0…) and ``log``."""
@@ -181,15 +208,9 @@ class _Query:
         columns += [f"epoch_us({EVENT}) AS event", f"epoch_us({CREATED}) AS created"]
         columns += [f"epoch_us({RECORDED}) AS recorded", DELETED]
         columns += [f"{_quoted(column)} AS f{i}" for i, column in enumerate(self.features.values())]
-        limits = [(EVENT, "<=", self.bounds.event_to), (EVENT, ">=", self.bounds.event_from)]
-        limits.append((RECORDED, "<=", self.bounds.recorded_to))
-        tests = [
-            f"{column} {sign} {_literal(moment)}" for column, sign, moment in limits if moment is not None
-        ]
-        where = " AND ".join(tests)
         names = ", ".join(self.keys)
         known = f" WHERE ({names}) IN (SELECT ({names}) FROM entities)" if names else ""
-        return f"SELECT * FROM (SELECT {', '.join(columns)} FROM log WHERE {where}){known}"
+        return f"SELECT * FROM (SELECT {', '.join(columns)} FROM log WHERE {_within(self.bounds)}){known}"
 
     @staticmethod
     def _newest(group: str) -> str:
@@ -267,6 +288,23 @@ def _as_micros(duration: timedelta) -> int:
 
 def _moment(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    """Naive is UTC, as everywhere in Feast."""
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
+def _within(bounds: Bounds) -> str:
+    limits = [
+        (EVENT, ">=", bounds.event_from),
+        (EVENT, "<=", bounds.event_to),
+        (RECORDED, "<=", bounds.recorded_to),
+    ]
+    return (
+        " AND ".join(f"{column} {sign} {_literal(m)}" for column, sign, m in limits if m is not None)
+        or "true"
+    )
 
 
 def _literal(moment: datetime) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -46,9 +47,12 @@ class FeatureLog:
     """One feature table at the version it had when first read."""
 
     uri: str
+    declared: pa.Schema | None = None
+    """The schema to show, without rows, where no table exists; None: then that is an error."""
 
     @cached_property
     def delta(self) -> DeltaTable:
+        """The Delta table. Raises :class:`LogNotFoundError`."""
         try:
             return DeltaTable(self.uri)
         except TableNotFoundError as error:
@@ -57,7 +61,16 @@ class FeatureLog:
     @cached_property
     def schema(self) -> pa.Schema:
         """Column names and Arrow types, newest columns included."""
+        if self.declared is not None and not self._exists:
+            return self.declared
         return pa.schema(self.delta.schema().to_arrow())
+
+    @cached_property
+    def _exists(self) -> bool:
+        try:
+            return self.delta is not None
+        except LogNotFoundError:
+            return False
 
     @property
     def version(self) -> int:
@@ -65,13 +78,18 @@ class FeatureLog:
 
     def files(self, bounds: Bounds) -> list[str]:
         """Paths, relative to the table, of the files that can hold a version within ``bounds``."""
+        if self.declared is not None and not self._exists:
+            return []
         actions = pa.table(self.delta.get_add_actions(flatten=True))
         return [row["path"] for row in actions.to_pylist() if _may_hold(row, bounds)]
 
-    def dataset(self, bounds: Bounds) -> ds.Dataset:
+    def dataset(self, bounds: Bounds) -> ds.Dataset | pa.Table:
         """The files within ``bounds`` as one dataset with the table's schema; a column a file lacks is null."""
+        files = self.files(bounds)
+        if not files:
+            return self.schema.empty_table()
         filesystem, root = fs.FileSystem.from_uri(self.uri)
-        paths = [f"{root}/{path}" for path in self.files(bounds)]
+        paths = [f"{root}/{unquote(path)}" for path in files]
         parquet = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
         return ds.dataset(paths, schema=self.schema, format=parquet, filesystem=filesystem)
 

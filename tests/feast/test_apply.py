@@ -1,0 +1,173 @@
+"""``provender apply``: what changes is said, then done."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from provender.errors import OnlineStoreError, SpecError
+from provender.feast.apply import apply
+from provender.online.marker import Marker, read_markers, write_marker
+from provender.online.views import load_applied_views
+from provender.online.writer import OnlineWriter
+from provender.settings import load_settings
+from provender.storage import storage_at
+from tests.feast.conftest import SETTINGS, VIEWS, Shop
+from tests.point_in_time.logs import STAMP, at
+from tests.servers import RedisServer
+
+
+def run(shop: Shop, *options: str) -> subprocess.CompletedProcess[str]:
+    """As the command line does it: in a process of its own."""
+    command = [sys.executable, "-m", "provender.feast.apply", "--repo", str(shop.repo), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(new_shop: Shop) -> None:
+    lines = run(new_shop, "--dry-run").stdout.splitlines()
+    assert {"+ data source trips", "+ entity driver", "+ feature view driver_trips"} <= set(lines)
+    assert new_shop.store().list_feature_views() == []
+    assert run(new_shop, "--dry-run").stdout.splitlines() == [line for line in lines if "project" not in line]
+
+
+def test_a_second_apply_changes_nothing(shop: Shop) -> None:
+    assert run(shop).stdout.splitlines() == ["nothing to change in the registry"]
+
+
+def test_a_change_is_named(shop: Shop) -> None:
+    shop.write("views/trips_views.py", VIEWS.replace("hours=2", "hours=3"))
+    assert "~ feature view driver_trips: ttl" in run(shop, "--dry-run").stdout.splitlines()
+    assert run(shop).returncode == 0
+    assert run(shop, "--dry-run").stdout.splitlines() == ["nothing to change in the registry"]
+
+
+def test_the_jobs_get_the_views_without_feast(shop: Shop) -> None:
+    (view,) = load_applied_views(storage_at(load_settings(shop.repo).storage_root), "shop")
+    assert (view.view, view.source, view.table, view.online) == ("driver_trips", "trips", "trips", True)
+    assert view.join_keys == {"driver_id": "INT64"}
+    assert view.features == {"trips": "INT32", "rate": "FLOAT", "city": "STRING"}
+
+
+def test_a_schema_without_the_key_and_a_field_mapping_are_understood(new_shop: Shop) -> None:
+    new_shop.write(
+        "views/trips_views.py",
+        """
+from feast import Entity, FeatureView, Field, ValueType
+from feast.types import Int32
+import provender
+
+driver = Entity(name="driver", join_keys=["driver"], value_type=ValueType.INT64)
+source = provender.source("trips")
+source.field_mapping = {"driver_id": "driver", "trips": "journeys"}
+view = FeatureView(name="v", entities=[driver], schema=[Field(name="journeys", dtype=Int32)], source=source)
+""",
+    )
+    (view,) = apply(new_shop.repo, lambda line: None).views
+    assert view.join_keys == {"driver": "INT64"}
+    assert view.columns == {"driver": "driver_id", "journeys": "trips"}
+    new_shop.ingest(
+        {"driver_id": 1, "trips": 10, "event_timestamp": at(0), "created_timestamp": at(0)}, recorded=500
+    )
+    import pandas as pd
+
+    frame = pd.DataFrame({"driver": [1], "event_timestamp": [pd.Timestamp(at(1))]})
+    assert new_shop.store().get_historical_features(frame, ["v:journeys"]).to_df()["journeys"].tolist() == [
+        10
+    ]
+
+
+def test_everything_that_is_wrong_is_said_in_one_go_and_nothing_is_registered(new_shop: Shop) -> None:
+    new_shop.write(
+        "views/trips_views.py",
+        """
+from feast import Entity, FeatureView, Field, FileSource, ValueType
+from feast.types import Array, Float32, Int64, String
+import provender
+
+driver = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
+city = Entity(name="city", join_keys=["city"], value_type=ValueType.STRING)
+ours = provender.source("trips")
+theirs = FileSource(name="theirs", path="x.parquet", timestamp_field="event_timestamp")
+key = Field(name="driver_id", dtype=Int64)
+a = FeatureView(name="a", entities=[driver], schema=[key, Field(name="x", dtype=Int64)], source=theirs)
+b = FeatureView(name="b", entities=[city], schema=[Field(name="trips", dtype=Int64)], source=ours)
+c = FeatureView(name="c", entities=[driver], schema=[key, Field(name="rate", dtype=Int64)], source=ours)
+d = FeatureView(name="d", entities=[driver], schema=[key, Field(name="rates", dtype=Float32)], source=ours)
+e = FeatureView(name="e", entities=[driver], schema=[key, Field(name="rate", dtype=Array(Float32))], source=ours)
+""",
+    )
+    with pytest.raises(SpecError) as caught:
+        apply(new_shop.repo)
+    lines = caught.value.what.splitlines()
+    assert len(lines) == 5
+    assert "'theirs' (FileSource) is not one of provender's" in lines[0]
+    assert "view 'b' joins by (city), but table trips.trips has one row per (driver_id)" in lines[1]
+    assert "'rate' of view 'c' is declared INT64, column 'rate' of table trips.trips is FLOAT" in lines[2]
+    assert "view 'd' has features that table trips.trips has not: rates" in lines[3]
+    assert "'rate' of view 'e' has type Array(Float32)" in lines[4]
+    assert new_shop.store().list_feature_views() == []
+
+
+def test_a_file_that_cannot_be_imported_is_named_with_its_line(new_shop: Shop) -> None:
+    new_shop.write("views/broken.py", "import provender\n\n1 / 0\n")
+    found = run(new_shop)
+    assert found.returncode == 3
+    assert "views/broken.py:3" in found.stderr
+    assert found.stderr.splitlines()[-1].startswith('PROVENDER_ERROR {"kind": "SpecError"')
+
+
+def _one_row() -> pa.RecordBatch:
+    values = {"driver_id": [1], "trips": pa.array([1], pa.int32()), "rate": pa.array([1.0]), "city": ["Z"]}
+    times = ("event_timestamp", "created_timestamp", "guard_event", "guard_created")
+    return pa.record_batch(values | {name: pa.array([at(0)], STAMP) for name in times})
+
+
+@pytest.mark.redis
+def test_a_deleted_view_takes_its_online_values_and_marker_with_it(
+    new_shop: Shop, redis_server: RedisServer
+) -> None:
+    new_shop.write("feature_store.yaml", SETTINGS.replace("127.0.0.1:1", redis_server.address))
+    other = (
+        VIEWS
+        + '\nspare = FeatureView(name="spare", entities=[driver], schema=driver_trips.schema, source=driver_trips.source)\n'
+    )
+    new_shop.write("views/trips_views.py", other)
+    assert run(new_shop).returncode == 0
+    writer = OnlineWriter(redis_server.address, "shop")
+    for view in load_applied_views(storage_at(load_settings(new_shop.repo).storage_root), "shop"):
+        writer.write(view.layout, [_one_row()])
+        write_marker(redis_server.address, "shop", view.view, Marker("t", "i", "2026", 1))
+    new_shop.write("views/trips_views.py", VIEWS)
+    said = run(new_shop)
+    assert "- feature view spare" in said.stdout.splitlines()
+    assert "- online values of spare: 1 entities" in said.stdout.splitlines()
+    assert list(read_markers(redis_server.address, "shop")) == ["driver_trips"]
+    (key,) = [k for k in redis_server.client().keys("*") if not k.startswith(b"provender")]
+    assert not [f for f in redis_server.client().hkeys(key) if f.endswith(b":spare")]
+    assert [v.name for v in new_shop.store().list_feature_views()] == ["driver_trips"]
+
+
+def test_a_deleted_view_without_redis_is_an_error_and_stays_registered(shop: Shop) -> None:
+    shop.write("views/trips_views.py", "")
+    said = run(shop)
+    assert said.returncode == OnlineStoreError.exit_code
+    assert "127.0.0.1:1" in said.stderr
+    assert [v.name for v in shop.store().list_feature_views()] == ["driver_trips"]
+
+
+@pytest.mark.redis
+def test_feasts_stock_online_reader_reads_what_the_writer_wrote(
+    new_shop: Shop, redis_server: RedisServer
+) -> None:
+    new_shop.write("feature_store.yaml", SETTINGS.replace("127.0.0.1:1", redis_server.address))
+    (view,) = apply(new_shop.repo, lambda line: None).views
+    OnlineWriter(redis_server.address, "shop").write(view.layout, [_one_row()])
+    features = ["driver_trips:trips", "driver_trips:rate", "driver_trips:city"]
+    found: dict[str, Any] = (
+        new_shop.store().get_online_features(features, [{"driver_id": 1}, {"driver_id": 2}]).to_dict()
+    )
+    assert (found["trips"], found["rate"], found["city"]) == ([1, None], [1.0, None], ["Z", None])
