@@ -11,6 +11,7 @@ import io
 import json
 import os
 import secrets
+import shlex
 import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -69,6 +70,11 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def shell_file(settings: Settings) -> Path:
+    """A file to be read by a shell (``. FILE``), after which ``airflow`` means this Airflow."""
+    return settings.state_dir / "airflow.sh"
+
+
 def write(settings: Settings) -> None:
     """Writes ``airflow.cfg`` (and what Airflow runs at its start) anew; secrets and log ports of an older one stay."""
     credentials(settings)
@@ -84,6 +90,7 @@ def write(settings: Settings) -> None:
     local_settings = home(settings) / "config" / "airflow_local_settings.py"
     local_settings.parent.mkdir(exist_ok=True)
     replace_text(local_settings, _LOCAL_SETTINGS)
+    replace_text(shell_file(settings), _shell_text(settings))
 
 
 def _options(settings: Settings, known: configparser.ConfigParser) -> dict[str, dict[str, object]]:
@@ -140,6 +147,12 @@ def _options(settings: Settings, known: configparser.ConfigParser) -> dict[str, 
         },
         "usage_data_collection": {"enabled": False},
     }
+
+
+def _shell_text(settings: Settings) -> str:
+    variables = {"AIRFLOW_HOME": str(home(settings)), "PROVENDER_REPO": str(settings.repo)}
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    return "\n".join([*lines, f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"', ""])
 
 
 def _port_number(text: str) -> int:

@@ -100,7 +100,7 @@ class FeastApplyOperator(SparkJobOperator):
     """Registers the repo's definitions with Feast, in a process of its own; what changes is in the log."""
 
     def spark_job(self, context: Context) -> SparkJob:
-        return SparkJob("provender", ("--repo", self.repo, "apply"), self.name_of_job(context))
+        return SparkJob("provender.feast.apply", ("--repo", self.repo), self.name_of_job(context))
 
     def result(self, settings: Settings, attempt: str, context: Context) -> dict[str, Any]:
         return {"attempt": attempt}
