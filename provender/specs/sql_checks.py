@@ -2,7 +2,8 @@
 
 *Other tables*: a feature table depends on its source alone. *More than one period*: time windows, ``RANGE``
 frames over an ``INTERVAL``, joins over an interval longer than the period. *Answers that change by
-themselves*: random numbers, the current time, functions that depend on the order in which rows happen to be read.
+themselves*: random numbers, the current time, functions whose answer depends on the order in which rows
+happen to be read.
 """
 
 from __future__ import annotations

@@ -255,7 +255,7 @@ def _windows(select: exp.Select) -> Iterator[exp.Window]:
 def _created(
     select: exp.Select, inputs: list[exp.Identifier], is_grouped: bool, windows: list[exp.Window]
 ) -> exp.Expr:
-    """When a row could be known: the newest of all rows it depends on (of a window: of its whole partition)."""
+    """When a row could be known: the newest of all it depends on (of a window: of its whole partition)."""
     columns: list[exp.Expr] = [exp.column(CREATED, table=name.copy()) for name in inputs]
     created = _greatest(columns)
     if is_grouped:
