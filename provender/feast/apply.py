@@ -33,7 +33,7 @@ from provender.feast.tables import resolve_in
 from provender.online.marker import delete_marker
 from provender.online.views import AppliedView, load_applied_views, save_applied_views
 from provender.online.writer import OnlineWriter
-from provender.settings import Settings, find_repo, load_settings
+from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
 from provender.storage import Storage, storage_at
 
@@ -56,7 +56,7 @@ class Plan:
         return not self.changes and not self.gone
 
 
-def plan(repo: Path | str) -> Plan:
+def plan(repo: Path | str | None) -> Plan:
     """What :func:`apply` would change; changes nothing (but a registry that is not there is created, empty).
 
     Raises :class:`SpecError` with everything that is wrong with the views, one line each.
@@ -66,7 +66,7 @@ def plan(repo: Path | str) -> Plan:
         return _prepare(settings)[0]
 
 
-def apply(repo: Path | str, say: Say = print) -> Plan:
+def apply(repo: Path | str | None, say: Say = print) -> Plan:
     """Prints what changes, then registers it, deletions included.
 
     Online values of deleted views are removed first, so the online store must be reachable if there are any.
@@ -211,11 +211,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="print what would change, and stop")
     chosen = parser.parse_args(arguments)
     try:
-        repo = chosen.repo or find_repo()
         if chosen.dry_run:
-            show(plan(repo))
+            show(plan(chosen.repo))
         else:
-            apply(repo)
+            apply(chosen.repo)
     except ProvenderError as error:
         print(error, file=sys.stderr)
         print(f"PROVENDER_ERROR {json.dumps(error.to_dict())}", file=sys.stderr)
