@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from provender.cli.main import main
+from provender.errors import SettingsError
+from tests.specs.conftest import SPEC, SQL
+
+DEMO = Path(__file__).parents[2] / "feature_defs"
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    folder = tmp_path / "feature_defs"
+    (folder / "sources").mkdir(parents=True)
+    (folder / "feature_store.yaml").write_text("project: p\n")
+    (folder / "sources" / "trips.yaml").write_text(SPEC)
+    (folder / "sources" / "trips_city.sql").write_text(SQL)
+    return folder
+
+
+def test_the_demos_definitions_are_fine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--repo", str(DEMO), "validate"]) == 0
+    assert (
+        "3 sources and their views are fine: driver_statistics, flights, weather" in capsys.readouterr().out
+    )
+
+
+def test_specs_sql_and_views_are_checked_in_one_go(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (repo / "sources" / "other.yaml").write_text(
+        SPEC.replace("name: trips", "name: other").replace("owner", "ownr")
+    )
+    (repo / "sources" / "trips_city.sql").write_text("SELECT city, rand() AS trips\nFROM trips")
+    (repo / "views").mkdir()
+    (repo / "views" / "v.py").write_text("import provender\nprovender.source('tripz')\n")
+    assert main(["--repo", str(repo), "validate"]) == 1
+    lines = capsys.readouterr().err.replace(f"{repo}/", "").splitlines()
+    assert [line.partition(";")[0] for line in lines] == [
+        "sources/other.yaml:3: unknown key 'ownr'",
+        "sources/trips_city.sql:1: rand() gives another answer each time",
+        "views/v.py:2: no source is called 'tripz'",
+        "3 problems",
+    ]
+
+
+def test_problems_as_json(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (repo / "sources" / "trips.yaml").write_text(SPEC.replace("owner", "ownr"))
+    assert main(["--repo", str(repo), "validate", "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["sources"] == []
+    assert len(document["problems"]) == 1
+
+
+def test_a_wrong_repo_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--repo", str(tmp_path / "none"), "validate"]) == SettingsError.exit_code
+    assert str(tmp_path / "none") in capsys.readouterr().err
