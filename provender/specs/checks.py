@@ -7,6 +7,7 @@ nothing about what the shape check reports already (a value of the wrong type is
 from __future__ import annotations
 
 import re
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from provender.intervals import Cadence, as_utc, iso, parse_iso
@@ -121,7 +122,7 @@ def _check_times(document: Document) -> None:
         timestamp = mapping(document.values, key)
         if is_text(timestamp.get("column")):
             columns[key] = timestamp["column"]
-            _check_time_column(document, (key, "column"), timestamp["column"])
+            _check_time_column(document, (key, "column"), timestamp["column"], _raw_types(timestamp))
         if isinstance(timestamp.get("zone"), str):
             _check_zone(document, (key, "zone"), timestamp["zone"])
         if isinstance(timestamp.get("format"), str):
@@ -133,12 +134,20 @@ def _check_times(document: Document) -> None:
         )
 
 
-def _check_time_column(document: Document, location: Location, name: str) -> None:
+def _raw_types(timestamp: dict[str, Any]) -> tuple[str, ...]:
+    """Types besides TIMESTAMP, which is what it is once read: what the raw value is, kept as it is."""
+    is_epoch = str(timestamp.get("format")).startswith("epoch_")
+    return (ColumnType.INT32, ColumnType.INT64, ColumnType.DOUBLE) if is_epoch else (ColumnType.STRING,)
+
+
+def _check_time_column(
+    document: Document, location: Location, name: str, raw_types: tuple[str, ...] = ()
+) -> None:
     types = column_types(document)
     place = shown_location(location)
     if name not in types:
         document.report(location, f"{place}: {name!r} is not among the columns", did_you_mean(name, types))
-    elif types[name] in _TYPES and types[name] != ColumnType.TIMESTAMP:
+    elif types[name] in _TYPES and types[name] not in (ColumnType.TIMESTAMP, *raw_types):
         what = f"{place}: the column {name!r} has type {types[name]}"
         document.report(location, what, "give it type TIMESTAMP: what it is once read by its format and zone")
 

@@ -79,7 +79,7 @@ class Column(_Spec):
 
 
 class Timestamp(_Spec):
-    """A timestamp column (of type TIMESTAMP: what it is once read) and how to read it."""
+    """A timestamp column and how to read it. Its type is TIMESTAMP, or the raw value's (INT64, STRING)."""
 
     column: ColumnName
     format: str = "iso"

@@ -67,7 +67,7 @@ def check(repo: Path, catalog: Catalog) -> list[Problem]:
 
 
 def _join_keys(modules: list[_Module]) -> dict[str, str]:
-    """Variable name to join key of every ``Entity(...)``, also for the modules that import it from another."""
+    """Variable name to join key of every ``Entity(...)``; modules may import them from one another."""
     found: dict[str, str] = {}
     for module in modules:
         for name, value in module.values.items():
@@ -135,7 +135,8 @@ def _check_entities(
             yield module.problem(entity, what, f"its keys are {', '.join(table.keys)}")
     missing = [key for key in table.keys if key not in given]
     if missing and None not in given and set(given) <= set(table.keys):
-        what = f"table {source.name}.{table.name} is keyed by {', '.join(table.keys)}; no entity gives {missing[0]!r}"
+        keys = ", ".join(table.keys)
+        what = f"table {source.name}.{table.name} is keyed by {keys}, and no entity gives {missing[0]!r}"
         yield module.problem(entities, what, f"add an Entity with join_keys=[{missing[0]!r}]")
 
 

@@ -137,8 +137,8 @@ ONE_PROBLEM = {
         "trips.yaml:12: created_timestamp.column: the same as the event timestamp's",
     ),
     "event column of another type": (
-        ("{name: at, type: TIMESTAMP", "{name: at, type: STRING"),
-        "trips.yaml:11: event_timestamp.column: the column 'at' has type STRING; give it type TIMESTAMP",
+        ("{name: at, type: TIMESTAMP", "{name: at, type: INT64"),
+        "trips.yaml:11: event_timestamp.column: the column 'at' has type INT64; give it type TIMESTAMP",
     ),
     "misspelt zone": (
         ("{column: at}", "{column: at, zone: Europe/Berln}"),
@@ -309,6 +309,11 @@ def test_a_key_that_only_the_sql_knows_has_its_type_under_features(write: Write)
     table = source.table("per_city")
     assert [(key.name, key.type) for key in source.keys_of(table)] == [("zone", "STRING")]
     assert [feature.name for feature in source.features_of(table)] == ["trips"]
+
+
+def test_a_timestamp_column_may_keep_its_raw_type(write: Write) -> None:
+    assert load_source(write("{name: made, type: TIMESTAMP}", "{name: made, type: INT64}"))
+    assert load_source(write("{name: at, type: TIMESTAMP", "{name: at, type: STRING"))
 
 
 def test_the_sources_own_timestamp_columns_may_have_the_reserved_names(write: Write) -> None:

@@ -80,7 +80,7 @@ def test_a_repo_without_views_is_fine(write: Write, repo: Path) -> None:
         ),
         (
             'FeatureView(name="v", entities=[], source=provender.source("trips", "rows"))',
-            "v0.py:5: table trips.rows is keyed by driver; no entity gives 'driver'; add an Entity with",
+            "v0.py:5: table trips.rows is keyed by driver, and no entity gives 'driver'; add an Entity with",
         ),
         (
             'FeatureView(name="v", entities=[driver],\n    schema=[Field(name="fair", dtype=None)],\n'
@@ -100,7 +100,8 @@ def test_all_files_are_checked_in_one_go(check: Check) -> None:
 
 
 def test_entities_may_come_from_another_file(check: Check) -> None:
-    uses = 'from views.v0 import driver\nFeatureView(entities=[driver], source=provender.source("trips", "per_city"))\n'
+    view = 'FeatureView(entities=[driver], source=provender.source("trips", "per_city"))\n'
+    uses = "from views.v0 import driver\n" + view
     head = "from feast import Entity, FeatureView\nimport provender\n"
     found = check('driver = Entity(name="driver", join_keys=["driver"])\n', uses, head=head)
     assert found == [
