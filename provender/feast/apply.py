@@ -9,7 +9,9 @@ current directory, as ``feast apply`` does.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import linecache
 import os
 import sys
 import warnings
@@ -17,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from feast import FeatureStore
 from feast.diff.registry_diff import FeastObjectDiff, diff_between
@@ -189,17 +192,31 @@ def _place(error: BaseException, repo: Path) -> str:
 
 @contextmanager
 def _in_repo(repo: Path) -> Iterator[None]:
-    """Feast imports a repo's files as modules named by their path below the current directory."""
-    before = Path.cwd()
+    """Feast imports a repo's files as modules named by their path below the current directory.
+
+    Afterwards they are forgotten: the next apply reads them anew, and another repo may have a ``views`` of its own.
+    """
+    before, wrote_bytecode = Path.cwd(), sys.dont_write_bytecode
     os.chdir(repo)
     sys.path.insert(0, str(repo))
+    sys.dont_write_bytecode = True  # a file edited twice within a second must not be taken from its cache
+    importlib.invalidate_caches()
+    linecache.clearcache()  # Feast compares on-demand functions by their source text
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             yield
     finally:
+        for name in [name for name, module in sys.modules.items() if _is_in(module, repo)]:
+            del sys.modules[name]
+        sys.dont_write_bytecode = wrote_bytecode
         sys.path.remove(str(repo))
         os.chdir(before)
+
+
+def _is_in(module: ModuleType, repo: Path) -> bool:
+    places = [getattr(module, "__file__", None), *(getattr(module, "__path__", None) or ())]
+    return any(place is not None and Path(str(place)).is_relative_to(repo) for place in places)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -34,6 +34,11 @@ def join_keys_of_view(view: FeatureView, table: Table) -> dict[str, str]:
 
 
 def _keys_by_name(view: FeatureView, names: list[str], table: Table) -> dict[str, str]:
+    if getattr(view, "feature_transformation", None) or getattr(view, "aggregations", None):
+        raise SpecError(
+            f"view {view.name!r} computes its features itself, which this offline store does not do",
+            remedy=f"compute them in the SQL of a table of source {table.source.name!r}, or in an on-demand view",
+        )
     columns = columns_of_view(view)
     keys = {name: columns.get(name, name) for name in names}
     if sorted(keys.values()) != sorted(table.spec.keys):

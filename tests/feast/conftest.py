@@ -124,16 +124,6 @@ def new_shop(tmp_path: Path) -> Shop:
     return shop
 
 
-@pytest.fixture(autouse=True)
-def _forget_modules() -> Any:
-    """A repo's files are imported as ``views.<file>``: forget them between tests, as a new process would."""
-    import sys
-
-    yield
-    for name in [n for n in sys.modules if n == "views" or n.startswith("views.")]:
-        del sys.modules[name]
-
-
 @pytest.fixture
 def shop(new_shop: Shop) -> Shop:
     """The repo, applied."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from provender.errors import OnlineStoreError, SpecError
-from provender.feast.apply import apply
+from provender.feast.apply import apply, plan
 from provender.online.marker import Marker, read_markers, write_marker
 from provender.online.views import load_applied_views
 from provender.online.writer import OnlineWriter
@@ -21,28 +22,45 @@ from tests.point_in_time.logs import STAMP, at
 from tests.servers import RedisServer
 
 
-def run(shop: Shop, *options: str) -> subprocess.CompletedProcess[str]:
-    """As the command line does it: in a process of its own."""
-    command = [sys.executable, "-m", "provender.feast.apply", "--repo", str(shop.repo), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+def said(shop: Shop) -> list[str]:
+    """What an apply prints."""
+    lines: list[str] = []
+    apply(shop.repo, lines.append)
+    return lines
 
 
-def test_a_dry_run_says_what_would_change_and_changes_nothing(new_shop: Shop) -> None:
-    lines = run(new_shop, "--dry-run").stdout.splitlines()
-    assert {"+ data source trips", "+ entity driver", "+ feature view driver_trips"} <= set(lines)
+def test_a_plan_says_what_would_change_and_changes_nothing(new_shop: Shop) -> None:
+    changes = plan(new_shop.repo).changes
+    assert {"+ data source trips", "+ entity driver", "+ feature view driver_trips"} <= set(changes)
     assert new_shop.store().list_feature_views() == []
-    assert run(new_shop, "--dry-run").stdout.splitlines() == [line for line in lines if "project" not in line]
+    assert plan(new_shop.repo).changes == [line for line in changes if "project" not in line]
 
 
 def test_a_second_apply_changes_nothing(shop: Shop) -> None:
-    assert run(shop).stdout.splitlines() == ["nothing to change in the registry"]
+    assert said(shop) == ["nothing to change in the registry"]
 
 
-def test_a_change_is_named(shop: Shop) -> None:
-    shop.write("views/trips_views.py", VIEWS.replace("hours=2", "hours=3"))
-    assert "~ feature view driver_trips: ttl" in run(shop, "--dry-run").stdout.splitlines()
-    assert run(shop).returncode == 0
-    assert run(shop, "--dry-run").stdout.splitlines() == ["nothing to change in the registry"]
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("hours=2", "hours=3", "~ feature view driver_trips: ttl"),
+        ('extra"]).', 'extra"] * 2).', "~ on demand feature view sums: feature_transformation"),
+        ('"driver", join', '"driver", description="Who", join', "~ entity driver: description"),
+    ],
+)
+def test_a_change_is_named_and_made(shop: Shop, old: str, new: str, line: str) -> None:
+    assert old in VIEWS
+    shop.write("views/trips_views.py", VIEWS.replace(old, new))
+    assert line in said(shop)
+    assert said(shop) == ["nothing to change in the registry"]
+
+
+def test_applying_leaves_the_process_and_the_repo_as_they_were(shop: Shop) -> None:
+    before = (os.getcwd(), list(sys.path))
+    apply(shop.repo, lambda line: None)
+    assert (os.getcwd(), list(sys.path)) == before
+    assert not [name for name in sys.modules if name.startswith("views")]
+    assert not list(shop.repo.rglob("__pycache__"))
 
 
 def test_the_jobs_get_the_views_without_feast(shop: Shop) -> None:
@@ -114,10 +132,31 @@ e = FeatureView(name="e", entities=[driver], schema=[key, Field(name="rate", dty
 
 def test_a_file_that_cannot_be_imported_is_named_with_its_line(new_shop: Shop) -> None:
     new_shop.write("views/broken.py", "import provender\n\n1 / 0\n")
-    found = run(new_shop)
-    assert found.returncode == 3
+    command = [sys.executable, "-m", "provender.feast.apply", "--repo", str(new_shop.repo), "--dry-run"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    assert found.returncode == SpecError.exit_code
     assert "views/broken.py:3" in found.stderr
     assert found.stderr.splitlines()[-1].startswith('PROVENDER_ERROR {"kind": "SpecError"')
+
+
+def test_a_view_that_computes_its_features_itself_is_refused(new_shop: Shop) -> None:
+    new_shop.write(
+        "views/trips_views.py",
+        """
+from datetime import timedelta
+from feast import BatchFeatureView, Entity, Field, ValueType
+from feast.aggregation import Aggregation
+import provender
+
+driver = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
+view = BatchFeatureView(
+    name="sums", entities=[driver], schema=provender.schema("trips"), source=provender.source("trips"), mode="python",
+    aggregations=[Aggregation(column="trips", function="sum", time_window=timedelta(days=1))],
+)
+""",
+    )
+    with pytest.raises(SpecError, match="view 'sums' computes its features itself"):
+        apply(new_shop.repo)
 
 
 def _one_row() -> pa.RecordBatch:
@@ -136,15 +175,13 @@ def test_a_deleted_view_takes_its_online_values_and_marker_with_it(
         + '\nspare = FeatureView(name="spare", entities=[driver], schema=driver_trips.schema, source=driver_trips.source)\n'
     )
     new_shop.write("views/trips_views.py", other)
-    assert run(new_shop).returncode == 0
+    apply(new_shop.repo, lambda line: None)
     writer = OnlineWriter(redis_server.address, "shop")
     for view in load_applied_views(storage_at(load_settings(new_shop.repo).storage_root), "shop"):
         writer.write(view.layout, [_one_row()])
         write_marker(redis_server.address, "shop", view.view, Marker("t", "i", "2026", 1))
     new_shop.write("views/trips_views.py", VIEWS)
-    said = run(new_shop)
-    assert "- feature view spare" in said.stdout.splitlines()
-    assert "- online values of spare: 1 entities" in said.stdout.splitlines()
+    assert {"- feature view spare", "- online values of spare: 1 entities"} <= set(said(new_shop))
     assert list(read_markers(redis_server.address, "shop")) == ["driver_trips"]
     (key,) = [k for k in redis_server.client().keys("*") if not k.startswith(b"provender")]
     assert not [f for f in redis_server.client().hkeys(key) if f.endswith(b":spare")]
@@ -153,9 +190,8 @@ def test_a_deleted_view_takes_its_online_values_and_marker_with_it(
 
 def test_a_deleted_view_without_redis_is_an_error_and_stays_registered(shop: Shop) -> None:
     shop.write("views/trips_views.py", "")
-    said = run(shop)
-    assert said.returncode == OnlineStoreError.exit_code
-    assert "127.0.0.1:1" in said.stderr
+    with pytest.raises(OnlineStoreError, match="127.0.0.1:1"):
+        apply(shop.repo, lambda line: None)
     assert [v.name for v in shop.store().list_feature_views()] == ["driver_trips"]
 
 

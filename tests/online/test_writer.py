@@ -223,6 +223,22 @@ def test_a_retraction_of_what_is_not_online_changes_nothing(redis_server: RedisS
     assert redis_server.client().keys("*") == []
 
 
+def test_the_worked_example_of_the_docs(store: Store, write: Callable[..., Counts]) -> None:
+    steps = [
+        (row(1, 10, 5, 6), Counts(written=1), 10),
+        (row(1, 9, 4, 99), Counts(skipped=1), 10),
+        (row(1, 12, 5, 7), Counts(written=1), 12),
+        (row(1, 10, 5, 6), Counts(skipped=1), 12),
+        (row(1, 8, 3, 3, guard=(5, 6)), Counts(skipped=1), 12),
+        (row(1, 8, 3, 3, guard=(5, 7)), Counts(written=1), 8),
+        (row(1, None, None, guard=(3, 3)), Counts(deleted=1), None),
+    ]
+    for step, counts, online in steps:
+        assert write(step) == counts
+        (found,) = store.read(1)
+        assert (found and found[0]) == online
+
+
 def test_a_row_with_a_null_key_is_skipped(store: Store, write: Callable[..., Counts]) -> None:
     assert write(row(None, 10, 5), row(1, 11, 5)) == Counts(written=1, skipped=1)
 
