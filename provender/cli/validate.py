@@ -32,9 +32,7 @@ def run(args: argparse.Namespace) -> int:
         count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
         print(count, file=sys.stderr)
     else:
-        print(
-            f"{len(catalog.sources)} sources and their views are fine: {', '.join(sorted(catalog.sources))}"
-        )
+        print(f"all is well: {', '.join(sorted(catalog.sources)) or 'there are no sources yet'}")
     return 1 if found else 0
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ DEMO = Path(__file__).parents[2] / "feature_defs"
 def repo(tmp_path: Path) -> Path:
     folder = tmp_path / "feature_defs"
     (folder / "sources").mkdir(parents=True)
-    (folder / "feature_store.yaml").write_text("project: p\n")
+    (folder / "feature_store.yaml").write_text("project: p\nprovender: {state_dir: ../state}\n")
     (folder / "sources" / "trips.yaml").write_text(SPEC)
     (folder / "sources" / "trips_city.sql").write_text(SQL)
     return folder
@@ -24,9 +26,7 @@ def repo(tmp_path: Path) -> Path:
 
 def test_the_demos_definitions_are_fine(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--repo", str(DEMO), "validate"]) == 0
-    assert (
-        "3 sources and their views are fine: driver_statistics, flights, weather" in capsys.readouterr().out
-    )
+    assert "all is well: driver_statistics, flights, weather" in capsys.readouterr().out
 
 
 def test_specs_sql_and_views_are_checked_in_one_go(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,3 +57,16 @@ def test_problems_as_json(repo: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_wrong_repo_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--repo", str(tmp_path / "none"), "validate"]) == SettingsError.exit_code
     assert str(tmp_path / "none") in capsys.readouterr().err
+
+
+def test_the_example_in_the_docs_is_a_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (DEMO.parent / "docs" / "sources.md").read_text(encoding="utf-8")
+    blocks = dict(re.findall(r"```(yaml|sql|python)\n(.*?)```", text, re.DOTALL))
+    files = {"yaml": "sources/rides.yaml", "sql": "sources/rides_city.sql", "python": "views/rides.py"}
+    for language, name in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(textwrap.dedent(blocks[language]), encoding="utf-8")
+    (tmp_path / "feature_store.yaml").write_text("project: p\nprovender: {state_dir: state}\n")
+    assert main(["--repo", str(tmp_path), "validate"]) == 0
+    assert "all is well: rides" in capsys.readouterr().out
