@@ -28,7 +28,7 @@ from provender.spark import tally, versions
 from provender.spark.contract import checked_rows
 from provender.spark.failures import spark_failures
 from provender.spark.features import Redelivery, desired_versions, in_periods
-from provender.spark.session import interrupt, spark_session
+from provender.spark.session import interrupt, spark_session, tune_for
 from provender.spark.tables import (
     RECORDED_TIMESTAMP,
     DeltaTable,
@@ -65,6 +65,10 @@ class Attempt:
     @property
     def partitions(self) -> list[Partition]:
         return sorted(Partition.parse(self.source.cadence, key) for key in self.staged)
+
+    @property
+    def staged_bytes(self) -> int:
+        return sum(file["bytes"] for entry in self.staged.values() for file in entry["files"])
 
     @property
     def newest_delivery(self) -> datetime:
@@ -175,14 +179,15 @@ def _receipt(work: Attempt, started: datetime, unclean: bool) -> Draft:
 def _ingest(work: Attempt, ledger: Ledger, started: datetime, unclean: bool, say: Say) -> Draft:
     say(f"ingesting {len(work.staged)} partition(s) of {work.source.name}")
     with spark_session(work.settings, work.name) as spark:
-        rows = checked_rows(spark, work.storage, work.source, work.staged, work.waived).persist()
+        tune_for(spark, work.staged_bytes)
         with spark_failures("checking the rows", work.storage.uri(f"staging/{work.source.name}")):
+            # Parsed once: counted, written to the raw table and to the quarantine.
+            rows = checked_rows(spark, work.storage, work.source, work.staged, work.waived).localCheckpoint()
             counted = tally.count(rows, work.source, work.staged)
             _refuse_past_limit(work, rows, counted)
         wrote = [_write_raw(work, spark, rows, counted)]
         periods = wrote[0].pop("periods")
         wrote += _write_quarantine(work, spark, rows, counted, ledger, unclean)
-        rows.unpersist()
         say(f"{counted.accepted} rows accepted, {counted.quarantined} quarantined; {len(periods)} period(s) touched")
         features: dict[str, dict[Partition, dict[str, int]]] = {}
         for table in work.source.tables:
@@ -268,7 +273,8 @@ def _write_features(
         ranges = [(iso(first.start), iso(last.end)) for first, last in compress(periods)]
         recorded = log.read(spark).where(in_periods("period", ranges))
         names = [feature.name for feature in work.source.features_of(table)]
-        changes = versions.difference(desired, recorded, list(table.keys), names, work.newest_delivery).persist()
+        changes = versions.difference(desired, recorded, list(table.keys), names, work.newest_delivery)
+        changes = changes.localCheckpoint()
         outcomes = tally.outcomes(changes, work.source)
         appended = sum(counts.pop("appended") for counts in outcomes.values())
         if appended:
@@ -276,7 +282,6 @@ def _write_features(
                 RECORDED_TIMESTAMP, F.lit(iso(work.recorded)).cast("timestamp")
             )
             log.append(stamped, work.transaction(log))
-        changes.unpersist()
     return outcomes, [_written(work, log, appended)] if appended else []
 
 

@@ -24,6 +24,16 @@ from provender.spark import server
 logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
 logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
 
+SMALL_INPUT_BYTES = 16 << 20
+"""A day of a small source: less than a shuffle partition's worth."""
+
+_SMALL_WORK_CONF = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "1",
+}
+
 
 @contextmanager
 def spark_session(settings: Settings, attempt: str) -> Iterator[SparkSession]:
@@ -36,6 +46,13 @@ def spark_session(settings: Settings, attempt: str) -> Iterator[SparkSession]:
         session = _connect(url, attempt)
         stack.callback(session.stop)
         yield session
+
+
+def tune_for(session: SparkSession, input_bytes: int) -> None:
+    """Fits a session to its work: where there is little of it, planning and compiling cost more than running."""
+    if input_bytes < SMALL_INPUT_BYTES:
+        for name, value in _SMALL_WORK_CONF.items():
+            session.conf.set(name, value)
 
 
 def interrupt(settings: Settings, attempt: str) -> None:
