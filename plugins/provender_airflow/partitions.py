@@ -8,11 +8,12 @@ neither              the newest complete one, as of the moment the run was asked
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from provender.errors import PartitionError
-from provender.intervals import Partition, newest_complete, partitions_between
+from provender.intervals import Partition, partitions_between
+from provender.ledger.holes import last_partition, newest_expected
 from provender.specs.model import Source
 
 
@@ -64,13 +65,6 @@ def require_ended(partitions: list[Partition], now: datetime) -> None:
             )
 
 
-def last_partition(source: Source) -> Partition | None:
-    """The last partition of a source that is closed (``end`` is the end of it)."""
-    if source.end is None:
-        return None
-    return Partition.holding(source.cadence, source.end - timedelta(microseconds=1))
-
-
 def _parse(source: Source, key: str) -> Partition:
     partition = Partition.parse(source.cadence, key)
     first, last = source.first_partition, last_partition(source)
@@ -82,10 +76,8 @@ def _parse(source: Source, key: str) -> Partition:
 
 
 def _newest(source: Source, asked: datetime) -> Partition:
-    newest, last = newest_complete(source.cadence, asked, source.delay), last_partition(source)
-    if last is not None:
-        newest = min(newest, last)
-    if newest < source.first_partition:
+    newest = newest_expected(source, asked)
+    if newest is None:
         raise PartitionError(
             f"{source.name} has no complete partition yet: its first is {source.first_partition.key}",
             remedy="wait until it is over and its delay has passed",

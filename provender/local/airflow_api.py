@@ -38,7 +38,7 @@ class AirflowApi:
         self, dag_id: str, *, partition_key: str | None = None, params: dict[str, Any] | None = None
     ) -> str:
         """Starts a run and returns its id. Raises :class:`PartitionError` if Airflow refuses it."""
-        body = {"logical_date": None, "conf": params or {}}
+        body: dict[str, Any] = {"logical_date": None, "conf": params or {}}
         if partition_key is not None:
             body["partition_key"] = partition_key
         return str(self.call("POST", f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])

@@ -93,6 +93,10 @@ class Stack:
         ]
         return self.airflow(*command, *options)
 
+    def _has_backfill(self, dag_id: str) -> bool:
+        found = self.api.call("GET", f"/backfills?dag_id={dag_id}")["backfills"]
+        return any(backfill["completed_at"] is None for backfill in found)
+
     def backfilled(self, source: str, count: int) -> list[dict[str, Any]]:
         """The ``count`` newest runs of backfills, once all are at an end."""
 

@@ -1,0 +1,72 @@
+"""What should have been ingested and was not, and the command that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from provender.intervals import (
+    Partition,
+    compress,
+    newest_complete,
+    parse_iso,
+    partitions_between,
+)
+from provender.ledger.ledger import Ledger
+from provender.ledger.manifest import Job
+from provender.ledger.progress import ingested_partitions
+from provender.specs.model import Source
+
+Range = tuple[Partition, Partition]
+"""First and last partition, both included."""
+
+
+def last_partition(source: Source) -> Partition | None:
+    """The last partition of a source that is closed (``end`` is the end of it)."""
+    if source.end is None:
+        return None
+    return Partition.holding(source.cadence, source.end - timedelta(microseconds=1))
+
+
+def newest_expected(source: Source, now: datetime) -> Partition | None:
+    """The newest partition whose data should be there; None before the first one is complete."""
+    newest, last = newest_complete(source.cadence, now, source.delay), last_partition(source)
+    if last is not None:
+        newest = min(newest, last)
+    return None if newest < source.first_partition else newest
+
+
+def holes(source: Source, done: Collection[str], now: datetime) -> list[Range]:
+    """Expected partitions whose keys are not in ``done``, consecutive ones as one range, in order."""
+    newest = newest_expected(source, now)
+    if newest is None:
+        return []
+    return compress([p for p in partitions_between(source.first_partition, newest) if p.key not in done])
+
+
+def backfill_command(source: Source, first: Partition, last: Partition, *, reprocess: str = "failed") -> str:
+    """Airflow's own command that runs the partitions ``first`` to ``last``.
+
+    ``reprocess``: ``failed`` runs what never ran or failed, ``completed`` also what succeeded.
+    """
+    dates = f"--from-date {_moment(first)} --to-date {_moment(last)}"
+    return (
+        f"airflow backfill create --dag-id features__{source.name} {dates} --reprocess-behavior {reprocess}"
+    )
+
+
+def newest_online(source: Source, ledger: Ledger) -> Partition | None:
+    """The newest partition that was ingested no later than what the online store holds."""
+    last = ledger.last(Job.MATERIALIZE)
+    if last is None or last.recorded_up_to is None:
+        return None
+    online = last.recorded_up_to
+    keys = [
+        key for key, entry in ingested_partitions(ledger).items() if parse_iso(entry["recorded"]) <= online
+    ]
+    return Partition.parse(source.cadence, max(keys)) if keys else None
+
+
+def _moment(partition: Partition) -> str:
+    is_midnight = partition.start.hour == 0
+    return partition.start.strftime("%Y-%m-%d" if is_midnight else "%Y-%m-%dT%H:%M:%S")
