@@ -26,10 +26,10 @@ demo: install ## The main job on real data: ingest 2013's flights and weather, b
 	@$(PYTHON) -m provender.demo
 
 up: install ## Start Redis and Airflow on this machine, and print the UI's address, user and password
-	@$(PYTHON) -m provender.cli.main up
+	@$(PYTHON) -m provender up
 
 stop: ## Stop what `make up` and `make demo` started
-	@test -x $(PYTHON) && $(PYTHON) -m provender.cli.main down || echo "nothing is installed here, so nothing runs"
+	@test -x $(PYTHON) && $(PYTHON) -m provender down || echo "nothing is installed here, so nothing runs"
 
 test: install ## All tests but the slow ones (15 minutes on 2 cores)
 	@$(RUN) pytest -m "not slow"

@@ -146,6 +146,13 @@ def partitions_between(first: Partition, last: Partition) -> Iterator[Partition]
         current = current.following
 
 
+def parse_range(cadence: Cadence, text: str) -> list[Partition]:
+    """``KEY`` or ``FIRST..LAST`` (both included). Raises :class:`PartitionError`."""
+    first, _, last = text.partition("..")
+    start = Partition.parse(cadence, first)
+    return list(partitions_between(start, Partition.parse(cadence, last) if last else start))
+
+
 def newest_complete(cadence: Cadence, now: datetime, delay: timedelta) -> Partition:
     """The newest partition whose end plus ``delay`` is not after ``now``."""
     boundary = cadence.floor(as_utc(now) - delay)

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 
 from provender.errors import ProvenderError
-from provender.intervals import Cadence, Partition, partitions_between
 from provender.ledger import Job, Manifest
 from provender.metrics import job_failed
 from provender.settings import Settings, load_settings
@@ -23,13 +22,6 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--source", required=True)
     parser.add_argument("--attempt", required=True, help="name under which the manifest is committed")
     return parser
-
-
-def parse_range(cadence: Cadence, text: str) -> list[Partition]:
-    """``KEY`` or ``FIRST..LAST`` (both included)."""
-    first, _, last = text.partition("..")
-    start = Partition.parse(cadence, first)
-    return list(partitions_between(start, Partition.parse(cadence, last) if last else start))
 
 
 def run(job: Job, parsed: argparse.Namespace, work: Callable[[Settings], Manifest]) -> int:

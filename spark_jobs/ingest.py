@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from provender.intervals import parse_range
 from provender.ledger import Job, Manifest
 from provender.settings import Settings
 from provender.spark.ingest import ingest
 from provender.specs.catalog import Catalog
-from spark_jobs.entry import arguments, parse_range, run
+from spark_jobs.entry import arguments, run
 
 
 def main() -> int:
@@ -17,8 +18,8 @@ def main() -> int:
     parsed = parser.parse_args()
 
     def work(settings: Settings) -> Manifest:
-        cadence = Catalog.load(settings.repo).source(parsed.source).cadence
-        return ingest(settings, parsed.source, parse_range(cadence, parsed.partitions), parsed.attempt)
+        source = Catalog.load(settings.repo).source(parsed.source)
+        return ingest(settings, source.name, parse_range(source.cadence, parsed.partitions), parsed.attempt)
 
     return run(Job.INGEST, parsed, work)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,5 +110,6 @@ def spark(project: Project) -> Iterator[Any]:
     """A session on the engine."""
     from provender.spark.session import spark_session
 
-    with spark_session(project.settings, "test") as session:
+    # A closed session's id cannot be used again, so every test has its own.
+    with spark_session(project.settings, f"test-{secrets.token_hex(8)}") as session:
         yield session

@@ -19,7 +19,18 @@ from collections.abc import Sequence
 
 from provender.errors import ProvenderError
 
-COMMANDS = ("validate", "apply", "up", "down", "services")
+COMMANDS = (
+    "validate",
+    "apply",
+    "stage",
+    "ingest",
+    "materialize",
+    "status",
+    "quarantine",
+    "up",
+    "down",
+    "services",
+)
 """In the order in which ``provender --help`` lists them; ``-`` in a command is ``_`` in its module's name."""
 _INTERRUPTED = 130
 

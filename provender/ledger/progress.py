@@ -9,6 +9,14 @@ from provender.ledger.ledger import Ledger
 from provender.ledger.manifest import Job, Kind
 
 
+def staged_partitions(ledger: Ledger) -> dict[str, dict[str, Any]]:
+    """Per partition key what its newest delivery is."""
+    newest: dict[str, dict[str, Any]] = {}
+    for manifest in ledger.manifests(Job.STAGE):
+        newest.update(manifest.partitions)
+    return newest
+
+
 def ingested_partitions(ledger: Ledger) -> dict[str, dict[str, Any]]:
     """Per partition key how it was ingested last: ``content``, ``delivery``, ``waived``, ``spec`` (data hash),
     counts, and ``recorded`` (ISO time of the attempt)."""
@@ -19,6 +27,17 @@ def ingested_partitions(ledger: Ledger) -> dict[str, dict[str, Any]]:
         recorded = manifest.document["recorded_up_to"]
         newest.update({key: {**entry, "recorded": recorded} for key, entry in manifest.partitions.items()})
     return newest
+
+
+def online_views(ledger: Ledger) -> dict[str, dict[str, Any]]:
+    """Per feature view its newest ``wrote`` entry. Every materialisation looks at every view of the source, so
+    ``recorded_up_to`` is the newest one's."""
+    newest: dict[str, dict[str, Any]] = {}
+    up_to = None
+    for manifest in ledger.manifests(Job.MATERIALIZE):
+        newest.update({entry["view"]: entry for entry in manifest.wrote})
+        up_to = manifest.document["recorded_up_to"]
+    return {view: {**entry, "recorded_up_to": up_to} for view, entry in newest.items()}
 
 
 def admitted_reasons(ledger: Ledger) -> dict[str, tuple[str, ...]]:

@@ -22,7 +22,12 @@ from provender import metrics
 from provender.errors import ContractError, SourceNotReadyError
 from provender.intervals import Partition, compress, iso, parse_iso, to_micros
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
-from provender.ledger.progress import admitted_reasons, ingested_partitions, recorded_up_to
+from provender.ledger.progress import (
+    admitted_reasons,
+    ingested_partitions,
+    recorded_up_to,
+    staged_partitions,
+)
 from provender.settings import Settings
 from provender.spark import tally, versions
 from provender.spark.contract import checked_rows
@@ -41,7 +46,6 @@ from provender.spark.tally import Tally
 from provender.specs.catalog import Catalog
 from provender.specs.hashing import data_hash, descriptive_hash
 from provender.specs.model import FeatureTable, Source
-from provender.staging import staged_partitions
 from provender.storage import Storage, storage_at
 
 LOCK_TIMEOUT_SECONDS = 3600.0

@@ -22,7 +22,7 @@ from provender import metrics
 from provender.errors import SourceNotReadyError
 from provender.intervals import iso, parse_iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
-from provender.ledger.progress import recorded_up_to
+from provender.ledger.progress import online_views, recorded_up_to
 from provender.online.layout import ViewLayout
 from provender.online.marker import Marker, read_markers, write_marker
 from provender.online.views import AppliedView, load_applied_views
@@ -110,20 +110,12 @@ def _draft(
     )
 
 
-def online_state(ledger: Ledger) -> dict[str, dict[str, Any]]:
-    """Per view the newest ``wrote`` entry of the ledger."""
-    newest: dict[str, dict[str, Any]] = {}
-    for manifest in ledger.manifests(Job.MATERIALIZE):
-        newest.update({entry["view"]: entry for entry in manifest.wrote})
-    return newest
-
-
 def _plans(
     settings: Settings, storage: Storage, source: Source, ledger: Ledger, views: list[AppliedView], full: bool
 ) -> list[ViewPlan]:
     """The views that have something to write."""
     markers = read_markers(settings.redis, settings.project)
-    state = online_state(ledger)
+    state = online_views(ledger)
     plans = []
     for view in views:
         spec = source.table(view.table)

@@ -17,6 +17,9 @@ from provender.specs.model import Source
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OUTCOMES = (versions.NEW, versions.CORRECTED, versions.WITHDRAWN, versions.UNCHANGED)
 
+COUNTS = ("staged", "accepted", "quarantined", *OUTCOMES)
+"""What a manifest of an ingest counts."""
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -98,7 +101,7 @@ def totals(partitions: dict[str, dict[str, Any]]) -> dict[str, int]:
             sums[name] += entry[name]
         for counts in entry["features"].values():
             sums.update(counts)
-    return {name: sums[name] for name in ("staged", "accepted", "quarantined", *OUTCOMES)}
+    return {name: sums[name] for name in COUNTS}
 
 
 def _partition(source: Source, micros: int) -> Partition:

@@ -9,9 +9,8 @@ whose bytes changed is a new **delivery**: what it changes was not known before 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from contextlib import contextmanager
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from provender import metrics
 from provender.errors import SourceNotReadyError
 from provender.intervals import Partition, iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
+from provender.ledger.progress import staged_partitions
 from provender.settings import Settings
 from provender.specs.model import Source
 from provender.staging.locate import require_raw_files
@@ -30,11 +30,22 @@ from provender.storage import Storage, storage_at
 LOCK_TIMEOUT_SECONDS = 1800.0
 
 
-def stage(settings: Settings, source: Source, partitions: Iterable[Partition], attempt: str) -> Manifest:
+Deliver = Callable[[Partition], AbstractContextManager[dict[str, Path]]]
+"""Gives a partition's raw files for the time of copying them: name to be staged under, and path."""
+
+
+def stage(
+    settings: Settings,
+    source: Source,
+    partitions: Iterable[Partition],
+    attempt: str,
+    deliver: Deliver | None = None,
+) -> Manifest:
     """Stages ``partitions`` and commits one manifest (a receipt if every partition was staged already).
 
     The manifest's ``partitions`` say for each key: ``content`` (hash), ``files`` (name, bytes, sha256 and
     profile), ``delivery`` (1 for the first), ``delivered`` (ISO time from which its rows count as known).
+    ``deliver`` gives the files; by default they are where the spec says.
     Raises :class:`SourceNotReadyError` if a partition's files are absent; then nothing is committed.
     """
     started = datetime.now(UTC)
@@ -44,7 +55,8 @@ def stage(settings: Settings, source: Source, partitions: Iterable[Partition], a
         before = staged_partitions(ledger)
         staged: dict[str, dict[str, Any]] = {}
         for partition in partitions:
-            staged[partition.key] = _stage_one(settings, storage, source, partition, before.get(partition.key))
+            with (deliver or (lambda p: _raw_files(settings, source, p)))(partition) as files:
+                staged[partition.key] = _stage_one(storage, source, partition, files, before.get(partition.key))
         changed = [key for key, entry in staged.items() if entry != before.get(key)]
         draft = Draft(
             job=Job.STAGE,
@@ -62,25 +74,16 @@ def stage(settings: Settings, source: Source, partitions: Iterable[Partition], a
     return manifest
 
 
-def staged_partitions(ledger: Ledger) -> dict[str, dict[str, Any]]:
-    """Per partition key what its newest delivery is."""
-    newest: dict[str, dict[str, Any]] = {}
-    for manifest in ledger.manifests(Job.STAGE):
-        newest.update(manifest.partitions)
-    return newest
-
-
 def _stage_one(
-    settings: Settings, storage: Storage, source: Source, partition: Partition, before: dict[str, Any] | None
+    storage: Storage, source: Source, partition: Partition, files: dict[str, Path], before: dict[str, Any] | None
 ) -> dict[str, Any]:
-    with _raw_files(settings, source, partition) as files:
-        profiles = [_profiled(path, name, source) for name, path in files.items()]
-        content = digest([[p["name"], p["bytes"], p["sha256"]] for p in profiles])[:32]
-        if before is not None and before["content"] == content:
-            return before
-        folder = f"staging/{source.name}/{partition.key}/{content}"
-        for entry in profiles:
-            _copy(storage, files[entry["name"]], f"{folder}/{entry['name']}", entry["sha256"])
+    profiles = [_profiled(path, name, source) for name, path in files.items()]
+    content = digest([[p["name"], p["bytes"], p["sha256"]] for p in profiles])[:32]
+    if before is not None and before["content"] == content:
+        return before
+    folder = f"staging/{source.name}/{partition.key}/{content}"
+    for entry in profiles:
+        _copy(storage, files[entry["name"]], f"{folder}/{entry['name']}", entry["sha256"])
     delivery = 1 if before is None else before["delivery"] + 1
     delivered = partition.end + source.delay if delivery == 1 else datetime.now(UTC)
     return {"content": content, "folder": folder, "files": profiles, "delivery": delivery, "delivered": iso(delivered)}

@@ -1,0 +1,26 @@
+"""``provender materialize``: what a source's logs recorded since the last time, into the online store."""
+
+from __future__ import annotations
+
+import argparse
+
+from provender.cli.partitions import add_arguments, asked, show
+
+HELP = "write what changed in a source's feature tables to the online store"
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """``materialize SOURCE [--full]``."""
+    parser: argparse.ArgumentParser = commands.add_parser("materialize", help=HELP, description=HELP)
+    add_arguments(parser, partitions=False)
+    parser.add_argument("--full", action="store_true", help="write every key again, remove what should not be there")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Raises what :func:`provender.spark.materialize.materialize` raises."""
+    from provender.spark.materialize import materialize
+
+    wanted = asked(args)
+    show(materialize(wanted.settings, wanted.source.name, wanted.attempt, full=args.full))
+    return 0

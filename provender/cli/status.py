@@ -1,0 +1,101 @@
+"""``provender status``: per source what is complete, missing, stale, quarantined and online."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from provender.errors import SettingsError
+from provender.intervals import Partition, compress
+from provender.ledger import Ledger
+from provender.ledger.status import SourceStatus, source_status
+from provender.online.views import load_applied_views
+from provender.settings import Settings, load_settings
+from provender.specs.catalog import Catalog
+from provender.specs.hashing import data_hash
+from provender.storage import storage_at
+
+HELP = "show what is complete, missing, stale, quarantined and online, with the commands that mend it"
+_SHOWN_KEYS = 3
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """``status [SOURCE …] [--json]``."""
+    parser: argparse.ArgumentParser = commands.add_parser("status", help=HELP, description=HELP)
+    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="only these (default: all)")
+    parser.add_argument("--json", action="store_true", help="print a JSON document instead of lines")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Raises :class:`SpecError` for an unknown source."""
+    statuses = all_statuses(load_settings(args.repo), args.sources, datetime.now(UTC))
+    if args.json:
+        print(json.dumps([as_document(status) for status in statuses], indent=2))
+    else:
+        print("\n\n".join("\n".join(_lines(status)) for status in statuses) or "there are no sources yet")
+    return 0
+
+
+def all_statuses(settings: Settings, names: list[str], now: datetime) -> list[SourceStatus]:
+    """The statuses of the sources ``names`` (all, if empty), by name."""
+    catalog = Catalog.load(settings.repo)
+    storage = storage_at(settings.storage_root)
+    try:
+        applied = load_applied_views(storage, settings.project)
+    except SettingsError:
+        applied = []  # nothing is applied yet, so nothing has to be online
+    statuses = []
+    for name in names or sorted(catalog.sources):
+        source = catalog.source(name)
+        views = [view.view for view in applied if view.source == name and view.online]
+        spec = data_hash(source, catalog.sql_texts(name))
+        statuses.append(source_status(source, spec, Ledger(storage, name), now, views))
+    return statuses
+
+
+def as_document(status: SourceStatus) -> dict[str, Any]:
+    """The same for machines: partition keys, counts, ISO times."""
+    return {
+        "source": status.source.name,
+        "cadence": str(status.source.cadence),
+        "last_complete": status.last_complete.key if status.last_complete else None,
+        "holes": [partition.key for partition in status.holes],
+        "stale": [partition.key for partition in status.stale],
+        "quarantined": status.quarantined,
+        "online": status.online,
+        "commands": status.commands,
+    }
+
+
+def _lines(status: SourceStatus) -> Iterator[str]:
+    source = status.source
+    yield f"{source.name} ({source.cadence}, owner {source.owner})"
+    yield f"  last complete  {status.last_complete or 'none'}"
+    yield f"  holes          {_ranges(status.holes)}"
+    yield f"  stale          {_ranges(status.stale)}"
+    yield f"  quarantined    {_quarantined(status)}"
+    if not status.online:
+        yield "  online         nothing"
+    for view, entry in status.online.items():
+        yield f"  online         {view}: recorded up to {entry['recorded_up_to']}"
+    for command in status.commands:
+        yield f"  mend with      {command}"
+    if status.quarantined:
+        yield f"  look at        provender quarantine list {source.name}"
+
+
+def _ranges(partitions: list[Partition]) -> str:
+    ranges = compress(partitions)
+    shown = [first.key if first == last else f"{first.key}..{last.key}" for first, last in ranges[:_SHOWN_KEYS]]
+    more = f" and {len(ranges) - _SHOWN_KEYS} more ranges" if len(ranges) > _SHOWN_KEYS else ""
+    return f"{len(partitions)}: {', '.join(shown)}{more}" if partitions else "none"
+
+
+def _quarantined(status: SourceStatus) -> str:
+    if not status.quarantined:
+        return "none"
+    return f"{status.quarantined_rows} rows in {len(status.quarantined)} partitions"

@@ -1,0 +1,97 @@
+"""Which partitions of a source are done, missing or stale: derived from its manifests, never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from provender.intervals import Partition, compress, newest_complete, partitions_between
+from provender.ledger import progress
+from provender.ledger.ledger import Ledger
+from provender.ledger.progress import admitted_reasons, ingested_partitions, staged_partitions
+from provender.specs.model import Source
+
+
+@dataclass(frozen=True)
+class SourceStatus:
+    """What is known of a source at a time."""
+
+    source: Source
+    last_complete: Partition | None
+    """The newest partition that is ingested as it was delivered, by the spec as it is, and online."""
+    holes: list[Partition]
+    """Expected by now, and not ingested (or not online)."""
+    stale: list[Partition]
+    """Ingested, but since then delivered again, or the spec's data half has changed."""
+    quarantined: dict[str, dict[str, int]]
+    """Per partition key the rows in quarantine by reason."""
+    online: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Per view what was materialised last."""
+
+    @property
+    def quarantined_rows(self) -> int:
+        """Rows that are in quarantine. A row with two reasons counts once per partition's own count."""
+        return sum(entry["rows"] for entry in self.quarantined.values())
+
+    @property
+    def commands(self) -> list[str]:
+        """What to type to mend the holes and the stale partitions, in order."""
+        return [
+            *(_backfill(self.source, first, last) for first, last in compress(self.holes)),
+            *(_backfill(self.source, first, last, again=True) for first, last in compress(self.stale)),
+        ]
+
+
+def source_status(
+    source: Source, data_hash: str, ledger: Ledger, now: datetime, online_views: Collection[str]
+) -> SourceStatus:
+    """The status of ``source``. ``data_hash`` is its spec's; ``online_views`` are the applied views that read it."""
+    staged = staged_partitions(ledger)
+    ingested, admitted = ingested_partitions(ledger), admitted_reasons(ledger)
+    online = progress.online_views(ledger)
+    online_up_to = min((online.get(view, {}).get("recorded_up_to", "") for view in online_views), default=None)
+    holes, stale, complete = [], [], None
+    for partition in expected_partitions(source, now):
+        done = ingested.get(partition.key)
+        if done is None or (online_up_to is not None and done["recorded"] > online_up_to):
+            holes.append(partition)
+        elif _is_stale(done, staged.get(partition.key), data_hash, admitted.get(partition.key, ())):
+            stale.append(partition)
+        else:
+            complete = partition
+    quarantined = {
+        key: {"rows": entry["quarantined"], **entry["reasons"]}
+        for key, entry in sorted(ingested.items())
+        if entry["quarantined"]
+    }
+    shown = {view: online[view] for view in sorted(online_views) if view in online}
+    return SourceStatus(source, complete, holes, stale, quarantined, shown)
+
+
+def expected_partitions(source: Source, now: datetime) -> list[Partition]:
+    """Every partition whose data should be there by ``now``: from the source's start to the newest complete one."""
+    newest = newest_complete(source.cadence, now, source.delay)
+    first = source.first_partition
+    if source.end is not None:
+        newest = min(newest, Partition.holding(source.cadence, source.end - timedelta(microseconds=1)))
+    return list(partitions_between(first, newest)) if first <= newest else []
+
+
+def _is_stale(
+    done: dict[str, Any], staged: dict[str, Any] | None, data_hash: str, admitted: tuple[str, ...]
+) -> bool:
+    redelivered = staged is not None and (staged["content"], staged["delivery"]) != (done["content"], done["delivery"])
+    return redelivered or done["spec"] != data_hash or done["waived"] != list(admitted)
+
+
+def _backfill(source: Source, first: Partition, last: Partition, *, again: bool = False) -> str:
+    dates = f"--from-date {_date(first)} --to-date {_date(last)}"
+    reprocess = "completed" if again else "failed"
+    return f"airflow backfill create --dag-id features__{source.name} {dates} --reprocess-behavior {reprocess}"
+
+
+def _date(partition: Partition) -> str:
+    # Airflow compares with the partition's start, time included.
+    return partition.start.strftime("%Y-%m-%dT%H:%M:%S+00:00" if partition.start.hour else "%Y-%m-%d")
