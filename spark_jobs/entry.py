@@ -24,19 +24,24 @@ def arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def report(error: ProvenderError) -> int:
+    """Prints the message and, as the last line for machines, its JSON. Returns the exit code."""
+    print(error, file=sys.stderr)
+    print(ERROR_MARK, json.dumps(error.to_dict()), file=sys.stderr, flush=True)
+    return error.exit_code
+
+
 def run(job: Job, parsed: argparse.Namespace, work: Callable[[Settings], Manifest]) -> int:
     """Runs ``work``; exit code 0 means that its manifest is committed.
 
-    An error of ours prints its message and, as the last line for machines, ``PROVENDER_ERROR`` and its JSON.
+    An error of ours ends as :func:`report` says.
     """
     settings = load_settings(parsed.repo)
     try:
         manifest = work(settings)
     except ProvenderError as error:
         job_failed(settings, job, parsed.source)
-        print(error, file=sys.stderr)
-        print(ERROR_MARK, json.dumps(error.to_dict()), file=sys.stderr, flush=True)
-        return error.exit_code
+        return report(error)
     counts = ", ".join(f"{name} {number}" for name, number in manifest.counts.items()) or "nothing to do"
     print(f"committed {manifest.job} {manifest.kind} {manifest.number} of {manifest.source}: {counts}", flush=True)
     return 0

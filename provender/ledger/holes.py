@@ -36,12 +36,15 @@ def newest_expected(source: Source, now: datetime) -> Partition | None:
     return None if newest < source.first_partition else newest
 
 
+def expected_partitions(source: Source, now: datetime) -> list[Partition]:
+    """Every partition whose data should be there by ``now``, in order."""
+    newest = newest_expected(source, now)
+    return [] if newest is None else list(partitions_between(source.first_partition, newest))
+
+
 def holes(source: Source, done: Collection[str], now: datetime) -> list[Range]:
     """Expected partitions whose keys are not in ``done``, consecutive ones as one range, in order."""
-    newest = newest_expected(source, now)
-    if newest is None:
-        return []
-    return compress([p for p in partitions_between(source.first_partition, newest) if p.key not in done])
+    return compress([p for p in expected_partitions(source, now) if p.key not in done])
 
 
 def backfill_command(source: Source, first: Partition, last: Partition, *, reprocess: str = "failed") -> str:

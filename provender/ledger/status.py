@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from provender.intervals import Partition, compress, newest_complete, partitions_between
+from provender.intervals import Partition, compress
 from provender.ledger import progress
+from provender.ledger.holes import backfill_command, expected_partitions
 from provender.ledger.ledger import Ledger
 from provender.ledger.progress import admitted_reasons, ingested_partitions, staged_partitions
 from provender.specs.model import Source
@@ -39,8 +40,8 @@ class SourceStatus:
     def commands(self) -> list[str]:
         """What to type to mend the holes and the stale partitions, in order."""
         return [
-            *(_backfill(self.source, first, last) for first, last in compress(self.holes)),
-            *(_backfill(self.source, first, last, again=True) for first, last in compress(self.stale)),
+            *(backfill_command(self.source, *hole) for hole in compress(self.holes)),
+            *(backfill_command(self.source, *stale, reprocess="completed") for stale in compress(self.stale)),
         ]
 
 
@@ -70,28 +71,8 @@ def source_status(
     return SourceStatus(source, complete, holes, stale, quarantined, shown)
 
 
-def expected_partitions(source: Source, now: datetime) -> list[Partition]:
-    """Every partition whose data should be there by ``now``: from the source's start to the newest complete one."""
-    newest = newest_complete(source.cadence, now, source.delay)
-    first = source.first_partition
-    if source.end is not None:
-        newest = min(newest, Partition.holding(source.cadence, source.end - timedelta(microseconds=1)))
-    return list(partitions_between(first, newest)) if first <= newest else []
-
-
 def _is_stale(
     done: dict[str, Any], staged: dict[str, Any] | None, data_hash: str, admitted: tuple[str, ...]
 ) -> bool:
     redelivered = staged is not None and (staged["content"], staged["delivery"]) != (done["content"], done["delivery"])
     return redelivered or done["spec"] != data_hash or done["waived"] != list(admitted)
-
-
-def _backfill(source: Source, first: Partition, last: Partition, *, again: bool = False) -> str:
-    dates = f"--from-date {_date(first)} --to-date {_date(last)}"
-    reprocess = "completed" if again else "failed"
-    return f"airflow backfill create --dag-id features__{source.name} {dates} --reprocess-behavior {reprocess}"
-
-
-def _date(partition: Partition) -> str:
-    # Airflow compares with the partition's start, time included.
-    return partition.start.strftime("%Y-%m-%dT%H:%M:%S+00:00" if partition.start.hour else "%Y-%m-%d")
