@@ -40,11 +40,14 @@ class HeldLock:
     """What the holder of a lock learns when it gets it, and may leave behind if it dies."""
 
     abandoned_by: str | None
-    """The owner that died holding it, or None if it was released properly."""
+    """The owner that died, or gave up, with work announced; None if there is nothing to finish."""
     abandoned_work: list[str]
-    """What that owner had announced to work on."""
+    """What that owner, and others before it, had announced to work on."""
     announce: Callable[[list[str]], None]
-    """Says what this owner works on, for whoever gets the lock if it dies."""
+    """Says what this owner works on, for whoever gets the lock if it dies or gives up. Abandoned work stays
+    announced with it, until an owner leaves the block without an error and calls ``finish``."""
+    finish: Callable[[], None]
+    """Says that all announced work, abandoned work included, is done."""
 
 
 class Storage(Protocol):
@@ -81,7 +84,8 @@ class Storage(Protocol):
     ) -> AbstractContextManager[HeldLock]:
         """Holds ``name`` during the block.
 
-        ``waiting`` is called once, with the holder's name, if it has to wait. Raises :class:`LockHeldError`
+        What was announced and not finished when the block or its process ends is the next holder's
+        ``abandoned_work``. ``waiting`` is called once, with the holder's name, if it has to wait. Raises :class:`LockHeldError`
         after ``timeout_seconds``.
         """
 
@@ -165,16 +169,17 @@ class FileStorage:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+") as file:
             _wait_for_lock(file.fileno(), path, timeout_seconds, waiting)
-            left = _left_behind(path)
-
-            def announce(work: list[str]) -> None:
-                path.write_text(json.dumps({"owner": owner, "pid": os.getpid(), "work": work}))
-
-            announce([])
-            try:
-                yield HeldLock(left.get("owner"), left.get("work", []), announce)
-            finally:
-                path.write_text("")
+            note = _HolderNote(self, name, owner)
+            left = note.read()
+            work, left_by = list(left.get("work", [])), left.get("left_by")
+            # Who holds it is written over who left it; what was left stays until somebody finishes it.
+            note.write(work, left_by)
+            yield HeldLock(
+                left_by if work else None,
+                work,
+                announce=lambda new: note.write(sorted({*work, *new}), owner),
+                finish=lambda: note.write([], None),
+            )
 
     def _at(self, path: str) -> Path:
         return self._folder / _checked(path)
@@ -184,6 +189,28 @@ class FileStorage:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".tmp-", delete=True) as temporary:
             yield temporary  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class _HolderNote:
+    """Who has a lock, or had it last, and what is not finished: beside the lock, replaced as a whole, so that a
+    process that dies while writing it leaves what was there before."""
+
+    storage: FileStorage
+    name: str
+    owner: str
+
+    def read(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self.storage.read(f"locks/{self.name}.holder")))
+        except FileNotFoundError:
+            return {}
+
+    def write(self, work: list[str], left_by: str | None) -> None:
+        """``left_by``: who has to be reckoned with, should the work not be finished."""
+        document = {"owner": self.owner, "pid": os.getpid(), "work": work, "left_by": left_by}
+        with self.storage.writing(f"locks/{self.name}.holder") as file:
+            file.write(json.dumps(document).encode())
 
 
 def _checked(path: str) -> str:
@@ -231,7 +258,7 @@ def _wait_for_lock(
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            holder = _left_behind(path).get("owner", "another process")
+            holder = _holder(path)
         if not announced and waiting is not None:
             waiting(holder)
             announced = True
@@ -246,12 +273,9 @@ def _wait_for_lock(
         time.sleep(_LOCK_POLL_SECONDS)
 
 
-def _left_behind(path: Path) -> dict[str, Any]:
-    """What the last holder wrote; empty if it released the lock properly."""
-    text = path.read_text()
-    if not text:
-        return {}
+def _holder(lock: Path) -> str:
+    """Who has the lock, as far as it is written down yet."""
     try:
-        return dict(json.loads(text))
-    except ValueError:
-        return {"owner": "a process that died while taking it"}
+        return str(json.loads(lock.with_name(f"{lock.name}.holder").read_text())["owner"])
+    except FileNotFoundError:
+        return "another process"

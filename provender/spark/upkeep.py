@@ -57,9 +57,8 @@ def tidy(settings: Settings, attempt: str, say: Say = print) -> list[Tidied]:
             timeout_seconds=LOCK_TIMEOUT_SECONDS,
             waiting=lambda holder: say(f"waiting for {holder}"),
         )
-        with lock as held:
-            # An attempt that died is finished by the next ingest, which finds it named here.
-            held.announce(held.abandoned_work)
+        # What an attempt that died has left stays named in the lock, for the next ingest.
+        with lock:
             tidied += list(_tidy_source(settings, storage, source, attempt, say))
     _expire(settings, storage, say)
     return tidied
