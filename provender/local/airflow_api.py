@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -18,6 +19,7 @@ from provender.local import airflow_config
 from provender.settings import Settings
 
 _TIMEOUT_SECONDS = 30.0
+_PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0)
 FINAL_STATES = frozenset({"success", "failed"})
 
 
@@ -72,7 +74,18 @@ class AirflowApi:
         return [event for event in self.call("GET", path)["asset_events"] if event["name"] == asset]
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """One request under ``/api/v2``, answered by JSON."""
+        """One request under ``/api/v2``, answered by JSON.
+
+        On SQLite, Airflow answers 500 and undoes everything when two of its writers meet: so it is asked again.
+        """
+        for pause_seconds in _PAUSES_SECONDS:
+            try:
+                return self._call_once(method, path, body)
+            except TransientError:
+                time.sleep(pause_seconds)
+        return self._call_once(method, path, body)
+
+    def _call_once(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
         if self._token is None:
             answer = self._send("POST", "/auth/token", self._credentials, {})
             self._token = str(answer["access_token"])

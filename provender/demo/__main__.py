@@ -1,0 +1,38 @@
+"""``make demo``: the main job on real data. Running it again is quick and changes nothing."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+from provender.cli.up import sign_in
+from provender.demo.report import as_text, online_values, partitions_table, training_frame
+from provender.demo.run import Demo
+from provender.errors import ProvenderError
+from provender.settings import load_settings
+
+say = partial(print, flush=True)
+
+
+def main() -> int:
+    try:
+        settings = load_settings()
+        Demo(settings, say).run()
+        say("\n== what was done")
+        say("\n".join(as_text(partitions_table(settings))))
+        say("\n== a training frame: what was known two hours before each departure (FeatureStore.get_historical_features)")
+        say(training_frame(settings).to_string(index=False))
+        say("\n== online values now (FeatureStore.get_online_features)")
+        say(online_values(settings).to_string(index=False))
+        say(sign_in(settings))
+    except ProvenderError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; `make demo` goes on where it stopped, `make stop` ends what runs", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
