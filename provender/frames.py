@@ -91,7 +91,9 @@ def _split(spec: Source, table: pa.Table, key: str | None) -> dict[Partition, pa
             unharmed="everything",
             remedy=f"look at column {spec.event_timestamp.column!r}, or name the partition",
         )
-    starts = moments.map(lambda m: Partition.holding(spec.cadence, m.to_pydatetime()).start, na_action="ignore")
+    starts = moments.map(
+        lambda m: Partition.holding(spec.cadence, m.to_pydatetime()).start, na_action="ignore"
+    )
     starts = starts.fillna(starts.max())
     return {
         Partition.holding(spec.cadence, start.to_pydatetime()): table.take(np.flatnonzero(starts == start))
@@ -104,9 +106,13 @@ def _event_times(how: Timestamp, column: pd.Series[Any]) -> pd.Series[Any]:
     if how.format in _EPOCH_UNITS:
         numbers = pd.to_numeric(column, errors="coerce")
         return pd.to_datetime(numbers, unit=_EPOCH_UNITS[how.format], utc=True, errors="coerce")
-    times = column if pd.api.types.is_datetime64_any_dtype(column) else pd.to_datetime(
-        column, utc=how.zone == "UTC", errors="coerce", format="ISO8601" if how.format == "iso" else "mixed"
-    )
+    times = column if pd.api.types.is_datetime64_any_dtype(column) else _from_text(how, column)
     if times.dt.tz is None:
         times = times.dt.tz_localize(how.zone, ambiguous=True, nonexistent="NaT")
-    return times.dt.tz_convert("UTC")
+    utc: pd.Series[Any] = times.dt.tz_convert("UTC")
+    return utc
+
+
+def _from_text(how: Timestamp, column: pd.Series[Any]) -> pd.Series[Any]:
+    form = "ISO8601" if how.format == "iso" else "mixed"
+    return pd.to_datetime(column, utc=how.zone == "UTC", errors="coerce", format=form)

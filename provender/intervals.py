@@ -32,7 +32,12 @@ _KEY_SHAPES = {
     "weekly": r"\d{4}-\d{2}-\d{2}",
     "monthly": r"\d{4}-\d{2}",
 }
-_KEY_EXAMPLES = {"hourly": "2026-11-22T07", "daily": "2026-11-22", "weekly": "2026-11-16", "monthly": "2026-11"}
+_KEY_EXAMPLES = {
+    "hourly": "2026-11-22T07",
+    "daily": "2026-11-22",
+    "weekly": "2026-11-16",
+    "monthly": "2026-11",
+}
 _CRONS = {"hourly": "0 * * * *", "daily": "0 0 * * *", "weekly": "0 0 * * 1", "monthly": "0 0 1 * *"}
 _DURATION = re.compile(r"(\d+)\s*(us|ms|s|m|h|d|w)")
 _UNITS = {

@@ -92,7 +92,9 @@ def load_settings(repo: Path | str | None = None) -> Settings:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise SettingsError(f"no {SETTINGS_FILE} there", where=str(folder), remedy="pass the feature repo") from error
+        raise SettingsError(
+            f"no {SETTINGS_FILE} there", where=str(folder), remedy="pass the feature repo"
+        ) from error
     except yaml.YAMLError as error:
         raise SettingsError(f"not YAML: {error}", where=str(path)) from error
     if not isinstance(document, dict) or "project" not in document:
@@ -118,7 +120,9 @@ def _from_document(folder: Path, path: Path, document: dict[str, Any]) -> Settin
         )
     except ValidationError as error:
         problems = "; ".join(f"provender.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise SettingsError(problems, where=str(path), remedy="see provender/settings.py for the keys") from error
+        raise SettingsError(
+            problems, where=str(path), remedy="see provender/settings.py for the keys"
+        ) from error
 
 
 def _absolute_uri(folder: Path, text: str) -> str:

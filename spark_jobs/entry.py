@@ -43,5 +43,8 @@ def run(job: Job, parsed: argparse.Namespace, work: Callable[[Settings], Manifes
         job_failed(settings, job, parsed.source)
         return report(error)
     counts = ", ".join(f"{name} {number}" for name, number in manifest.counts.items()) or "nothing to do"
-    print(f"committed {manifest.job} {manifest.kind} {manifest.number} of {manifest.source}: {counts}", flush=True)
+    print(
+        f"committed {manifest.job} {manifest.kind} {manifest.number} of {manifest.source}: {counts}",
+        flush=True,
+    )
     return 0

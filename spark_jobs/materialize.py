@@ -11,7 +11,9 @@ from spark_jobs.entry import arguments, run
 
 def main() -> int:
     parser = arguments(__doc__ or "")
-    parser.add_argument("--full", action="store_true", help="write every key again and remove what should not be there")
+    parser.add_argument(
+        "--full", action="store_true", help="write every key again and remove what should not be there"
+    )
     parsed = parser.parse_args()
     return run(
         Job.MATERIALIZE,

@@ -18,7 +18,9 @@ def main() -> int:
     parsed = parser.parse_args()
     try:
         for table in tidy(load_settings(parsed.repo), parsed.attempt):
-            print(f"{table.table}: {'compacted' if table.compacted else 'left alone'}, {table.small_files} small files")
+            print(
+                f"{table.table}: {'compacted' if table.compacted else 'left alone'}, {table.small_files} small files"
+            )
     except ProvenderError as error:
         return report(error)
     return 0

@@ -67,7 +67,9 @@ class Project:
         return ingest(self.settings, source, partitions, name, say=lambda _: None)
 
 
-def make_project(folder: Path, *, spark: dict[str, Any], redis: str = "127.0.0.1:1", name: str = "test") -> Project:
+def make_project(
+    folder: Path, *, spark: dict[str, Any], redis: str = "127.0.0.1:1", name: str = "test"
+) -> Project:
     """A new feature repo at ``folder/feature_defs``."""
     repo = folder / "feature_defs"
     repo.mkdir(parents=True)
@@ -92,7 +94,9 @@ def engine_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Spark Connect server of this test session's own."""
     from provender.spark import server
 
-    home = make_project(tmp_path_factory.mktemp("engine"), spark={"jars_dir": str(JARS), "driver_memory": "2g"})
+    home = make_project(
+        tmp_path_factory.mktemp("engine"), spark={"jars_dir": str(JARS), "driver_memory": "2g"}
+    )
     with server.in_use(home.settings) as address:
         yield address.url
     server.stop(home.settings)
@@ -101,7 +105,11 @@ def engine_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def project(tmp_path: Path, engine_url: str, request: pytest.FixtureRequest) -> Project:
     """A feature repo on the session's Spark engine (and on Redis, if the test asks for ``redis_server`` too)."""
-    redis = request.getfixturevalue("redis_server").address if "redis_server" in request.fixturenames else "127.0.0.1:1"
+    redis = (
+        request.getfixturevalue("redis_server").address
+        if "redis_server" in request.fixturenames
+        else "127.0.0.1:1"
+    )
     return make_project(tmp_path, spark={"remote": engine_url}, redis=redis)
 
 

@@ -13,7 +13,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """``materialize SOURCE [--full]``."""
     parser: argparse.ArgumentParser = commands.add_parser("materialize", help=HELP, description=HELP)
     add_arguments(parser, partitions=False)
-    parser.add_argument("--full", action="store_true", help="write every key again, remove what should not be there")
+    parser.add_argument(
+        "--full", action="store_true", help="write every key again, remove what should not be there"
+    )
     return parser
 
 

@@ -44,6 +44,8 @@ def asked(args: argparse.Namespace) -> Asked:
 def show(manifest: Manifest) -> None:
     """One line for a person: what was committed."""
     counts = ", ".join(f"{name} {number}" for name, number in manifest.counts.items() if number)
-    print(f"{manifest.job} {manifest.kind} {manifest.number} of {manifest.source}: {counts or 'nothing to do'}")
+    print(
+        f"{manifest.job} {manifest.kind} {manifest.number} of {manifest.source}: {counts or 'nothing to do'}"
+    )
     for note in manifest.notes:
         print(f"  {note}")

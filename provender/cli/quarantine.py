@@ -28,7 +28,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     admitting = actions.add_parser("admit", help="let rows with the given reasons in, and ingest them")
     add_arguments(admitting)
     admitting.add_argument(
-        "--reason", action="append", required=True, metavar="REASON", help="as listed, e.g. too_late or above_max:fare"
+        "--reason",
+        action="append",
+        required=True,
+        metavar="REASON",
+        help="as listed, e.g. too_late or above_max:fare",
     )
     return parser
 

@@ -90,7 +90,9 @@ def _lines(status: SourceStatus) -> Iterator[str]:
 
 def _ranges(partitions: list[Partition]) -> str:
     ranges = compress(partitions)
-    shown = [first.key if first == last else f"{first.key}..{last.key}" for first, last in ranges[:_SHOWN_KEYS]]
+    shown = [
+        first.key if first == last else f"{first.key}..{last.key}" for first, last in ranges[:_SHOWN_KEYS]
+    ]
     more = f" and {len(ranges) - _SHOWN_KEYS} more ranges" if len(ranges) > _SHOWN_KEYS else ""
     return f"{len(partitions)}: {', '.join(shown)}{more}" if partitions else "none"
 

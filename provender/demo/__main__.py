@@ -20,7 +20,9 @@ def main() -> int:
         Demo(settings, say).run()
         say("\n== what was done")
         say("\n".join(as_text(partitions_table(settings))))
-        say("\n== a training frame: what was known two hours before each departure (FeatureStore.get_historical_features)")
+        say(
+            "\n== a training frame: what was known two hours before each departure (FeatureStore.get_historical_features)"
+        )
         say(training_frame(settings).to_string(index=False))
         say("\n== online values now (FeatureStore.get_online_features)")
         say(online_values(settings).to_string(index=False))
@@ -29,7 +31,9 @@ def main() -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted; `make demo` goes on where it stopped, `make stop` ends what runs", file=sys.stderr)
+        print(
+            "interrupted; `make demo` goes on where it stopped, `make stop` ends what runs", file=sys.stderr
+        )
         return 130
     return 0
 

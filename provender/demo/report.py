@@ -111,7 +111,8 @@ def as_text(rows: Iterable[Row]) -> Iterator[str]:
     table = [tuple(str(cell) for cell in row) for row in (HEADER, *rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(HEADER))]
     for row in table:
-        cells = (f"{cell:<{w}}" if i < 2 else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        cells = (
+            f"{cell:<{w}}" if i < 2 else f"{cell:>{w}}"
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         yield "  ".join(cells)
-
-

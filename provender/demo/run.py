@@ -76,7 +76,9 @@ class Demo:
         processes = [self._backfill(source, *span) for source, ranges in asked.items() for span in ranges]
         for process in processes:
             if process.wait() != 0:
-                raise TransientError("airflow backfill create failed", remedy="read what it said above, then make demo")
+                raise TransientError(
+                    "airflow backfill create failed", remedy="read what it said above, then make demo"
+                )
         runs = {
             (f"features__{source}", run): "queued"
             for source in before
@@ -106,7 +108,9 @@ class Demo:
         command = ["airflow", "backfill", "create", "--dag-id", f"features__{source}"]
         command += ["--from-date", first.key, "--to-date", last.key, "--reprocess-behavior", "failed"]
         self.say(" ".join(command))
-        return subprocess.Popen(command, env=airflow_config.environment(self.settings), stdout=subprocess.DEVNULL)
+        return subprocess.Popen(
+            command, env=airflow_config.environment(self.settings), stdout=subprocess.DEVNULL
+        )
 
     def _run_ids(self, api: AirflowApi, source: str) -> set[str]:
         return {run["dag_run_id"] for run in api.runs(f"features__{source}")}

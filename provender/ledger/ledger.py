@@ -72,7 +72,9 @@ class Ledger:
             try:
                 self._read[path] = Manifest(self.source, json.loads(self._storage.read(path)))
             except ValueError as error:
-                raise StorageError(f"a manifest is not JSON: {error}", where=self._storage.uri(path)) from error
+                raise StorageError(
+                    f"a manifest is not JSON: {error}", where=self._storage.uri(path)
+                ) from error
         return self._read[path]
 
 

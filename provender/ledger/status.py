@@ -52,7 +52,9 @@ def source_status(
     staged = staged_partitions(ledger)
     ingested, admitted = ingested_partitions(ledger), admitted_reasons(ledger)
     online = progress.online_views(ledger)
-    online_up_to = min((online.get(view, {}).get("recorded_up_to", "") for view in online_views), default=None)
+    online_up_to = min(
+        (online.get(view, {}).get("recorded_up_to", "") for view in online_views), default=None
+    )
     holes, stale, complete = [], [], None
     for partition in expected_partitions(source, now):
         done = ingested.get(partition.key)
@@ -74,5 +76,8 @@ def source_status(
 def _is_stale(
     done: dict[str, Any], staged: dict[str, Any] | None, data_hash: str, admitted: tuple[str, ...]
 ) -> bool:
-    redelivered = staged is not None and (staged["content"], staged["delivery"]) != (done["content"], done["delivery"])
+    redelivered = staged is not None and (staged["content"], staged["delivery"]) != (
+        done["content"],
+        done["delivery"],
+    )
     return redelivered or done["spec"] != data_hash or done["waived"] != list(admitted)

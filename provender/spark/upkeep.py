@@ -92,8 +92,8 @@ def compact(spark: SparkSession, table: DeltaTable) -> None:
     with spark_failures("compacting", table.uri):
         spark.conf.set("spark.databricks.delta.optimize.minFileSize", str(SMALL_FILE_BYTES))
         spark.conf.set("spark.databricks.delta.optimize.maxFileSize", str(2 * SMALL_FILE_BYTES))
-        spark.sql(f"OPTIMIZE delta.{quoted(table.uri)}").collect()
-        spark.sql(f"VACUUM delta.{quoted(table.uri)} RETAIN {RETENTION_HOURS} HOURS").collect()
+        spark.sql(f"OPTIMIZE delta.{quoted(table.spark_path)}").collect()
+        spark.sql(f"VACUUM delta.{quoted(table.spark_path)} RETAIN {RETENTION_HOURS} HOURS").collect()
 
 
 def _expire(settings: Settings, storage: Storage, say: Say) -> None:

@@ -1,0 +1,102 @@
+"""Ingest: against a plain read-and-write of the same file, a month against a day, a second run against the first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from bench.repos import flights_repo
+from bench.results import Result, median, seconds
+from provender.demo.raw import flights_by_day
+from provender.intervals import Partition, parse_range
+from provender.ledger import Kind
+from provender.settings import Settings
+from provender.spark.ingest import ingest
+from provender.spark.session import spark_session
+from provender.spark.types import DDL
+from provender.specs.catalog import Catalog
+from provender.staging import stage
+
+_RUNS = 3
+_COPIES = 3
+"""How often the year's flights are in the large file: about a million rows."""
+MINIMUM_OF_PLAIN = 0.5
+MONTH_LIMIT = 1.5
+
+
+def run(folder: Path) -> list[Result]:
+    """Ingests real flights on an engine of its own."""
+    raw = folder / "raw"
+    raw.mkdir()
+    settings = flights_repo(folder / "ingesting", f"{raw}/{{partition}}.csv")
+    with spark_session(settings, "bench-warm"):  # keeps the engine up between the measurements
+        _write_days(raw)
+        return [_against_plain(settings, raw), *_month_against_day(settings)]
+
+
+def _against_plain(settings: Settings, raw: Path) -> Result:
+    """One file of a million rows as a day's partition; alternately ours and plain, each time a new day."""
+    rows = 0
+    ours, plain = [], []
+    for number in range(_RUNS + 1):
+        day = datetime(2013, 6, 1 + number, tzinfo=UTC)
+        path = raw / f"{day:%Y-%m-%d}.csv"
+        rows = _write_large(path, day)
+        ours.append(seconds(lambda day=day: _ingest(settings, f"{day:%Y-%m-%d}")))
+        target = settings.storage_root + f"/plain/{number}"
+        with spark_session(settings, f"bench-plain-{number}") as spark:
+            plain.append(seconds(lambda p=path, t=target: _read_and_write(spark, settings, p, t)))
+        path.unlink()
+    ours_rate, plain_rate = rows / median(ours[1:]), rows / median(plain[1:])
+    ratio = ours_rate / plain_rate
+    target_text = f"at least {MINIMUM_OF_PLAIN:g} of plain"
+    met = ratio >= MINIMUM_OF_PLAIN
+    name = f"ingest {rows:,} flights"
+    return Result(name, "rows/s", ours_rate, plain_rate, "Spark read, write", ratio, target_text, met, _RUNS)
+
+
+def _read_and_write(spark: SparkSession, settings: Settings, path: Path, target: str) -> None:
+    """The least a hand-written job does: typed CSV in, Delta out. No contract, no features, no manifest."""
+    source = Catalog.load(settings.repo).source("flights")
+    schema = ", ".join(f"`{column.name}` {DDL[column.type]}" for column in source.columns)
+    frame = spark.read.schema(schema).option("header", True).option("nullValue", "NA").csv(str(path))
+    frame.write.format("delta").save(target)
+
+
+def _month_against_day(settings: Settings) -> list[Result]:
+    _ingest(settings, "2013-01-01")
+    days = [seconds(lambda n=number: _ingest(settings, f"2013-01-0{n}")) for number in (2, 3, 4)]
+    month = seconds(lambda: _ingest(settings, "2013-03-01..2013-03-30"))
+    again = seconds(lambda: _ingest(settings, "2013-03-01..2013-03-30", expect=Kind.RECEIPT))
+    day = median(days)
+    ratio = month / day
+    return [
+        Result("30 days in one application", "s", month, day, "one day", ratio, "at most 1.5 times", ratio <= 1.5, 1),
+        Result("the same 30 days again", "s", again, month, "first run", again / month, "no change", True, 1),
+    ]
+
+
+def _ingest(settings: Settings, text: str, expect: Kind = Kind.MANIFEST) -> None:
+    source = Catalog.load(settings.repo).source("flights")
+    partitions: list[Partition] = parse_range(source.cadence, text)
+    attempt = f"bench-{text}-{expect}"
+    stage(settings, source, partitions, attempt)
+    manifest = ingest(settings, "flights", partitions, attempt, say=lambda _: None)
+    if manifest.kind is not expect:
+        raise RuntimeError(f"{text}: expected a {expect}, got a {manifest.kind}")
+
+
+def _write_days(raw: Path) -> None:
+    for key, text in flights_by_day().items():
+        (raw / f"{key}.csv").write_text(text)
+
+
+def _write_large(path: Path, day: datetime) -> int:
+    """The year's flights ``_COPIES`` times, all moved to ``day`` (hour kept), in one file; returns its rows."""
+    lines = "".join(text.split("\n", 1)[1] for text in flights_by_day().values()).splitlines()
+    header = next(iter(flights_by_day().values())).split("\n", 1)[0]
+    moved = [f"{line[:-20]}{day:%Y-%m-%d}{line[-10:]}" for line in lines]
+    path.write_text("\n".join([header, *moved * _COPIES]) + "\n")
+    return len(moved) * _COPIES
