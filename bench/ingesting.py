@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -44,10 +45,10 @@ def _against_plain(settings: Settings, raw: Path) -> Result:
         day = datetime(2013, 6, 1 + number, tzinfo=UTC)
         path = raw / f"{day:%Y-%m-%d}.csv"
         rows = _write_large(path, day)
-        ours.append(seconds(lambda day=day: _ingest(settings, f"{day:%Y-%m-%d}")))
+        ours.append(seconds(partial(_ingest, settings, f"{day:%Y-%m-%d}")))
         target = settings.storage_root + f"/plain/{number}"
         with spark_session(settings, f"bench-plain-{number}") as spark:
-            plain.append(seconds(lambda p=path, t=target: _read_and_write(spark, settings, p, t)))
+            plain.append(seconds(partial(_read_and_write, spark, settings, path, target)))
         path.unlink()
     ours_rate, plain_rate = rows / median(ours[1:]), rows / median(plain[1:])
     ratio = ours_rate / plain_rate
@@ -67,7 +68,7 @@ def _read_and_write(spark: SparkSession, settings: Settings, path: Path, target:
 
 def _month_against_day(settings: Settings) -> list[Result]:
     _ingest(settings, "2013-01-01")
-    days = [seconds(lambda n=number: _ingest(settings, f"2013-01-0{n}")) for number in (2, 3, 4)]
+    days = [seconds(partial(_ingest, settings, f"2013-01-0{number}")) for number in (2, 3, 4)]
     month = seconds(lambda: _ingest(settings, "2013-03-01..2013-03-30"))
     again = seconds(lambda: _ingest(settings, "2013-03-01..2013-03-30", expect=Kind.RECEIPT))
     day = median(days)

@@ -45,7 +45,26 @@ def spark_session(settings: Settings, attempt: str) -> Iterator[SparkSession]:
         url = settings.spark.remote or stack.enter_context(server.in_use(settings)).url
         session = _connect(url, attempt)
         stack.callback(session.stop)
+        stack.enter_context(_active(session))
         yield session
+
+
+@contextmanager
+def _active(session: SparkSession) -> Iterator[None]:
+    """Makes ``session`` this thread's active one.
+
+    PySpark gives the frame that ``localCheckpoint`` returns to the active session, whichever made it, and a new
+    session does not become active while there is another.
+    """
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+    holder = ConnectSession._active_session
+    before = getattr(holder, "session", None)
+    holder.session = session
+    try:
+        yield
+    finally:
+        holder.session = before
 
 
 def tune_for(session: SparkSession, input_bytes: int) -> None:
@@ -87,7 +106,7 @@ def _connect(url: str, attempt: str) -> SparkSession:
             _apply_conf(session)
             return session
         except PySparkException as error:
-            session.release_session_on_close = False
+            session.release_session_on_close = False  # type: ignore[attr-defined]
             session.stop()
             if "SESSION_CLOSED" not in str(error):
                 raise SparkUnavailableError(
