@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, CronTriggerTimetable
+
+from provender.settings import find_repo
 from provender_airflow.operators.upkeep import (
     ListHolesOperator,
     MeasureFreshnessOperator,
@@ -13,23 +14,20 @@ from provender_airflow.operators.upkeep import (
 )
 from provender_airflow.retry import retry_arguments
 
-from provender.settings import find_repo
-
 repo = str(find_repo(Path(__file__).parent))
 
 with DAG(
     dag_id="upkeep",
     description="Holes, value freshness, compaction and retention",
-    schedule="30 4 * * *",
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    schedule=CronTriggerTimetable("30 4 * * *", timezone="UTC"),
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
     default_args={"owner": "provender", **retry_arguments()},
     tags=["upkeep", "daily"],
     doc_md=(
-        "- **holes**: partitions that should be there and are not, with the `airflow backfill create` line that "
-        "mends each (log and return value; `provender status` shows the same)\n"
+        "- **holes**: partitions that should be there and are not, each with the `airflow backfill create` line "
+        "that mends it (log and return value; `provender status` shows the same)\n"
         "- **freshness**: the age of the newest values online, as a metric\n"
         "- **tidy**: compaction and retention of the tables, in one Spark application"
     ),

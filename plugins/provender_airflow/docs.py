@@ -99,7 +99,7 @@ def _running(source: Source) -> str:
             "- **a range in one Spark application**: trigger with `start` and `end`, both included",
             "- **the newest complete partition**: trigger with neither",
             f"- **a backfill, one run for each partition**: `{backfill}`; where partitions ran before, "
-            + "add `--reprocess-behavior completed`",
+            "add `--reprocess-behavior completed`",
         ]
     )
 

@@ -35,7 +35,7 @@ def main(folder: Path) -> int:
         cwd=job["cwd"],
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=_before_exec(),  # noqa: PLW1509  (this process has one thread)
+        preexec_fn=_before_exec(),
     )
     reason = _await_end(child, submission, float(job["lease_seconds"]))
     code = _end(child)

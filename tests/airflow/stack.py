@@ -81,6 +81,8 @@ class Stack:
         return sorted(event["partition_key"] for event in events if event["source_run_id"] == run_id)
 
     def backfill(self, source: str, first: str, last: str, *options: str) -> str:
+        # Airflow runs one backfill of a DAG at a time, and notices up to half a minute late that one is over.
+        self.wait("the end of an earlier backfill", lambda: not self._has_backfill(f"features__{source}"))
         command = [
             "backfill",
             "create",

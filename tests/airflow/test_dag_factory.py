@@ -7,9 +7,9 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.definitions.param import ParamsDict
 from airflow.serialization.serialized_objects import DagSerialization
-from provender_airflow.dag_factory import features_dags
 
 from provender.errors import SpecError
+from provender_airflow.dag_factory import features_dags
 from tests.airflow.conftest import CHECKOUT, WriteSpec
 
 pytestmark = pytest.mark.airflow

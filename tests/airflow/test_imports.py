@@ -36,8 +36,8 @@ from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(sys.argv[1])
 print(json.dumps({
     "dags": sorted(bag.dags), "errors": bag.import_errors,
-    "heavy": [name for name in ("pyspark", "feast", "redis", "duckdb", "deltalake", "pandas", "pyarrow", "kubernetes")
-              if name in sys.modules],
+    "heavy": sorted({"pyspark", "feast", "redis", "duckdb", "deltalake", "pandas", "pyarrow", "kubernetes"}
+                    & sys.modules.keys()),
 }))
 """
 

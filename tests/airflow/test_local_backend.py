@@ -9,9 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from provender_airflow.spark.backend import JobHandle, JobState, JobStatus, backend_for
-from provender_airflow.spark.job import SparkJob, job_name
-from provender_airflow.spark.local import LocalBackend
 
 from provender.errors import (
     ContractError,
@@ -23,6 +20,9 @@ from provender.errors import (
 from provender.local import jobs
 from provender.local.process import ProcessRecord
 from provender.settings import Settings
+from provender_airflow.spark.backend import JobHandle, JobState, JobStatus, backend_for
+from provender_airflow.spark.job import SparkJob, job_name
+from provender_airflow.spark.local import LocalBackend
 
 pytestmark = pytest.mark.airflow
 BOUND_SECONDS = 20

@@ -13,9 +13,6 @@ import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time.context import OutletEventAccessors
-from provender_airflow.operators.feast import IngestOperator, MaterializeOperator
-from provender_airflow.operators.raw_data import StageOperator, WaitForDataOperator
-from provender_airflow.triggers.raw_data import RawDataTrigger
 
 from provender.errors import (
     OnlineStoreError,
@@ -29,6 +26,9 @@ from provender.local import jobs
 from provender.settings import Settings
 from provender.specs.loader import load_source
 from provender.storage import storage_at
+from provender_airflow.operators.feast import IngestOperator, MaterializeOperator
+from provender_airflow.operators.raw_data import StageOperator, WaitForDataOperator
+from provender_airflow.triggers.raw_data import RawDataTrigger
 from tests.airflow.conftest import WriteSpec
 
 pytestmark = pytest.mark.airflow
@@ -65,7 +65,7 @@ if behaviour != "silent":
         ends = [Partition.parse(Cadence.DAILY, key) for key in (first, last or first)]
         keys = {p.key: {} for p in partitions_between(*ends)}
     job = Job(sys.argv[0].rsplit("/", 1)[1].removesuffix(".py"))
-    draft = Draft(job, given.attempt, Kind.MANIFEST, keys, datetime.now(UTC), counts={"accepted": 3}, notes=["well"])
+    draft = Draft(job, given.attempt, Kind.MANIFEST, keys, datetime.now(UTC), counts={"accepted": 3})
     Ledger(storage_at(settings.storage_root), given.source).commit(draft)
 '''
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from provender_airflow.partitions import as_argument, partitions_of_run, require_ended
 
 from provender.errors import PartitionError
 from provender.specs.loader import load_source
 from provender.specs.model import Source
+from provender_airflow.partitions import as_argument, partitions_of_run, require_ended
 from tests.airflow.conftest import WriteSpec
 
 pytestmark = pytest.mark.airflow

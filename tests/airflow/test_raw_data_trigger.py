@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from provender_airflow.triggers.raw_data import RawDataTrigger
 
+from provender_airflow.triggers.raw_data import RawDataTrigger
 from tests.airflow.conftest import WriteSpec
 
 pytestmark = pytest.mark.airflow

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 from airflow.sdk.definitions.retry_policy import RetryAction
-from provender_airflow.retry import retry_policy
 
 from provender import errors
 from provender.errors import (
@@ -11,6 +10,7 @@ from provender.errors import (
     TerminalError,
     TransientError,
 )
+from provender_airflow.retry import retry_policy
 
 pytestmark = pytest.mark.airflow
 
