@@ -1,4 +1,4 @@
-"""Registers provender with Airflow. Everything else is in the package ``provender_airflow`` beside this file."""
+"""Registers provender with Airflow. All else is in the package ``provender_airflow`` beside this file."""
 
 from __future__ import annotations
 

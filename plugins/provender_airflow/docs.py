@@ -32,8 +32,8 @@ def broken_docs(name: str, error: SpecError) -> str:
         [
             f"# The spec {name} is broken",
             (
-                "Its pipeline cannot be built; every other source runs as before. Mend the file, and this DAG becomes "
-                "the source's again within a minute. `provender validate` shows the same in a second."
+                "Its pipeline cannot be built; every other source runs as before. Mend the file, and this DAG "
+                "becomes the source's again within a minute. `provender validate` shows the same in a second."
             ),
             f"```\n{str(error).replace('```', '')}\n```",
         ]
@@ -80,7 +80,8 @@ def _violations(source: Source) -> str:
     rule = source.violations
     if rule.action == "fail":
         return "A row that breaks the contract fails the run."
-    return f"Rows that break the contract are quarantined; more than {rule.max_share:.1%} of a partition fail the run."
+    share = f"{rule.max_share:.1%}"
+    return f"Rows that break the contract are quarantined; more than {share} of a partition fail the run."
 
 
 def _feature_table(source: Source, table: FeatureTable) -> str:

@@ -60,7 +60,7 @@ def require_ended(partitions: list[Partition], now: datetime) -> None:
     for partition in partitions:
         if partition.end > now:
             raise PartitionError(
-                f"partition {partition.key} ends at {partition.end:%Y-%m-%d %H:%M} UTC, which is in the future",
+                f"partition {partition.key} ends at {partition.end:%Y-%m-%d %H:%M} UTC, in the future",
                 remedy="run it after that; the schedule does so by itself",
             )
 

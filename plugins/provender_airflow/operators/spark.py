@@ -19,7 +19,7 @@ from provender_airflow.spark.job import SparkJob, job_name
 
 
 class SparkJobOperator(BaseOperator):
-    """Base of the operators whose work is an application. A retry finds a running one instead of starting two."""
+    """Base of the operators whose work is an application. A retry finds the one that runs already."""
 
     template_fields: Sequence[str] = ("repo",)
 

@@ -42,8 +42,8 @@ class _LedgersOperator(BaseOperator):
 class ListHolesOperator(_LedgersOperator):
     """Lists partitions that should be there and are not, each with the command that mends it.
 
-    Returns source name to a list of ``first``, ``last`` (partition keys, both included) and ``command``. A source
-    nobody has ever ingested is left out: its history is a decision, not a hole.
+    Returns source name to a list of ``first``, ``last`` (partition keys, both included) and ``command``. A
+    source nobody has ever ingested is left out: its history is a decision, not a hole.
     """
 
     def execute(self, context: Context) -> dict[str, list[dict[str, str]]]:
@@ -64,7 +64,7 @@ class ListHolesOperator(_LedgersOperator):
 
 
 class MeasureFreshnessOperator(_LedgersOperator):
-    """Measures how old the newest values online are. Returns source name to seconds (None: nothing online)."""
+    """Measures how old the newest online values are. Returns source name to seconds (None: there are none)."""
 
     def execute(self, context: Context) -> dict[str, float | None]:
         settings, ages = load_settings(self.repo), {}
