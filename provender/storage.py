@@ -24,7 +24,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
-from urllib.parse import unquote, urlparse
+from urllib.parse import quote, unquote, urlparse
 
 from provender.errors import LockHeldError, SettingsError, StorageError
 
@@ -106,6 +106,11 @@ def local_path(uri: str) -> Path:
     return Path(unquote(parsed.path)) if parsed.scheme == "file" else Path(uri)
 
 
+def spark_path(uri: str) -> str:
+    """How Spark wants the path behind a ``file://`` URI: it does not decode what URIs encode."""
+    return f"file://{local_path(uri)}" if urlparse(uri).scheme == "file" else uri
+
+
 class FileStorage:
     """A folder on this machine."""
 
@@ -114,7 +119,7 @@ class FileStorage:
         self._folder = local_path(self.root)
 
     def uri(self, path: str) -> str:
-        return f"{self.root}/{_checked(path)}"
+        return f"{self.root}/{quote(_checked(path))}"
 
     def read(self, path: str) -> bytes:
         return self._at(path).read_bytes()

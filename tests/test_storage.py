@@ -101,7 +101,9 @@ def test_a_lock_has_one_holder_and_says_whom_one_waits_for(storage: FileStorage)
 
 
 def test_a_killed_holder_gives_the_lock_away_with_its_work(storage: FileStorage) -> None:
-    run_and_kill(storage, "with storage.lock('t', 'dead', timeout_seconds=0) as held: held.announce(['p']); die()")
+    run_and_kill(
+        storage, "with storage.lock('t', 'dead', timeout_seconds=0) as held: held.announce(['p']); die()"
+    )
     with storage.lock("t", "next", timeout_seconds=0) as held:
         assert (held.abandoned_by, held.abandoned_work) == ("dead", ["p"])
         held.finish()
@@ -113,7 +115,9 @@ def test_a_killed_holder_gives_the_lock_away_with_its_work(storage: FileStorage)
 def test_abandoned_work_survives_a_second_death_in_the_middle_of_taking_the_lock(
     storage: FileStorage, step: str
 ) -> None:
-    run_and_kill(storage, "with storage.lock('t', 'dead', timeout_seconds=0) as held: held.announce(['p']); die()")
+    run_and_kill(
+        storage, "with storage.lock('t', 'dead', timeout_seconds=0) as held: held.announce(['p']); die()"
+    )
     run_and_kill(storage, f"{step} = die\nwith storage.lock('t', 'second', timeout_seconds=0): pass")
     with storage.lock("t", "next", timeout_seconds=0) as held:
         assert (held.abandoned_by, held.abandoned_work) == ("dead", ["p"])
@@ -125,7 +129,9 @@ def test_work_stays_abandoned_through_owners_that_do_not_finish_it(storage: File
         raise RuntimeError
     with storage.lock("t", "bystander", timeout_seconds=0) as held:
         assert (held.abandoned_by, held.abandoned_work) == ("gave up", ["p"])
-    run_and_kill(storage, "with storage.lock('t', 'dead', timeout_seconds=0) as held: held.announce(['q']); die()")
+    run_and_kill(
+        storage, "with storage.lock('t', 'dead', timeout_seconds=0) as held: held.announce(['q']); die()"
+    )
     with storage.lock("t", "next", timeout_seconds=0) as held:
         assert (held.abandoned_by, held.abandoned_work) == ("dead", ["p", "q"])
 

@@ -3,7 +3,7 @@
 Reasons are short and stable, since people filter by them:
 
     malformed                 the line has too few or too many fields, or is no JSON object
-    missing_column:<column>   the file has no such column
+    missing_column:<column>   the file has no such column (a JSON file has all of them)
     null:<column>             a required value is null
     wrong_type:<column>       the value is not of the column's type (overflow included)
     not_finite:<column>       NaN or infinity
@@ -16,7 +16,7 @@ Reasons are short and stable, since people filter by them:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -58,13 +58,15 @@ def checked_rows(
     rows = frames[0]
     for frame in frames[1:]:
         rows = rows.unionByName(frame)
-    return _without_waived(rows, source, waived)
+    return _without_waived(rows, source, {key: reasons for key, reasons in waived.items() if key in staged})
 
 
 def checked_schema(source: Source) -> str:
     """DDL of :func:`checked_rows`."""
     columns = ", ".join(f"{quoted(c.name)} {DDL[c.type]}" for c in source.columns)
-    times = ", ".join(f"{name} timestamp" for name in ("_partition", "_period", "_delivered", "_created", "_event"))
+    times = ", ".join(
+        f"{name} timestamp" for name in ("_partition", "_period", "_delivered", "_created", "_event")
+    )
     return f"{times}, _file string, {columns}, _reasons array<string>, _raw string"
 
 
@@ -80,9 +82,11 @@ def _deliveries(spark: SparkSession, source: Source, staged: dict[str, dict[str,
 
 
 def _checked_group(source: Source, group: StagedGroup, deliveries: DataFrame) -> DataFrame:
-    key = F.regexp_extract(F.col(PATH), rf"staging/{source.name}/([^/]+)/", 1)
+    # The end of the path: the storage root may have any name.
+    key = F.regexp_extract(F.col(PATH), rf"staging/{source.name}/([^/]+)/[^/]+/[^/]+$", 1)
     frame = group.frame.withColumn("_key", key).join(deliveries, "_key")
-    types = dict(group.frame.dtypes)
+    found_types = dict(group.frame.dtypes)
+    types = {name: found_types[ours] for name, ours in group.columns.items()}
     values: list[Expr] = []
     reasons: list[Expr] = [F.when(F.col(CORRUPT).isNotNull(), F.lit("malformed"))]
     required = _required(source)
@@ -91,17 +95,21 @@ def _checked_group(source: Source, group: StagedGroup, deliveries: DataFrame) ->
             values.append(F.lit(None).cast(DDL[column.type]).alias(column.name))
             reasons.append(F.lit(f"missing_column:{column.name}"))
             continue
-        parsed = _parse_column(source, column, types[column.name])
+        parsed = _parse_column(source, column, F.col(group.columns[column.name]), types[column.name])
         values.append(parsed.value.alias(column.name))
         reasons.extend(_violations(column, column.name in required, parsed))
-    event = _time(source.event_timestamp, types)
-    created = _time(source.created_timestamp, types) if source.created_timestamp else None
+    event = _time(source.event_timestamp, group, types)
+    created = _time(source.created_timestamp, group, types) if source.created_timestamp else None
     for how, read in ((source.event_timestamp, event), (source.created_timestamp, created)):
         if how and read:
             reasons.extend(_time_violations(how, read))
     period = F.date_trunc(_TRUNC[source.cadence], event.value)
     reasons.extend(_placement_violations(source, event.value, period))
-    as_delivered = F.to_json(F.struct(*[F.col(quoted(name)) for name in group.columns], F.col(CORRUPT)))
+    as_delivered = F.to_json(
+        F.struct(
+            *[F.col(ours).alias(name) for name, ours in group.columns.items()], F.col(CORRUPT).alias("_line")
+        )
+    )
     found = frame.select(
         "_partition",
         period.alias("_period"),
@@ -122,8 +130,7 @@ def _required(source: Source) -> set[str]:
     return keys | {column.name for column in source.columns if column.required}
 
 
-def _parse_column(source: Source, column: Column, spark_type: str) -> Parsed:
-    raw = F.col(quoted(column.name))
+def _parse_column(source: Source, column: Column, raw: Expr, spark_type: str) -> Parsed:
     if source.raw.format == "csv" and spark_type == "string" and column.type is not ColumnType.STRING:
         raw = F.when(F.trim(raw) != "", raw)
     for how in (source.event_timestamp, source.created_timestamp):
@@ -132,11 +139,14 @@ def _parse_column(source: Source, column: Column, spark_type: str) -> Parsed:
     return parse(raw, spark_type, column.type)
 
 
-def _time(how: Timestamp, types: dict[str, str]) -> Parsed:
+def _time(how: Timestamp, group: StagedGroup, types: dict[str, str]) -> Parsed:
     if how.column not in types:
         nothing = F.lit(None).cast("timestamp")
         return Parsed(nothing, F.lit(False))
-    return parse_time(F.col(quoted(how.column)), types[how.column], how)
+    raw, spark_type = F.col(group.columns[how.column]), types[how.column]
+    if spark_type == "string":
+        raw = F.when(F.trim(raw) != "", raw)
+    return parse_time(raw, spark_type, how)
 
 
 def _violations(column: Column, required: bool, parsed: Parsed) -> Iterator[Expr]:
@@ -150,10 +160,12 @@ def _violations(column: Column, required: bool, parsed: Parsed) -> Iterator[Expr
         yield unless(value.isNull() & ~parsed.wrong, "null")
     if column.type in (ColumnType.FLOAT, ColumnType.DOUBLE) and not column.allow_not_finite:
         yield unless(F.isnan(value) | (F.abs(value) == float("inf")), "not_finite")
+    # The bound as the column would hold it: 0.9 as FLOAT is less than 0.9 as DOUBLE, and within "max: 0.9".
+    kind = "float" if column.type is ColumnType.FLOAT else "double"
     if column.min is not None:
-        yield unless(value < F.lit(column.min), "below_min")
+        yield unless(value < F.lit(column.min).cast(kind), "below_min")
     if column.max is not None:
-        yield unless((value > F.lit(column.max)) & ~F.isnan(value.cast("double")), "above_max")
+        yield unless((value > F.lit(column.max).cast(kind)) & ~F.isnan(value.cast("double")), "above_max")
     if column.allowed is not None:
         yield unless(~value.isin(*column.allowed), "not_allowed")
     if column.type is ColumnType.STRING:
@@ -175,9 +187,25 @@ def _placement_violations(source: Source, event: Expr, period: Expr) -> Iterator
 
 
 def _without_waived(rows: DataFrame, source: Source, waived: dict[str, tuple[str, ...]]) -> DataFrame:
+    """``waived``: per partition key reasons, with a column or for all columns (``above_max:fare``, ``above_max``)."""
+    kept_always = [f"null:{name}" for name in _indispensable(source)]
     for key, reasons in waived.items():
         start = F.lit(iso(Partition.parse(source.cadence, key).start)).cast("timestamp")
         here = F.col("_partition") == start
-        kept = F.array_except("_reasons", F.array(*[F.lit(reason) for reason in reasons]))
+        kept = F.filter("_reasons", _keeps(reasons, kept_always))
         rows = rows.withColumn("_reasons", F.when(here, kept).otherwise(F.col("_reasons")))
     return rows
+
+
+def _keeps(waived: tuple[str, ...], kept_always: list[str]) -> Callable[[Expr], Expr]:
+    def keeps(reason: Expr) -> Expr:
+        kind = F.substring_index(reason, ":", 1)
+        return ~(reason.isin(*waived) | kind.isin(*waived)) | reason.isin(*kept_always)
+
+    return keeps
+
+
+def _indispensable(source: Source) -> set[str]:
+    """Columns without which a row has no place in a table."""
+    times = {how.column for how in (source.event_timestamp, source.created_timestamp) if how}
+    return times | {key for table in source.tables if not table.is_derived for key in table.keys}

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pyspark.errors import AnalysisException, ParseException, PySparkException
+from pyspark.errors import AnalysisException, PySparkException
 
-from provender.errors import ProvenderError, SparkUnavailableError, SqlError, StorageError, TransientError
+from provender.errors import (
+    ProvenderError,
+    SparkUnavailableError,
+    SqlError,
+    StorageError,
+    TransientError,
+)
 
-_USER_RAISED = "USER_RAISED_EXCEPTION"
 _LOST_FILE = "FAILED_READ_FILE"
+_DATA_STATES = ("21", "22", "42", "P0")
+"""Classes of SQLSTATE that the SQL and its data are to blame for: cardinality, data exceptions (division by zero, a
+cast), names and syntax, errors raised on purpose. Trying again mends none of them."""
+_UNHARMED = "everything committed before; nothing of this attempt is visible"
 
 
 class SparkJobError(TransientError):
@@ -22,27 +31,21 @@ def spark_failures(step: str, where: str) -> Iterator[None]:
     """Raises ours for Spark's: ``step`` says what was being done, ``where`` on which file or table."""
     try:
         yield
-    except (AnalysisException, ParseException) as error:
-        raise SqlError(
-            f"{step}: {_first_lines(error)}",
-            where=where,
-            unharmed="everything committed before; nothing of this attempt is visible",
-            remedy="correct the SQL or the spec, then run the same command again",
-        ) from error
     except PySparkException as error:
         raise _translated(step, where, error) from error
 
 
 def _translated(step: str, where: str, error: PySparkException) -> ProvenderError:
-    text = _first_lines(error)
-    unharmed = "everything committed before; nothing of this attempt is visible"
-    if _USER_RAISED in str(error):
-        return SqlError(f"{step}: {text}", where=where, unharmed=unharmed, remedy="correct the SQL, then run again")
+    text = f"{step}: {_first_lines(error)}"
     if _LOST_FILE in str(error):
-        return StorageError(f"{step}: {text}", where=where, unharmed=unharmed, remedy="check the storage root")
+        return StorageError(text, where=where, unharmed=_UNHARMED, remedy="check the storage root")
     if "UNAVAILABLE" in str(error) or "Connection refused" in str(error):
-        return SparkUnavailableError(f"{step}: the engine went away", where=where, unharmed=unharmed, remedy="run again")
-    return SparkJobError(f"{step}: {text}", where=where, unharmed=unharmed, remedy="run the same command again")
+        what = f"{step}: the engine went away"
+        return SparkUnavailableError(what, where=where, unharmed=_UNHARMED, remedy="run again")
+    if isinstance(error, AnalysisException) or (error.getSqlState() or "").startswith(_DATA_STATES):
+        remedy = "correct the SQL or the spec, then run the same command again"
+        return SqlError(text, where=where, unharmed=_UNHARMED, remedy=remedy)
+    return SparkJobError(text, where=where, unharmed=_UNHARMED, remedy="run the same command again")
 
 
 def _first_lines(error: BaseException) -> str:

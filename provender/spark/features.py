@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -25,7 +26,12 @@ from provender.errors import SqlError
 from provender.intervals import Cadence, iso
 from provender.spark.tables import DELETED, PERIOD, key_types
 from provender.spark.types import DDL, quoted
-from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, FeatureTable, Source
+from provender.specs.model import (
+    CREATED_TIMESTAMP,
+    EVENT_TIMESTAMP,
+    FeatureTable,
+    Source,
+)
 from provender.specs.sql import per_slice
 
 SLICE = "_slice"
@@ -46,10 +52,22 @@ class Redelivery:
     last: datetime
 
 
+@dataclass(frozen=True)
+class Query:
+    """The SQL of a derived table, and the file it is in."""
+
+    text: str
+    path: Path
+
+
 def desired_versions(
-    source: Source, table: FeatureTable, sql: str | None, raw: DataFrame, redelivered: Sequence[Redelivery]
+    source: Source,
+    table: FeatureTable,
+    sql: Query | None,
+    raw: DataFrame,
+    redelivered: Sequence[Redelivery],
 ) -> DataFrame:
-    """The versions that ``raw`` (all accepted rows of the periods in question) asks for.
+    """The versions that ``raw`` (all accepted rows of the periods in question) asks for. ``sql``: of a derived table.
 
     Columns: the table's keys and features, ``event_timestamp``, ``created_timestamp``, ``period``, ``deleted``.
     Several versions of one (keys, event timestamp) have distinct created timestamps.
@@ -76,25 +94,41 @@ def _as_it_is(source: Source, table: FeatureTable, raw: DataFrame) -> DataFrame:
 
 
 def _derived(
-    source: Source, table: FeatureTable, sql: str, raw: DataFrame, redelivered: Sequence[Redelivery]
+    source: Source,
+    table: FeatureTable,
+    sql: Query,
+    raw: DataFrame,
+    redelivered: Sequence[Redelivery],
 ) -> DataFrame:
-    spark = raw.sparkSession
     slices = _slices(source, raw, redelivered)
-    results = _run(spark, source, table, sql, raw, slices)
-    results = _typed(source, table, results)
+    results = _typed(source, table, sql, _run(source, table, sql, raw, slices))
     located = results.join(F.broadcast(slices), SLICE)
     if source.created_timestamp is None:
         # Known when its slice was: if a row was taken back, no remaining row says when.
         located = located.withColumn("_created", F.col("_level"))
     complete = _with_absences(table, located, slices)
+    if source.created_timestamp is not None:
+        complete = _in_order_of_delivery(table, complete)
     return complete.select(
         *[quoted(key) for key in table.keys],
-        *[quoted(feature.name) for feature in table.features],
+        *[quoted(feature.name) for feature in source.features_of(table)],
         F.expr(f"`_period` + {_PERIOD_LENGTH[source.cadence]}").alias(EVENT_TIMESTAMP),
         F.col("_created").alias(CREATED_TIMESTAMP),
         F.col("_period").alias(PERIOD),
         F.col(DELETED),
     )
+
+
+def _in_order_of_delivery(table: FeatureTable, versions: DataFrame) -> DataFrame:
+    """Created timestamps of the raw rows' own need not follow the order in which rows were delivered: a version is
+    never created before the one it supersedes, and of several with one created timestamp the last one counts."""
+    group = ["_period", *[quoted(key) for key in table.keys]]
+    so_far = (
+        Window.partitionBy(*group).orderBy("_level").rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    )
+    ordered = versions.withColumn("_created", F.max("_created").over(so_far))
+    last = F.max("_level").over(Window.partitionBy(*group, "_created"))
+    return ordered.withColumn("_last", last).where(F.col("_level") == F.col("_last"))
 
 
 def _slices(source: Source, raw: DataFrame, redelivered: Sequence[Redelivery]) -> DataFrame:
@@ -112,45 +146,64 @@ def _slices(source: Source, raw: DataFrame, redelivered: Sequence[Redelivery]) -
 
 
 def _around(
-    source: Source, levels: DataFrame, spark: SparkSession, redelivered: Sequence[Redelivery]
+    source: Source,
+    levels: DataFrame,
+    spark: SparkSession,
+    redelivered: Sequence[Redelivery],
 ) -> DataFrame:
     rows = [(iso(r.partition), iso(r.first), iso(r.last)) for r in redelivered]
     frame = spark.createDataFrame(rows, "_redelivered string, _first string, _last string")
     frame = F.broadcast(frame.select(*[F.col(n).cast("timestamp").alias(n) for n in frame.columns]))
     lateness = F.expr(f"INTERVAL {source.lateness // timedelta(microseconds=1)} MICROSECOND")
-    reaches = (F.col("_redelivered") >= F.col("_period")) & (F.col("_redelivered") <= F.col("_period") + lateness)
-    last = levels.select("_period").distinct().join(frame, reaches).select("_period", F.col("_last").alias("_level"))
+    reaches = (F.col("_redelivered") >= F.col("_period")) & (
+        F.col("_redelivered") <= F.col("_period") + lateness
+    )
+    last = (
+        levels.select("_period")
+        .distinct()
+        .join(frame, reaches)
+        .select("_period", F.col("_last").alias("_level"))
+    )
     unknown = reaches & (F.col("_first") <= F.col("_level")) & (F.col("_level") < F.col("_last"))
     return levels.union(last).distinct().join(frame, unknown, "left_anti")
 
 
-def _run(
-    spark: SparkSession, source: Source, table: FeatureTable, sql: str, raw: DataFrame, slices: DataFrame
-) -> DataFrame:
-    known = (F.col("raw._period") == F.col("slices._period")) & (F.col("raw._delivered") <= F.col("slices._level"))
-    sliced = raw.alias("raw").join(F.broadcast(slices).alias("slices"), known).select("raw.*", f"slices.{SLICE}")
-    rewritten = per_slice(sql, source.name)
+def _run(source: Source, table: FeatureTable, sql: Query, raw: DataFrame, slices: DataFrame) -> DataFrame:
+    known = (F.col("raw._period") == F.col("slices._period")) & (
+        F.col("raw._delivered") <= F.col("slices._level")
+    )
+    # The SQL sees the spec's columns, and no more of ours than it must.
+    seen = [F.col(f"raw.{quoted(column.name)}") for column in source.columns]
+    sliced = raw.alias("raw").join(F.broadcast(slices).alias("slices"), known)
+    sliced = sliced.select(*seen, "raw._created", f"slices.{SLICE}")
+    rewritten = per_slice(sql.text, source.name, path=sql.path, cadence=source.cadence)
     if rewritten is not None:
         sliced.createOrReplaceTempView(source.name)
-        return spark.sql(rewritten)
-    return _slice_by_slice(spark, source, table, sql, sliced, slices)
+        return raw.sparkSession.sql(rewritten)
+    return _slice_by_slice(source, table, sql, sliced, slices)
 
 
 def _slice_by_slice(
-    spark: SparkSession, source: Source, table: FeatureTable, sql: str, sliced: DataFrame, slices: DataFrame
+    source: Source,
+    table: FeatureTable,
+    sql: Query,
+    sliced: DataFrame,
+    slices: DataFrame,
 ) -> DataFrame:
     """For SQL that cannot run on many slices at once: run it on each."""
+    spark = sliced.sparkSession
     results: list[DataFrame] = []
+    text = sql.text.strip().removesuffix(";")
     for row in slices.orderBy(SLICE).collect():
         rows = sliced.where(F.col(SLICE) == row[SLICE])
         view = f"{source.name}_{len(results)}"
-        rows.drop(SLICE).createOrReplaceTempView(view)
+        rows.drop(SLICE, "_created").createOrReplaceTempView(view)
         newest = rows.agg(F.max("_created").alias("_created"))
-        query = f"WITH {quoted(source.name)} AS (SELECT * FROM {quoted(view)}) SELECT * FROM ({sql})"
+        # On lines of its own: the text may end in a comment.
+        query = f"WITH {quoted(source.name)} AS (SELECT * FROM {quoted(view)}) SELECT * FROM (\n{text}\n)"
         results.append(spark.sql(query).crossJoin(newest).withColumn(SLICE, F.lit(row[SLICE])))
     if not results:
-        columns = [f"{quoted(k)} {t}" for k, t in key_types(source, table).items()]
-        columns += [f"{quoted(f.name)} {DDL[f.type]}" for f in table.features]
+        columns = [f"{quoted(name)} {kind}" for name, kind in _output_types(source, table).items()]
         return spark.createDataFrame([], ", ".join([*columns, f"{SLICE} string", "_created timestamp"]))
     union = results[0]
     for result in results[1:]:
@@ -158,34 +211,47 @@ def _slice_by_slice(
     return union
 
 
-def _typed(source: Source, table: FeatureTable, results: DataFrame) -> DataFrame:
+def _output_types(source: Source, table: FeatureTable) -> dict[str, str]:
+    return key_types(source, table) | {
+        feature.name: DDL[feature.type] for feature in source.features_of(table)
+    }
+
+
+def _typed(source: Source, table: FeatureTable, sql: Query, results: DataFrame) -> DataFrame:
     """The declared columns with the declared types; a row per key and slice, keys not null.
 
     Raises :class:`SqlError` naming the columns the SQL does not give.
     """
-    wanted = key_types(source, table) | {feature.name: DDL[feature.type] for feature in table.features}
+    wanted = _output_types(source, table)
     missing = [name for name in wanted if name not in results.columns]
     if missing:
         raise SqlError(
             f"{source.name}.{table.name}: the SQL gives no column {', '.join(missing)}; "
             f"it gives {', '.join(name for name in results.columns if not name.startswith('_'))}",
-            where=f"sources/{table.sql}",
+            where=str(sql.path),
+            unharmed="everything committed before; nothing of this attempt was written",
             remedy="name the column in the SQL, or correct keys and features in the spec",
         )
     typed = results.select(
-        SLICE, "_created", *[F.col(quoted(name)).cast(kind).alias(name) for name, kind in wanted.items()]
+        SLICE,
+        "_created",
+        *[F.col(quoted(name)).cast(kind).alias(name) for name, kind in wanted.items()],
     )
-    return _one_row_a_key(table, typed.dropna(subset=list(table.keys)))
+    return _one_row_a_key(source, table, typed.dropna(subset=list(table.keys)))
 
 
-def _one_row_a_key(table: FeatureTable, typed: DataFrame) -> DataFrame:
+def _one_row_a_key(source: Source, table: FeatureTable, typed: DataFrame) -> DataFrame:
     keys = [quoted(key) for key in table.keys]
-    values = F.struct("_created", *[quoted(feature.name) for feature in table.features])
+    values = F.struct("_created", *[quoted(feature.name) for feature in source.features_of(table)])
     problem = F.concat(
-        F.lit(f"{table.name}: the SQL gives several rows for "), F.to_json(F.struct(*keys)), F.lit("; group by the keys")
+        F.lit(f"{table.name}: the SQL gives several rows for "),
+        F.to_json(F.struct(*keys)),
+        F.lit("; group by the keys"),
     )
     row = F.first(values)
-    counted = typed.groupBy(SLICE, *keys).agg(F.when(F.count("*") > 1, F.raise_error(problem)).otherwise(row).alias("_row"))
+    counted = typed.groupBy(SLICE, *keys).agg(
+        F.when(F.count("*") > 1, F.raise_error(problem)).otherwise(row).alias("_row")
+    )
     return counted.select(SLICE, *keys, "_row.*")
 
 
@@ -199,7 +265,14 @@ def _with_absences(table: FeatureTable, located: DataFrame, slices: DataFrame) -
     expected = expected.where(F.col("_level") > F.col("_first_level"))
     absent = expected.join(several.select(SLICE, *keys), [SLICE, *table.keys], "left_anti")
     return present.unionByName(
-        absent.select(SLICE, "_period", *keys, F.col("_level").alias("_created"), F.lit(True).alias(DELETED)),
+        absent.select(
+            SLICE,
+            "_period",
+            "_level",
+            *keys,
+            F.col("_level").alias("_created"),
+            F.lit(True).alias(DELETED),
+        ),
         allowMissingColumns=True,
     )
 
@@ -209,5 +282,7 @@ def in_periods(column: str, ranges: Iterable[tuple[str, str]]) -> Column:
     condition = F.lit(False)
     for start, end in ranges:
         moment = F.col(quoted(column))
-        condition = condition | ((moment >= F.lit(start).cast("timestamp")) & (moment < F.lit(end).cast("timestamp")))
+        condition = condition | (
+            (moment >= F.lit(start).cast("timestamp")) & (moment < F.lit(end).cast("timestamp"))
+        )
     return condition

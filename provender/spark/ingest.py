@@ -1,26 +1,38 @@
 """Ingest: staged partitions into a source's tables, one attempt, one manifest.
 
-    staged files ─▶ checked rows ─┬─▶ raw/<source>          replaces the partitions' rows, one commit
-                                  └─▶ quarantine/<source>   likewise
-    raw rows of the touched periods ─▶ desired versions ─▶ what the log lacks ─▶ tables/<source>/<table>
+    staged files ─▶ checked rows ─▶ with the raw rows of the touched periods ─▶ desired versions ─▶ what the logs lack
 
-A crash between two commits leaves no manifest; the next attempt finds what was written, appends only what is
-still missing, and commits the manifest.
+Only then, with nothing left to go wrong but the storage, are the tables written, each in one commit:
+
+    raw/<source>, quarantine/<source>     the partitions' rows are replaced
+    tables/<source>/<table>               what its log lacks is appended
+
+A crash between two commits leaves no manifest, but the partitions' names in the lock; the next attempt, whichever
+partition it is for, finds what was written, appends what is still missing, and commits the manifest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from provender import metrics
-from provender.errors import ContractError, SourceNotReadyError
-from provender.intervals import Partition, compress, iso, parse_iso, to_micros
+from provender.errors import ContractError, PartitionError, SourceNotReadyError
+from provender.intervals import (
+    Partition,
+    compress,
+    iso,
+    parse_iso,
+    partitions_between,
+    to_micros,
+)
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
 from provender.ledger.progress import (
     admitted_reasons,
@@ -32,7 +44,7 @@ from provender.settings import Settings
 from provender.spark import tally, versions
 from provender.spark.contract import checked_rows
 from provender.spark.failures import spark_failures
-from provender.spark.features import Redelivery, desired_versions, in_periods
+from provender.spark.features import Query, Redelivery, desired_versions, in_periods
 from provender.spark.session import interrupt, spark_session, tune_for
 from provender.spark.tables import (
     RECORDED_TIMESTAMP,
@@ -43,6 +55,7 @@ from provender.spark.tables import (
     raw_table,
 )
 from provender.spark.tally import Tally
+from provender.spark.types import quoted
 from provender.specs.catalog import Catalog
 from provender.specs.hashing import data_hash, descriptive_hash
 from provender.specs.model import FeatureTable, Source
@@ -59,12 +72,14 @@ class Attempt:
     settings: Settings
     storage: Storage
     source: Source
-    sqls: dict[str, str | None]
+    sqls: dict[str, Query | None]
     name: str
     staged: dict[str, dict[str, Any]]
     waived: dict[str, tuple[str, ...]]
     redelivered: tuple[Redelivery, ...]
     recorded: datetime
+    resumed: frozenset[Partition] = frozenset()
+    """Partitions that an attempt died with: the tables hold some of its work, nobody knows which."""
 
     @property
     def partitions(self) -> list[Partition]:
@@ -78,12 +93,26 @@ class Attempt:
     def newest_delivery(self) -> datetime:
         return max(parse_iso(entry["delivered"]) for entry in self.staged.values())
 
+    @property
+    def admitted_from_afar(self) -> list[Partition]:
+        """Partitions with rows of periods that are out of their reach by the spec."""
+        far = {key for key, reasons in self.waived.items() if {"too_late", "after_partition"} & {*reasons}}
+        return _partitions_of(self.source, sorted(far))
+
+    def definition_of(self, table: FeatureTable) -> str:
+        """The file that says what the table holds."""
+        return str(self.settings.repo / "sources" / (table.sql or f"{self.source.name}.yaml"))
+
     def transaction(self, table: DeltaTable) -> Transaction:
         return Transaction(f"provender/{table.path}", to_micros(self.recorded))
 
 
 def ingest(
-    settings: Settings, source_name: str, partitions: Iterable[Partition], attempt: str, say: Say = print
+    settings: Settings,
+    source_name: str,
+    partitions: Iterable[Partition],
+    attempt: str,
+    say: Say = print,
 ) -> Manifest:
     """Ingests staged ``partitions`` of a source; returns the committed manifest, or a receipt if all are done.
 
@@ -96,7 +125,7 @@ def ingest(
     started = datetime.now(UTC)
     catalog = Catalog.load(settings.repo)
     source = catalog.source(source_name)
-    sqls = {t.name: catalog.sql_of(source.name, t.name) if t.is_derived else None for t in source.tables}
+    sqls = {table.name: _query(catalog, source, table) for table in source.tables}
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)
     lock = storage.lock(
@@ -109,26 +138,40 @@ def ingest(
         if held.abandoned_by:
             say(f"{held.abandoned_by} died while writing {source.name}; finishing what it left")
             interrupt(settings, held.abandoned_by)
-        left = [Partition.parse(source.cadence, key) for key in held.abandoned_work]
-        work = _prepare(settings, storage, source, sqls, ledger, attempt, sorted({*partitions, *left}))
-        held.announce(list(work.staged))
-        unclean = bool(held.abandoned_by)
-        draft = _ingest(work, ledger, started, unclean, say) if work.staged else _receipt(work, started, unclean)
+        left = frozenset(_partitions_of(source, held.abandoned_work))
+        work = _prepare(settings, storage, source, sqls, ledger, attempt, partitions, left)
+        draft = _ingest(work, ledger, started, held.announce, say) if work.staged else _receipt(work, started)
         manifest = ledger.commit(draft)
+        held.finish()
     metrics.job_done(settings, manifest)
     return manifest
+
+
+def _partitions_of(source: Source, keys: list[str]) -> list[Partition]:
+    """The partitions named ``keys``; those of another cadence, which the source had once, are nobody's work now."""
+    left = []
+    for key in keys:
+        with suppress(PartitionError):
+            left.append(Partition.parse(source.cadence, key))
+    return left
 
 
 def _prepare(
     settings: Settings,
     storage: Storage,
     source: Source,
-    sqls: dict[str, str | None],
+    sqls: dict[str, Query | None],
     ledger: Ledger,
     attempt: str,
-    partitions: list[Partition],
+    asked: Iterable[Partition],
+    left: frozenset[Partition],
 ) -> Attempt:
-    staged, done, waived = staged_partitions(ledger), ingested_partitions(ledger), admitted_reasons(ledger)
+    partitions = sorted({*asked, *left})
+    staged, done, waived = (
+        staged_partitions(ledger),
+        ingested_partitions(ledger),
+        admitted_reasons(ledger),
+    )
     absent = [partition.key for partition in partitions if partition.key not in staged]
     if absent:
         raise SourceNotReadyError(
@@ -140,21 +183,44 @@ def _prepare(
     todo = {
         partition.key: staged[partition.key]
         for partition in partitions
-        if _inputs(done.get(partition.key))
-        != (staged[partition.key]["content"], staged[partition.key]["delivery"], spec, list(waived.get(partition.key, ())))
+        if partition in left
+        or _inputs(done.get(partition.key))
+        != (
+            staged[partition.key]["content"],
+            staged[partition.key]["delivery"],
+            spec,
+            list(waived.get(partition.key, ())),
+        )
     }
     last = recorded_up_to(ledger)
     now = datetime.now(UTC)
     recorded = max(now, last + timedelta(microseconds=1)) if last else now
     redelivered = _redelivered(source, {**done, **todo})
-    return Attempt(settings, storage, source, sqls, attempt, todo, waived, redelivered, recorded)
+    return Attempt(
+        settings,
+        storage,
+        source,
+        sqls,
+        attempt,
+        todo,
+        waived,
+        redelivered,
+        recorded,
+        left,
+    )
 
 
 def _redelivered(source: Source, entries: dict[str, dict[str, Any]]) -> tuple[Redelivery, ...]:
     """Of all partitions in the raw table those that are not as they were delivered first."""
-    partitions = {key: Partition.parse(source.cadence, key) for key, entry in entries.items() if entry["delivery"] > 1}
+    partitions = {
+        key: Partition.parse(source.cadence, key) for key, entry in entries.items() if entry["delivery"] > 1
+    }
     return tuple(
-        Redelivery(partition.start, partition.end + source.delay, parse_iso(entries[key]["delivered"]))
+        Redelivery(
+            partition.start,
+            partition.end + source.delay,
+            parse_iso(entries[key]["delivered"]),
+        )
         for key, partition in sorted(partitions.items())
     )
 
@@ -163,11 +229,20 @@ def _inputs(done: dict[str, Any] | None) -> tuple[Any, ...] | None:
     return (done["content"], done["delivery"], done["spec"], done["waived"]) if done else None
 
 
-def _sql_texts(sqls: dict[str, str | None]) -> dict[str, str]:
-    return {name: sql for name, sql in sqls.items() if sql is not None}
+def _query(catalog: Catalog, source: Source, table: FeatureTable) -> Query | None:
+    if not table.is_derived:
+        return None
+    return Query(
+        catalog.sql_of(source.name, table.name),
+        catalog.sql_path_of(source.name, table.name),
+    )
 
 
-def _receipt(work: Attempt, started: datetime, unclean: bool) -> Draft:
+def _sql_texts(sqls: dict[str, Query | None]) -> dict[str, str]:
+    return {name: sql.text for name, sql in sqls.items() if sql is not None}
+
+
+def _receipt(work: Attempt, started: datetime) -> Draft:
     return Draft(
         Job.INGEST,
         work.name,
@@ -176,11 +251,17 @@ def _receipt(work: Attempt, started: datetime, unclean: bool) -> Draft:
         started=started,
         recorded_up_to=work.recorded,
         notes=["every partition was ingested already, from the same bytes by the same spec"],
-        resumed=unclean,
+        resumed=bool(work.resumed),
     )
 
 
-def _ingest(work: Attempt, ledger: Ledger, started: datetime, unclean: bool, say: Say) -> Draft:
+def _ingest(
+    work: Attempt,
+    ledger: Ledger,
+    started: datetime,
+    announce: Callable[[list[str]], None],
+    say: Say,
+) -> Draft:
     say(f"ingesting {len(work.staged)} partition(s) of {work.source.name}")
     with spark_session(work.settings, work.name) as spark:
         tune_for(spark, work.staged_bytes)
@@ -189,20 +270,31 @@ def _ingest(work: Attempt, ledger: Ledger, started: datetime, unclean: bool, say
             rows = checked_rows(spark, work.storage, work.source, work.staged, work.waived).localCheckpoint()
             counted = tally.count(rows, work.source, work.staged)
             _refuse_past_limit(work, rows, counted)
-        wrote = [_write_raw(work, spark, rows, counted)]
-        periods = wrote[0].pop("periods")
-        wrote += _write_quarantine(work, spark, rows, counted, ledger, unclean)
-        say(f"{counted.accepted} rows accepted, {counted.quarantined} quarantined; {len(periods)} period(s) touched")
-        features: dict[str, dict[Partition, dict[str, int]]] = {}
+        raw, periods = _raw_rows(work, spark, rows, counted)
+        say(
+            f"{counted.accepted} rows accepted, {counted.quarantined} quarantined; {len(periods)} period(s) touched"
+        )
+        changes = {table.name: _changes(work, spark, table, raw, periods) for table in work.source.tables}
+        announce(list(work.staged))
+        wrote = [_write_raw(work, rows, counted)]
+        wrote += _write_quarantine(work, spark, rows, counted, ledger)
         for table in work.source.tables:
-            features[table.name], written = _write_features(work, spark, table, periods)
-            wrote += written
-    return replace(_draft(work, started, counted, features, wrote), resumed=unclean)
+            wrote += _write_features(work, table, changes[table.name])
+    outcomes = {name: change.outcomes for name, change in changes.items()}
+    draft = _draft(work, started, counted, outcomes, wrote)
+    for note in draft.notes:
+        say(note)
+    return draft
 
 
 def _refuse_past_limit(work: Attempt, rows: DataFrame, counted: Tally) -> None:
     limit = 0.0 if work.source.violations.action == "fail" else work.source.violations.max_share
-    broken = [key for key, entry in counted.partitions.items() if entry["quarantined"] > limit * entry["staged"]]
+    # Divided, not multiplied: 29 of 100 is 0.29 exactly as the spec writes it.
+    broken = [
+        key
+        for key, entry in counted.partitions.items()
+        if entry["quarantined"] and entry["quarantined"] / entry["staged"] > limit
+    ]
     if not broken:
         return
     lines = [
@@ -210,7 +302,10 @@ def _refuse_past_limit(work: Attempt, rows: DataFrame, counted: Tally) -> None:
         f"({', '.join(f'{reason} {n}' for reason, n in counted.partitions[key]['reasons'].items())})"
         for key in broken[:10]
     ]
-    examples = [f"    {', '.join(r['_reasons'])}: {r['_raw'][:300]}" for r in tally.examples(rows, work.source, broken)]
+    examples = [
+        f"    {_file_name(r)}: {', '.join(r['_reasons'])}: {r['_raw'][:300]}"
+        for r in tally.examples(rows, work.source, broken)
+    ]
     raise ContractError(
         f"{work.source.name} breaks its contract: more than {limit:.1%} of the rows\n    "
         + "\n    ".join(lines)
@@ -223,17 +318,45 @@ def _refuse_past_limit(work: Attempt, rows: DataFrame, counted: Tally) -> None:
     )
 
 
-def _write_raw(work: Attempt, spark: SparkSession, rows: DataFrame, counted: Tally) -> dict[str, Any]:
-    table = raw_table(work.storage, work.source)
-    with spark_failures("writing the raw table", table.uri):
+def _file_name(row: Any) -> str:
+    return unquote(str(row["_file"]).rsplit("/", 1)[-1])
+
+
+def _raw_rows(
+    work: Attempt, spark: SparkSession, rows: DataFrame, counted: Tally
+) -> tuple[DataFrame, list[Partition]]:
+    """The raw table as it will be, as far as the touched periods go, and those periods.
+
+    Touched is a period that rows are in which came, changed or went away. Of a partition that an attempt died
+    with nobody knows what was there before: there it is every period that may have had rows of it.
+    """
+    table, cadence = raw_table(work.storage, work.source), work.source.cadence
+    accepted = rows.where(F.size("_reasons") == 0).select(*[quoted(name) for name in table.columns])
+    with spark_failures("reading the raw table", table.uri):
         existed = table.exists()
         table.ensure(spark)
+        if not existed:
+            return accepted, sorted(counted.periods)
+        stored, replaced = (
+            table.read(spark),
+            F.expr(_partitions_condition(work.partitions)),
+        )
+        periods = {Partition.holding(cadence, moment) for moment in _periods(stored.where(replaced))}
+        periods |= counted.periods
+        for partition in work.resumed:
+            first = Partition.holding(cadence, partition.start - work.source.lateness)
+            periods |= set(partitions_between(first, partition))
+        ordered = sorted(periods)
+        kept = _of_periods(work, stored.where(~replaced), ordered)
+        return kept.select(*accepted.columns).unionByName(accepted), ordered
+
+
+def _write_raw(work: Attempt, rows: DataFrame, counted: Tally) -> dict[str, Any]:
+    table = raw_table(work.storage, work.source)
+    with spark_failures("writing the raw table", table.uri):
         where = _partitions_condition(work.partitions)
-        before = _periods(table.read(spark).where(where)) if existed else set()
         table.replace(rows.where(F.size("_reasons") == 0), where, work.transaction(table))
-    cadence = work.source.cadence
-    periods = {Partition.holding(cadence, moment) for moment in before} | counted.periods
-    return {**_written(work, table, counted.accepted), "periods": sorted(periods)}
+    return _written(work, table, counted.accepted)
 
 
 def _periods(rows: DataFrame) -> set[datetime]:
@@ -249,11 +372,11 @@ def _partitions_condition(partitions: list[Partition]) -> str:
 
 
 def _write_quarantine(
-    work: Attempt, spark: SparkSession, rows: DataFrame, counted: Tally, ledger: Ledger, unclean: bool
+    work: Attempt, spark: SparkSession, rows: DataFrame, counted: Tally, ledger: Ledger
 ) -> list[dict[str, Any]]:
     done = ingested_partitions(ledger)
     had_some = any(done.get(key, {}).get("quarantined") for key in work.staged)
-    if not (counted.quarantined or had_some or unclean):
+    if not (counted.quarantined or had_some or work.resumed):
         return []
     table = quarantine_table(work.storage, work.source)
     with spark_failures("writing the quarantine", table.uri):
@@ -264,29 +387,53 @@ def _write_quarantine(
     return [_written(work, table, counted.quarantined)]
 
 
-def _write_features(
-    work: Attempt, spark: SparkSession, table: FeatureTable, periods: list[Partition]
-) -> tuple[dict[Partition, dict[str, int]], list[dict[str, Any]]]:
+@dataclass(frozen=True)
+class Changes:
+    """What one table's log lacks: ``versions`` (None: nothing), and per period the outcomes."""
+
+    versions: DataFrame | None
+    appended: int
+    outcomes: dict[Partition, dict[str, int]]
+
+
+def _changes(
+    work: Attempt,
+    spark: SparkSession,
+    table: FeatureTable,
+    raw: DataFrame,
+    periods: list[Partition],
+) -> Changes:
     log = feature_table(work.storage, work.source, table)
-    with spark_failures(f"computing {work.source.name}.{table.name}", f"sources/{table.sql or work.source.name}"):
+    with spark_failures(f"computing {work.source.name}.{table.name}", work.definition_of(table)):
         log.ensure(spark)
         if not periods:
-            return {}, []
-        raw = _raw_rows_of(work, spark, periods)
-        desired = desired_versions(work.source, table, work.sqls[table.name], raw, _within_reach(work, periods))
+            return Changes(None, 0, {})
+        sql = work.sqls[table.name]
+        desired = desired_versions(work.source, table, sql, raw, _within_reach(work, periods))
         ranges = [(iso(first.start), iso(last.end)) for first, last in compress(periods)]
         recorded = log.read(spark).where(in_periods("period", ranges))
         names = [feature.name for feature in work.source.features_of(table)]
         changes = versions.difference(desired, recorded, list(table.keys), names, work.newest_delivery)
         changes = changes.localCheckpoint()
         outcomes = tally.outcomes(changes, work.source)
-        appended = sum(counts.pop("appended") for counts in outcomes.values())
-        if appended:
-            stamped = versions.to_append(changes).withColumn(
-                RECORDED_TIMESTAMP, F.lit(iso(work.recorded)).cast("timestamp")
-            )
-            log.append(stamped, work.transaction(log))
-    return outcomes, [_written(work, log, appended)] if appended else []
+    return Changes(
+        versions.to_append(changes),
+        sum(c.pop("appended") for c in outcomes.values()),
+        outcomes,
+    )
+
+
+def _write_features(work: Attempt, table: FeatureTable, changes: Changes) -> list[dict[str, Any]]:
+    if changes.versions is None or not changes.appended:
+        return []
+    log = feature_table(work.storage, work.source, table)
+    with spark_failures(f"writing {log.path}", log.uri):
+        recorded = F.lit(iso(work.recorded)).cast("timestamp")
+        log.append(
+            changes.versions.withColumn(RECORDED_TIMESTAMP, recorded),
+            work.transaction(log),
+        )
+    return [_written(work, log, changes.appended)]
 
 
 def _within_reach(work: Attempt, periods: list[Partition]) -> list[Redelivery]:
@@ -294,13 +441,27 @@ def _within_reach(work: Attempt, periods: list[Partition]) -> list[Redelivery]:
     return [redelivery for redelivery in work.redelivered if earliest <= redelivery.partition <= latest]
 
 
-def _raw_rows_of(work: Attempt, spark: SparkSession, periods: list[Partition]) -> DataFrame:
-    """All accepted rows of the periods: they lie in the partitions from a period to ``lateness`` after it."""
+def _of_periods(work: Attempt, rows: DataFrame, periods: list[Partition]) -> DataFrame:
+    """The rows of the periods: they lie in the partitions from a period to ``lateness`` after it, or in one whose
+    late rows were admitted."""
     ranges = compress(periods)
-    reach = [(iso(first.start), iso(last.start + work.source.lateness + timedelta(microseconds=1))) for first, last in ranges]
-    rows = raw_table(work.storage, work.source).read(spark)
-    touched = in_periods("_period", [(iso(first.start), iso(last.end)) for first, last in ranges])
-    return rows.where(in_periods("_partition", reach)).where(touched)
+    reach = in_periods(
+        "_partition",
+        [
+            (
+                iso(first.start),
+                iso(last.start + work.source.lateness + timedelta(microseconds=1)),
+            )
+            for first, last in ranges
+        ],
+    )
+    if work.admitted_from_afar:
+        reach = reach | F.col("_partition").isin(
+            *[F.lit(iso(partition.start)).cast("timestamp") for partition in work.admitted_from_afar]
+        )
+    return rows.where(reach).where(
+        in_periods("_period", [(iso(first.start), iso(last.end)) for first, last in ranges])
+    )
 
 
 def _written(work: Attempt, table: DeltaTable, rows: int) -> dict[str, Any]:
@@ -346,4 +507,27 @@ def _draft(
         wrote=wrote,
         spec={"data": spec, "descriptive": descriptive_hash(work.source)},
         counts=totals,
+        notes=_notes(work),
+        resumed=bool(work.resumed),
     )
+
+
+def _notes(work: Attempt) -> list[str]:
+    """What was left out or read in an unusual way: extra columns, quotes that are never closed."""
+    named = {column.name for column in work.source.columns}
+    named |= {how.column for how in (work.source.event_timestamp, work.source.created_timestamp) if how}
+    extra: dict[str, list[str]] = {}
+    notes = []
+    for entry in work.staged.values():
+        for file in entry["files"]:
+            for name in sorted({*(file.get("header") or ()), *(file.get("schema") or ())} - named):
+                extra.setdefault(name, []).append(file["name"])
+            if file.get("unclosed_quote"):
+                notes.append(
+                    f"{file['name']}: the quote opened in line {file['unclosed_quote']} is never closed, so every line "
+                    "was read as a row of its own"
+                )
+    for name, files in extra.items():
+        others = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        notes.append(f"column {name[:80]!r} of {files[0]}{others} is not in the spec and was left out")
+    return notes

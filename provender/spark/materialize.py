@@ -8,6 +8,7 @@ log now says, guarded by the newest version the log knows, so that it cannot und
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,10 +20,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from provender import metrics
-from provender.errors import SourceNotReadyError
+from provender.errors import OnlineStoreError, SourceNotReadyError, SpecError
 from provender.intervals import iso, parse_iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
-from provender.ledger.progress import online_views, recorded_up_to
+from provender.ledger.progress import recorded_up_to
 from provender.online.layout import ViewLayout
 from provender.online.marker import Marker, read_markers, write_marker
 from provender.online.views import AppliedView, load_applied_views
@@ -30,14 +31,19 @@ from provender.online.writer import Counts, OnlineWriter
 from provender.settings import Settings
 from provender.spark.failures import spark_failures
 from provender.spark.session import interrupt, spark_session
-from provender.spark.tables import DELETED, RECORDED_TIMESTAMP, DeltaTable, feature_table
+from provender.spark.tables import (
+    DELETED,
+    RECORDED_TIMESTAMP,
+    DeltaTable,
+    feature_table,
+)
 from provender.spark.types import quoted
 from provender.specs.catalog import Catalog
-from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, Source
+from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, FeatureTable, Source
 from provender.storage import Storage, storage_at
 
 LOCK_TIMEOUT_SECONDS = 3600.0
-_COUNTS = "written long, skipped long, deleted long"
+_COUNTS = "written long, skipped long, deleted long, error string"
 Say = Callable[[str], None]
 
 
@@ -77,16 +83,21 @@ def materialize(
     )
     with lock as held:
         if held.abandoned_by:
+            say(f"{held.abandoned_by} died while materializing {source.name}; doing its work again")
             interrupt(settings, held.abandoned_by)
         up_to = recorded_up_to(ledger)
         if up_to is None:
             raise SourceNotReadyError(
                 f"{source.name}: nothing was ingested yet", remedy=f"provender ingest {source.name} PARTITION"
             )
-        views = [v for v in load_applied_views(storage, settings.project) if v.source == source.name and v.online]
+        views = [
+            v for v in load_applied_views(storage, settings.project) if v.source == source.name and v.online
+        ]
         plans = _plans(settings, storage, source, ledger, views, full)
+        held.announce([plan.view.view for plan in plans])
         wrote = _write_views(settings, plans, attempt, up_to, ledger.next_number(Job.MATERIALIZE), say)
         manifest = ledger.commit(_draft(attempt, started, up_to, wrote, views))
+        held.finish()
     metrics.job_done(settings, manifest)
     return manifest
 
@@ -114,17 +125,19 @@ def _plans(
     settings: Settings, storage: Storage, source: Source, ledger: Ledger, views: list[AppliedView], full: bool
 ) -> list[ViewPlan]:
     """The views that have something to write."""
-    markers = read_markers(settings.redis, settings.project)
-    state = online_views(ledger)
+    markers = read_markers(settings.redis, settings.project) if views else {}
+    state = _last_written(ledger)
     plans = []
     for view in views:
-        spec = source.table(view.table)
+        spec = _table_of(source, view)
         table = feature_table(storage, source, spec)
         if not table.exists():
             continue
         table_id = table.identity()
-        reason = "asked for with --full" if full else _why_rebuild(
-            view, table_id, state.get(view.view), markers.get(view.view)
+        reason = (
+            "asked for with --full"
+            if full
+            else _why_rebuild(view, table_id, state.get(view.view), markers.get(view.view))
         )
         since = None if reason else parse_iso(state[view.view]["recorded_up_to"])
         changed, withdrawals = _changes(ledger, table, since)
@@ -132,6 +145,27 @@ def _plans(
             ttl = spec.online_ttl.total_seconds() if spec.online_ttl is not None else None
             plans.append(ViewPlan(view, table, table_id, since, reason, withdrawals, ttl))
     return plans
+
+
+def _table_of(source: Source, view: AppliedView) -> FeatureTable:
+    try:
+        return source.table(view.table)
+    except KeyError as error:
+        raise SpecError(
+            f"view {view.view} is applied over {error.args[0]}",
+            where=f"sources/{source.name}.yaml",
+            unharmed="everything",
+            remedy="give the view another source, then: provender apply",
+        ) from error
+
+
+def _last_written(ledger: Ledger) -> dict[str, dict[str, Any]]:
+    """Per view the entry of the manifest that wrote it last, as it stands there. What its marker says is compared
+    with that, not with the newest materialisation, which may have found nothing to write, or the view not applied."""
+    newest: dict[str, dict[str, Any]] = {}
+    for manifest in ledger.manifests(Job.MATERIALIZE):
+        newest.update({entry["view"]: entry for entry in manifest.wrote})
+    return newest
 
 
 def _why_rebuild(
@@ -177,7 +211,9 @@ def _write_views(
                 say(f"rebuilding {plan.view.view}: {plan.reason}")
             with spark_failures(f"materializing {plan.view.view}", plan.table.uri):
                 counts = _write_view(spark, writer, plan, up_to)
-            say(f"{plan.view.view}: {counts.written} rows written, {counts.skipped} kept, {counts.deleted} removed")
+            say(
+                f"{plan.view.view}: {counts.written} rows written, {counts.skipped} kept, {counts.deleted} removed"
+            )
             marker = Marker(plan.table.uri, plan.table_id, iso(up_to), number)
             write_marker(settings.redis, settings.project, plan.view.view, marker)
             wrote.append(_entry(plan, counts, up_to))
@@ -202,8 +238,11 @@ def _write_view(spark: SparkSession, writer: OnlineWriter, plan: ViewPlan, up_to
     generation = secrets.token_hex(8) if plan.since is None else None
     rows = online_rows(plan.table.read(spark), plan, up_to)
     task = _WritePartition(writer, plan.view.layout, generation, plan.online_ttl_seconds)
-    totals = rows.mapInArrow(task, _COUNTS).agg(*[F.sum(n).alias(n) for n in ("written", "skipped", "deleted")])
-    row = totals.collect()[0]
+    sums = [F.sum(name).alias(name) for name in ("written", "skipped", "deleted")]
+    error = F.first("error", ignorenulls=True).alias("error")
+    row = rows.mapInArrow(task, _COUNTS).agg(*sums, error).collect()[0]
+    if row["error"]:
+        raise OnlineStoreError(**json.loads(row["error"]))
     counts = Counts(row["written"] or 0, row["skipped"] or 0, row["deleted"] or 0)
     if generation is None:
         return counts
@@ -212,7 +251,8 @@ def _write_view(spark: SparkSession, writer: OnlineWriter, plan: ViewPlan, up_to
 
 @dataclass(frozen=True)
 class _WritePartition:
-    """What an executor does with one partition of rows: write it and count."""
+    """What an executor does with one partition of rows: write it and count. The online store's failure is handed
+    back as JSON, since what is raised in an executor comes out as a stack of Python within a stack of Java."""
 
     writer: OnlineWriter
     layout: ViewLayout
@@ -220,15 +260,25 @@ class _WritePartition:
     online_ttl_seconds: float | None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        counts = self.writer.write(
-            self.layout,
-            batches,
-            force=self.generation is not None,
-            generation=self.generation,
-            online_ttl_seconds=self.online_ttl_seconds,
-        )
+        counts, failure = Counts(), None
+        try:
+            counts = self.writer.write(
+                self.layout,
+                batches,
+                force=self.generation is not None,
+                generation=self.generation,
+                online_ttl_seconds=self.online_ttl_seconds,
+            )
+        except OnlineStoreError as error:
+            parts = {name: getattr(error, name) for name in ("what", "where", "unharmed", "remedy")}
+            failure = json.dumps(parts)
         yield pa.RecordBatch.from_pydict(
-            {"written": [counts.written], "skipped": [counts.skipped], "deleted": [counts.deleted]}
+            {
+                "written": [counts.written],
+                "skipped": [counts.skipped],
+                "deleted": [counts.deleted],
+                "error": pa.array([failure], pa.string()),
+            }
         )
 
 
@@ -251,15 +301,25 @@ def online_rows(log: DataFrame, plan: ViewPlan, up_to: datetime) -> DataFrame:
 
 
 def _newest(rows: DataFrame, keys: list[str], names: dict[str, str], *, may_be_deleted: bool) -> DataFrame:
-    version = F.struct(EVENT_TIMESTAMP, CREATED_TIMESTAMP, *[quoted(c) for c in sorted(set(names.values()) - set(keys))])
+    version = F.struct(
+        EVENT_TIMESTAMP, CREATED_TIMESTAMP, *[quoted(c) for c in sorted(set(names.values()) - set(keys))]
+    )
     order = F.struct(EVENT_TIMESTAMP, CREATED_TIMESTAMP, RECORDED_TIMESTAMP)
     if may_be_deleted:
         # A deleted version hides the others of its event timestamp: fold those first.
-        current = rows.groupBy(*map(quoted, keys), EVENT_TIMESTAMP).agg(
-            F.max_by(F.struct(version.alias("version"), order.alias("order"), DELETED), order).alias("_current")
-        ).select(*map(quoted, keys), "_current.*")
+        current = (
+            rows.groupBy(*map(quoted, keys), EVENT_TIMESTAMP)
+            .agg(
+                F.max_by(F.struct(version.alias("version"), order.alias("order"), DELETED), order).alias(
+                    "_current"
+                )
+            )
+            .select(*map(quoted, keys), "_current.*")
+        )
     else:
-        current = rows.select(*map(quoted, keys), version.alias("version"), order.alias("order"), F.lit(False).alias(DELETED))
+        current = rows.select(
+            *map(quoted, keys), version.alias("version"), order.alias("order"), F.lit(False).alias(DELETED)
+        )
     live = F.when(~F.col(DELETED), F.col("order"))
     newest = current.groupBy(*map(quoted, keys)).agg(
         F.max("order").alias("_guard"), F.max_by("version", live).alias("_live")

@@ -15,6 +15,7 @@ from provender.spark.types import DDL
 from provender.specs.model import ColumnType, Timestamp
 
 _INTEGERS = (ColumnType.INT32, ColumnType.INT64)
+_FRACTIONS = ("float", "double", "decimal")
 _FLOATS = (ColumnType.FLOAT, ColumnType.DOUBLE)
 _MICROS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 _OFFSET_LETTERS = set("XxZzVO")
@@ -36,12 +37,29 @@ def parse(raw: Column, spark_type: str, wanted: ColumnType) -> Parsed:
         return parse_time(raw, spark_type, Timestamp(column="timestamp"))
     if spark_type == "string":
         value = _from_text(raw, wanted)
-    elif wanted in _INTEGERS and spark_type in ("float", "double"):
+    elif not _holds(spark_type, wanted):
+        value = F.lit(None).cast(DDL[wanted])
+    elif wanted in _INTEGERS and spark_type.startswith(_FRACTIONS):
         whole = raw.try_cast(DDL[wanted])
-        value = F.when(whole.cast("double") == raw.cast("double"), whole)
+        value = F.when(whole.cast("decimal(38,0)") == raw.try_cast("decimal(38,18)"), whole)
+        if spark_type in ("float", "double"):
+            value = F.when(whole.cast("double") == raw.cast("double"), whole)
     else:
         value = raw.try_cast(DDL[wanted])
     return Parsed(value, raw.isNotNull() & value.isNull())
+
+
+def _holds(spark_type: str, wanted: ColumnType) -> bool:
+    """Whether a typed value (Parquet's) can mean one of type ``wanted``; Spark itself would cast more than that,
+    or refuse the whole query."""
+    is_number = spark_type in ("tinyint", "smallint", "int", "bigint") or spark_type.startswith(_FRACTIONS)
+    if wanted is ColumnType.BYTES:
+        return spark_type == "binary"
+    if wanted is ColumnType.STRING:
+        return is_number or spark_type in ("boolean", "date", "timestamp", "timestamp_ntz")
+    if wanted is ColumnType.BOOL:
+        return spark_type == "boolean"
+    return is_number
 
 
 def _from_text(raw: Column, wanted: ColumnType) -> Column:
@@ -66,11 +84,16 @@ def parse_time(raw: Column, spark_type: str, how: Timestamp) -> Parsed:
     if spark_type in ("timestamp", "timestamp_ntz", "date"):
         wall = raw.cast("timestamp")
         return _in_zone(raw, wall, how.zone if spark_type != "timestamp" else "UTC")
+    if spark_type != "string" and not _holds(spark_type, ColumnType.STRING):
+        return Parsed(F.lit(None).cast("timestamp"), raw.isNotNull())
     if how.format in _MICROS:
         number = F.trim(raw) if spark_type == "string" else raw
         micros = (number.try_cast("decimal(30,6)") * F.lit(_MICROS[how.format])).try_cast("bigint")
         in_range = micros.between(-62_135_596_800_000_000, 253_402_300_799_999_999)
-        return Parsed(F.timestamp_micros(F.when(in_range, micros)), raw.isNotNull() & ~F.coalesce(in_range, F.lit(False)))
+        return Parsed(
+            F.timestamp_micros(F.when(in_range, micros)),
+            raw.isNotNull() & ~F.coalesce(in_range, F.lit(False)),
+        )
     text = F.trim(raw.cast("string"))
     if how.format == "iso":
         # Spark also reads "12:30" (as today) and "2013" (as a date): a moment names its day.

@@ -14,8 +14,13 @@ from pyspark.sql import DataFrame, SparkSession
 
 from provender.errors import SchemaChangeError
 from provender.spark.types import DDL, quoted
-from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, FeatureTable, Source
-from provender.storage import Storage
+from provender.specs.model import (
+    CREATED_TIMESTAMP,
+    EVENT_TIMESTAMP,
+    FeatureTable,
+    Source,
+)
+from provender.storage import Storage, spark_path
 
 RECORDED_TIMESTAMP = "recorded_timestamp"
 DELETED = "deleted"
@@ -53,12 +58,17 @@ class DeltaTable:
     def uri(self) -> str:
         return self.storage.uri(self.path)
 
+    @property
+    def spark_path(self) -> str:
+        """The same for Spark."""
+        return spark_path(self.uri)
+
     def exists(self) -> bool:
         return bool(self.storage.names(f"{self.path}/_delta_log"))
 
     def read(self, spark: SparkSession) -> DataFrame:
         """All rows of the newest version."""
-        return spark.read.format("delta").load(self.uri)
+        return spark.read.format("delta").load(self.spark_path)
 
     def ensure(self, spark: SparkSession) -> None:
         """Creates the table, or adds the columns it lacks (as nullable).
@@ -69,7 +79,7 @@ class DeltaTable:
             columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in self.columns.items())
             properties = ", ".join(f"'{name}' = '{value}'" for name, value in _PROPERTIES.items())
             spark.sql(
-                f"CREATE TABLE IF NOT EXISTS delta.{quoted(self.uri)} ({columns}) USING delta "
+                f"CREATE TABLE IF NOT EXISTS delta.{quoted(self.spark_path)} ({columns}) USING delta "
                 f"TBLPROPERTIES ({properties})"
             ).collect()
             return
@@ -77,18 +87,18 @@ class DeltaTable:
         self._refuse_other_types(there)
         missing = [f"{quoted(name)} {kind}" for name, kind in self.columns.items() if name not in there]
         if missing:
-            spark.sql(f"ALTER TABLE delta.{quoted(self.uri)} ADD COLUMNS ({', '.join(missing)})").collect()
+            spark.sql(f"ALTER TABLE delta.{quoted(self.spark_path)} ADD COLUMNS ({', '.join(missing)})").collect()
 
     def append(self, rows: DataFrame, transaction: Transaction) -> None:
         """Appends ``rows`` in one commit."""
         chosen = rows.select(*[quoted(name) for name in self.columns])
-        chosen.write.format("delta").mode("append").options(**transaction.options).save(self.uri)
+        chosen.write.format("delta").mode("append").options(**transaction.options).save(self.spark_path)
 
     def replace(self, rows: DataFrame, where: str, transaction: Transaction) -> None:
         """Replaces the rows that ``where`` selects by ``rows`` in one commit."""
         chosen = rows.select(*[quoted(name) for name in self.columns])
         writer = chosen.write.format("delta").mode("overwrite").option("replaceWhere", where)
-        writer.options(**transaction.options).save(self.uri)
+        writer.options(**transaction.options).save(self.spark_path)
 
     def identity(self) -> str:
         """Delta's id of the table: another one means that it was created anew."""
@@ -145,7 +155,5 @@ def feature_table(storage: Storage, source: Source, table: FeatureTable) -> Delt
 
 
 def key_types(source: Source, table: FeatureTable) -> dict[str, str]:
-    """Entity key columns and their Spark types; a derived table's keys are raw columns of that name."""
-    return {key: DDL[source.column(key).type] for key in table.keys}
-
-
+    """Entity key columns and their Spark types."""
+    return {key.name: DDL[key.type] for key in source.keys_of(table)}

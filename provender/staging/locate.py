@@ -26,7 +26,9 @@ def raw_files(settings: Settings, source: Source, partition: Partition) -> list[
         return sorted(path for path in map(Path, glob.glob(location, recursive=True)) if path.is_file())
     path = Path(location)
     if path.is_dir():
-        return sorted(found for found in path.iterdir() if found.is_file() and not found.name.startswith((".", "_")))
+        return sorted(
+            found for found in path.iterdir() if found.is_file() and not found.name.startswith((".", "_"))
+        )
     return [path] if path.is_file() else []
 
 

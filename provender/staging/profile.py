@@ -1,4 +1,4 @@
-"""What can be told of a raw file while its bytes stream by, once, in constant memory.
+"""What can be told of a raw file while its bytes stream by, in constant memory.
 
 The digest names the file's content. For CSV the profile also says what a reader has to know before it may
 believe the rows: the header, whether quoted fields hold line breaks, and where the encoding breaks.
@@ -10,44 +10,80 @@ import codecs
 import csv
 import hashlib
 import io
+import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from provender.specs.model import Raw
+from provender.staging.quotes import scan_quotes
 
 CHUNK_BYTES = 1 << 20
 _MAX_HEADER_BYTES = 1 << 20
 _BOM = codecs.BOM_UTF8
 
 
-
 def profile(file: BinaryIO, name: str, raw: Raw) -> dict[str, Any]:
     """Reads ``file`` to its end.
 
-    Returns ``format``, ``bytes``, ``sha256`` and, for CSV and JSON, ``invalid_at`` (offset of the first byte that is not in
-    the declared encoding, or null); for CSV also ``header`` (column names, or null for an empty file) and
-    ``multiline`` (a quoted field holds a line break); for Parquet ``schema`` (column name to Arrow type).
+    Returns ``format``, ``bytes``, ``sha256`` and, where the file is damaged, ``unreadable`` (why); for CSV and
+    JSON ``invalid_at`` (offset, unpacked, of the first byte that is not in the declared encoding, or null); for
+    CSV also ``header`` (column names, or null), ``blank`` (there is nothing but white space), ``multiline`` (a
+    quoted field holds a line break) and ``unclosed_quote`` (the line of a quote that is never closed, or null;
+    then no field is taken to hold a line break); for Parquet ``schema`` (column name to Arrow type) and ``twice``
+    (column names that occur twice, upper and lower case alike).
     """
     sha, size = hashlib.sha256(), 0
     file_format = "parquet" if name.endswith(".parquet") else raw.format
     text = None if file_format == "parquet" else _TextProfile(raw)
-    unpacker = _Gunzip() if name.endswith(".gz") and text else None
-    for chunk in _chunks(file):
-        sha.update(chunk)
+    damage: str | None = None
+    for chunk in _hashed(file, sha):
         size += len(chunk)
-        if text:
-            for piece in unpacker.feed(chunk) if unpacker else (chunk,):
+    if text and size:
+        file.seek(0)
+        try:
+            for piece in unpacked(file, name):
                 text.see(piece)
+        except (zlib.error, EOFError) as error:
+            damage = f"damaged gzip: {error}"
     found: dict[str, Any] = {"format": file_format, "bytes": size, "sha256": sha.hexdigest()}
     if text:
         found.update(text.result())
+        if found.get("multiline") and not damage:
+            file.seek(0)
+            found.update(scan_quotes(unpacked(file, name), raw))
     elif size:
         file.seek(0)
-        found["schema"] = {field.name: str(field.type) for field in pq.read_schema(file)}
-    return found
+        try:
+            found.update(_parquet_schema(file))
+        except (pa.ArrowException, OSError) as error:
+            damage = f"damaged Parquet: {str(error).splitlines()[0]}"
+    return found | ({"unreadable": damage} if damage else {})
+
+
+def unpacked(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """The file's bytes in pieces, inflated if it is called ``.gz``. A damaged one raises ``EOFError`` or
+    ``zlib.error``."""
+    return _inflated(file) if name.endswith(".gz") else _chunks(file)
+
+
+def header_of(file: BinaryIO, name: str, raw: Raw) -> list[str] | None:
+    """A CSV file's column names, from its beginning; None if it has none."""
+    text = _TextProfile(raw)
+    for piece in unpacked(file, name):
+        text.see(piece)
+        if text.has_header:
+            break
+    return text.result()["header"]
+
+
+def _hashed(file: BinaryIO, sha: Any) -> Iterator[bytes]:
+    for chunk in _chunks(file):
+        sha.update(chunk)
+        yield chunk
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
@@ -55,19 +91,30 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-class _Gunzip:
-    """Inflates a gzip stream piece by piece; a damaged one raises ``OSError`` or ``zlib.error``."""
-
-    def __init__(self) -> None:
-        import zlib
-
-        self._inflate = zlib.decompressobj(wbits=31)
-
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
+def _inflated(file: BinaryIO) -> Iterator[bytes]:
+    """A gzip file may be several one after the other."""
+    inflate = zlib.decompressobj(wbits=31)
+    for chunk in _chunks(file):
         pending = chunk
         while pending:
-            yield self._inflate.decompress(pending, CHUNK_BYTES)
-            pending = self._inflate.unconsumed_tail
+            if inflate.eof:
+                inflate = zlib.decompressobj(wbits=31)
+            yield inflate.decompress(pending, CHUNK_BYTES)
+            pending = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+            if inflate.eof and not pending.strip(b"\0"):
+                pending = b""  # padding, which gzip itself passes over
+    yield inflate.flush()
+    if not inflate.eof:
+        raise EOFError("it ends in the middle")
+
+
+def _parquet_schema(file: BinaryIO) -> dict[str, Any]:
+    fields = list(pq.read_schema(file))
+    names = [field.name.lower() for field in fields]
+    return {
+        "schema": {field.name: str(field.type) for field in fields},
+        "twice": sorted({name for name in names if names.count(name) > 1}),
+    }
 
 
 class _TextProfile:
@@ -80,6 +127,7 @@ class _TextProfile:
         self._decoder = codecs.getincrementaldecoder(self._encoding)("strict")
         self._head = bytearray()
         self._seen = 0
+        self._blank = True
         self._inside_quotes = False
         self._multiline = False
         self._invalid_at: int | None = None
@@ -91,12 +139,19 @@ class _TextProfile:
             self._check_encoding(chunk)
         if self._is_csv and not self._multiline:
             self._look_for_quoted_newlines(chunk)
+        self._blank = self._blank and not chunk.removeprefix(_BOM).strip()
         self._seen += len(chunk)
 
+    @property
+    def has_header(self) -> bool:
+        """Whether the header has passed by, as far as one looks for it."""
+        return len(self._head) >= _MAX_HEADER_BYTES
+
     def result(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"invalid_at": self._end_of_encoding()}
+        found: dict[str, Any] = {"invalid_at": self._end_of_encoding(), "blank": self._blank}
         if self._is_csv:
             found["multiline"] = self._multiline
+            found["unclosed_quote"] = None
             found["header"] = self._header() if self._has_header else None
         return found
 
@@ -113,22 +168,28 @@ class _TextProfile:
         return self._invalid_at
 
     def _look_for_quoted_newlines(self, chunk: bytes) -> None:
+        """By counting quotes alone, which is quick and errs on the side of line breaks."""
         quote = self._quote.encode(self._encoding)
         if len(quote) != 1 or (not self._inside_quotes and quote not in chunk):
             return
         octets = np.frombuffer(chunk, dtype=np.uint8)
         quotes = np.flatnonzero(octets == quote[0])
-        newlines = np.flatnonzero(octets == ord("\n"))
+        newlines = np.flatnonzero((octets == ord("\n")) | (octets == ord("\r")))
         odd = (np.searchsorted(quotes, newlines) + int(self._inside_quotes)) % 2
         self._multiline = bool(odd.any())
         self._inside_quotes = bool((len(quotes) + int(self._inside_quotes)) % 2)
 
     def _header(self) -> list[str] | None:
-        head = bytes(self._head).removeprefix(_BOM)
-        text = head.decode(self._encoding, errors="replace")
-        if not text.strip():
+        """The names in the first line that is not blank."""
+        text = bytes(self._head).removeprefix(_BOM).decode(self._encoding, errors="replace")
+        lines = text.lstrip().splitlines(keepends=True)
+        if not lines:
             return None
-        rows = csv.reader(io.StringIO(text), delimiter=self._separator, quotechar=self._quote or None)
-        return [name.strip() for name in next(rows)]
-
-
+        if len(self._separator) != 1 or len(lines[0]) > csv.field_size_limit():
+            return [name.strip().strip(self._quote or None) for name in lines[0].split(self._separator)]
+        quoting = {"quotechar": self._quote} if self._quote else {"quoting": csv.QUOTE_NONE}
+        rows = csv.reader(io.StringIO("".join(lines)), delimiter=self._separator, **quoting)  # type: ignore[arg-type]
+        try:
+            return [name.strip() for name in next(rows)]
+        except csv.Error:  # a quote is never closed, so the header has no end
+            return [name.strip() for name in lines[0].split(self._separator)]

@@ -9,6 +9,7 @@ whose bytes changed is a new **delivery**: what it changes was not known before 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -54,9 +55,12 @@ def stage(
         ledger = Ledger(storage, source.name)
         before = staged_partitions(ledger)
         staged: dict[str, dict[str, Any]] = {}
+        notes: list[str] = []
         for partition in partitions:
-            with (deliver or (lambda p: _raw_files(settings, source, p)))(partition) as files:
-                staged[partition.key] = _stage_one(storage, source, partition, files, before.get(partition.key))
+            with (deliver or (lambda p: _raw_files(settings, source, p, notes)))(partition) as files:
+                staged[partition.key] = _stage_one(
+                    storage, source, partition, files, before.get(partition.key)
+                )
         changed = [key for key, entry in staged.items() if entry != before.get(key)]
         draft = Draft(
             job=Job.STAGE,
@@ -64,6 +68,7 @@ def stage(
             kind=Kind.MANIFEST if changed else Kind.RECEIPT,
             partitions=staged,
             started=started,
+            notes=list(dict.fromkeys(notes)),
             counts={
                 "files": sum(len(staged[key]["files"]) for key in changed),
                 "bytes": sum(file["bytes"] for key in changed for file in staged[key]["files"]),
@@ -75,35 +80,54 @@ def stage(
 
 
 def _stage_one(
-    storage: Storage, source: Source, partition: Partition, files: dict[str, Path], before: dict[str, Any] | None
+    storage: Storage,
+    source: Source,
+    partition: Partition,
+    files: dict[str, Path],
+    before: dict[str, Any] | None,
 ) -> dict[str, Any]:
     profiles = [_profiled(path, name, source) for name, path in files.items()]
     content = digest([[p["name"], p["bytes"], p["sha256"]] for p in profiles])[:32]
     if before is not None and before["content"] == content:
-        return before
+        # The same bytes; but the spec may say now that they are to be read in another way.
+        return before if before["files"] == profiles else {**before, "files": profiles}
     folder = f"staging/{source.name}/{partition.key}/{content}"
     for entry in profiles:
         _copy(storage, files[entry["name"]], f"{folder}/{entry['name']}", entry["sha256"])
     delivery = 1 if before is None else before["delivery"] + 1
     delivered = partition.end + source.delay if delivery == 1 else datetime.now(UTC)
-    return {"content": content, "folder": folder, "files": profiles, "delivery": delivery, "delivered": iso(delivered)}
+    return {
+        "content": content,
+        "folder": folder,
+        "files": profiles,
+        "delivery": delivery,
+        "delivered": iso(delivered),
+    }
 
 
 @contextmanager
-def _raw_files(settings: Settings, source: Source, partition: Partition) -> Iterator[dict[str, Path]]:
-    """Names to give the staged files, and the paths to copy them from."""
+def _raw_files(
+    settings: Settings, source: Source, partition: Partition, notes: list[str]
+) -> Iterator[dict[str, Path]]:
+    """Names to give the staged files, and the paths to copy them from; adds to ``notes``."""
     if source.raw.is_partitioned:
         yield _distinct_names(require_raw_files(settings, source, partition))
-    else:
-        with selected_rows(settings, source, partition) as path:
-            yield {path.name: path}
+        return
+    with selected_rows(settings, source, partition) as selection:
+        if selection.unplaced:
+            notes.append(
+                f"{selection.unplaced} of {selection.rows} raw rows name no moment in {source.raw.time_column!r}, "
+                "or have too few or too many fields: they belong to no partition and were not staged"
+            )
+        yield {selection.path.name: selection.path}
 
 
 def _distinct_names(files: list[Path]) -> dict[str, Path]:
-    names = [path.name for path in files]
+    """Names that no reader takes for a pattern, a hidden file or another folder."""
+    names = [re.sub(r"[^A-Za-z0-9._=+-]", "-", path.name).lstrip("._") or "file" for path in files]
     if len(set(names)) == len(names):
         return dict(zip(names, files, strict=True))
-    return {f"{position:05d}-{path.name}": path for position, path in enumerate(files)}
+    return {f"{at:05d}-{name}": path for at, (name, path) in enumerate(zip(names, files, strict=True))}
 
 
 def _profiled(path: Path, name: str, source: Source) -> dict[str, Any]:
