@@ -102,7 +102,7 @@ def _add_tasks(dag: DAG, repo: Path, source: Source) -> None:
     # Built without the DAG: each operator copies its DAG's params twice otherwise, which doubles the parse.
     common = {"repo": str(repo), "source": source.name, "owner": source.owner}
     retried = {**common, **retry_arguments()}
-    # One writer per table: among the DAG's runs by max_active_tis_per_dag, against others by the storage's lock.
+    # One writer per table: among this DAG's runs by max_active_tis_per_dag, else by the storage's lock.
     wait = WaitForDataOperator(task_id="wait_for_data", **common, **retry_arguments(SourceNotReadyError))
     stage = StageOperator(task_id="stage", **retried)
     ingest = IngestOperator(task_id="ingest", max_active_tis_per_dag=1, **retried)

@@ -32,8 +32,8 @@ def broken_docs(name: str, error: SpecError) -> str:
         [
             f"# The spec {name} is broken",
             (
-                "Its pipeline cannot be built; every other source runs as before. Mend the file, and this DAG "
-                "becomes the source's again within a minute. `provender validate` shows the same in a second."
+                "Its pipeline cannot be built; every other source runs as before. Mend the file, and this "
+                "DAG is the source's again in a minute. `provender validate` shows the same in a second."
             ),
             f"```\n{str(error).replace('```', '')}\n```",
         ]

@@ -114,7 +114,10 @@ def _options(settings: Settings, known: configparser.ConfigParser) -> dict[str, 
             "execute_tasks_new_python_interpreter": False,
             "min_serialized_dag_update_interval": 5,
         },
-        "database": {"sql_alchemy_conn": f"sqlite:///{home(settings) / 'airflow.db'}"},
+        "database": {
+            "sql_alchemy_conn": f"sqlite:///{home(settings) / 'airflow.db'}",
+            "sql_alchemy_connect_args": "provender.local.preload.SQLITE_ARGUMENTS",
+        },
         "logging": {
             "base_log_folder": settings.state_dir / "logs" / "airflow",
             "dag_processor_child_process_log_directory": settings.state_dir / "logs" / "dag_processor",

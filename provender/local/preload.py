@@ -21,6 +21,9 @@ _MODULES = (
     "yaml",
 )
 
+SQLITE_ARGUMENTS = {"timeout": 30}
+"""How many seconds a writer of Airflow's database waits for another one (5 if not told)."""
+
 
 def in_scheduler() -> None:
     """What the ``airflow_local_settings`` of ``provender up`` calls; does nothing in other processes."""

@@ -10,6 +10,7 @@ from provender.errors import PartitionError
 from provender.ledger import Job
 from provender.local import jobs, services
 from provender.local.process import ProcessRecord
+from provender.storage import storage_at
 from tests.airflow import stack as stacks
 from tests.airflow.stack import Stack
 from tests.engine import JARS
@@ -111,8 +112,11 @@ def test_a_task_that_is_killed_finds_its_application_again(stack: Stack, task_id
 
 def test_staging_that_is_killed_is_done_by_the_next_try(stack: Stack) -> None:
     dag_id = "features__weather"
-    run_id = stack.api.trigger(dag_id, partition_key="2013-12-17")
-    stack.task_process(dag_id, run_id, "stage").kill()
+    storage = storage_at(stack.settings.storage_root)
+    with storage.lock("weather.stage", "this test", timeout_seconds=60):
+        # The task waits for the lock, so that it is there to be killed.
+        run_id = stack.api.trigger(dag_id, partition_key="2013-12-17")
+        stack.task_process(dag_id, run_id, "stage").kill()
     assert stack.end_of(dag_id, run_id) == "success"
     manifests = [m for m in stack.ledger("weather").manifests(Job.STAGE) if "2013-12-17" in m.partitions]
     assert len({m.partitions["2013-12-17"]["content"] for m in manifests}) == 1

@@ -64,7 +64,7 @@ class ListHolesOperator(_LedgersOperator):
 
 
 class MeasureFreshnessOperator(_LedgersOperator):
-    """Measures how old the newest online values are. Returns source name to seconds (None: there are none)."""
+    """Measures how old the newest online values are. Returns seconds by source (None: nothing is online)."""
 
     def execute(self, context: Context) -> dict[str, float | None]:
         settings, ages = load_settings(self.repo), {}
