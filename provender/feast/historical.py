@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
-from feast import FeatureStore
+from feast import FeatureService, FeatureStore
 
 from provender.errors import ContractError, ProvenderError, SettingsError
 from provender.storage import local_path
@@ -29,8 +29,8 @@ def write_training_set(
     """Joins ``features`` (``view:feature``, or one feature service's name) to the entity rows, point in time.
 
     ``entities``: a Parquet or CSV file with the entities' join keys and ``event_timestamp`` (UTC).
-    ``as_known`` leaves out what was created after a row's time. Writes Parquet: the entity rows' columns, then
-    the features, one row for each entity row. Returns the number of rows.
+    ``as_known`` leaves out what was created after a row's time. Writes Parquet: the entity rows' columns,
+    then the features, one row for each entity row. Returns the number of rows.
 
     Raises :class:`ContractError` for entity rows that cannot be used, :class:`SettingsError` for a feature
     service that is not registered.
@@ -71,7 +71,7 @@ def _entity_rows(path: Path) -> pd.DataFrame:
     return rows.assign(**{EVENT_TIMESTAMP: pd.to_datetime(rows[EVENT_TIMESTAMP], utc=True)})
 
 
-def _service(store: FeatureStore, name: str) -> object:
+def _service(store: FeatureStore, name: str) -> FeatureService:
     known = [service.name for service in store.list_feature_services()]
     if name not in known:
         raise SettingsError(
