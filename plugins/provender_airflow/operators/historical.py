@@ -20,8 +20,8 @@ class HistoricalFeaturesOperator(SparkJobOperator):
     """Joins features to entity rows, point in time. Returns ``path``, ``rows`` and ``columns``.
 
     ``entities``: a Parquet or CSV file with join keys and ``event_timestamp``. ``features``: ``view:feature``
-    names, or one feature service's name. ``path``: the Parquet file to write. ``as_known``: leaves out what was
-    created after a row's time.
+    names, or one feature service's name. ``path``: the Parquet file to write. ``as_known``: leaves out what
+    was created after a row's time.
     """
 
     template_fields: Sequence[str] = ("repo", "entities", "features", "path")
