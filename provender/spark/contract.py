@@ -35,6 +35,10 @@ DEFAULT_MAX_LENGTH = 1 << 20
 WAIVABLE = ("too_late", "after_partition", "below_min", "above_max", "not_allowed", "too_long", "null")
 """Reasons a person may admit rows with; the others leave no value that could be admitted."""
 
+Violation = tuple[Expr, str]
+"""A condition (null counts as false) and the reason it gives."""
+
+_EVENT, _CREATED = "<event>", "<created>"
 _TRUNC = {Cadence.HOURLY: "hour", Cadence.DAILY: "day", Cadence.WEEKLY: "week", Cadence.MONTHLY: "month"}
 
 
@@ -82,46 +86,103 @@ def _deliveries(spark: SparkSession, source: Source, staged: dict[str, dict[str,
 
 
 def _checked_group(source: Source, group: StagedGroup, deliveries: DataFrame) -> DataFrame:
+    """Three steps, each of which reads what the one before computed: values, then reasons, then the row as it was.
+
+    In one step Spark would parse a value again for every check on it, and write every good row as JSON.
+    """
+    types = dict(group.frame.dtypes)
+    parsed = _parsed_columns(source, group, {name: types[ours] for name, ours in group.columns.items()})
     # The end of the path: the storage root may have any name.
-    key = F.regexp_extract(F.col(PATH), rf"staging/{source.name}/([^/]+)/[^/]+/[^/]+$", 1)
-    frame = group.frame.withColumn("_key", key).join(deliveries, "_key")
-    found_types = dict(group.frame.dtypes)
-    types = {name: found_types[ours] for name, ours in group.columns.items()}
-    values: list[Expr] = []
-    reasons: list[Expr] = [F.when(F.col(CORRUPT).isNotNull(), F.lit("malformed"))]
-    required = _required(source)
-    for column in source.columns:
-        if column.name not in types:
-            values.append(F.lit(None).cast(DDL[column.type]).alias(column.name))
-            reasons.append(F.lit(f"missing_column:{column.name}"))
-            continue
-        parsed = _parse_column(source, column, F.col(group.columns[column.name]), types[column.name])
-        values.append(parsed.value.alias(column.name))
-        reasons.extend(_violations(column, column.name in required, parsed))
-    event = _time(source.event_timestamp, group, types)
-    created = _time(source.created_timestamp, group, types) if source.created_timestamp else None
-    for how, read in ((source.event_timestamp, event), (source.created_timestamp, created)):
-        if how and read:
-            reasons.extend(_time_violations(how, read))
-    period = F.date_trunc(_TRUNC[source.cadence], event.value)
-    reasons.extend(_placement_violations(source, event.value, period))
+    key = F.substring_index(F.substring_index(PATH, "/", -3), "/", 1)
+    located = group.frame.withColumn("_key", key).join(deliveries, "_key")
+    values = located.select("*", *_columns_of(parsed))
+    judged = _judged(source, group, values, {name: _reference(name, p) for name, p in parsed.items()})
     as_delivered = F.to_json(
         F.struct(
             *[F.col(ours).alias(name) for name, ours in group.columns.items()], F.col(CORRUPT).alias("_line")
         )
     )
-    found = frame.select(
+    return judged.select(
         "_partition",
-        period.alias("_period"),
+        "_period",
         "_delivered",
-        (created.value if created else F.col("_delivered")).alias("_created"),
-        event.value.alias("_event"),
+        F.col(_value(_CREATED) if _CREATED in parsed else "_delivered").alias("_created"),
+        F.col(_value(_EVENT)).alias("_event"),
         F.col(PATH).alias("_file"),
-        *values,
-        F.array_distinct(F.array_compact(F.array(*reasons))).alias("_reasons"),
-        as_delivered.alias("_raw"),
+        *[
+            F.col(_value(column.name)).alias(column.name)
+            if column.name in parsed
+            else F.lit(None).cast(DDL[column.type]).alias(column.name)
+            for column in source.columns
+        ],
+        "_reasons",
+        F.when(F.size("_reasons") > 0, F.substring(as_delivered, 1, 1 << 16)).alias("_raw"),
     )
-    return found.withColumn("_raw", F.when(F.size("_reasons") > 0, F.substring("_raw", 1, 1 << 16)))
+
+
+def _parsed_columns(source: Source, group: StagedGroup, types: dict[str, str]) -> dict[str, Parsed]:
+    """Every column of the spec that the files have, and the event and created timestamps under their own names."""
+    parsed = {
+        column.name: _parse_column(source, column, F.col(group.columns[column.name]), types[column.name])
+        for column in source.columns
+        if column.name in types
+    }
+    parsed[_EVENT] = _time(source.event_timestamp, group, types)
+    if source.created_timestamp:
+        parsed[_CREATED] = _time(source.created_timestamp, group, types)
+    return parsed
+
+
+def _value(name: str) -> str:
+    return f"_v:{name}"
+
+
+def _columns_of(parsed: dict[str, Parsed]) -> Iterator[Expr]:
+    for name, read in parsed.items():
+        yield read.value.alias(_value(name))
+        yield read.present.alias(f"_p:{name}")
+        if read.nonexistent is not None:
+            yield read.nonexistent.alias(f"_n:{name}")
+
+
+def _reference(name: str, read: Parsed) -> Parsed:
+    """The same, as columns that are there already."""
+    nonexistent = None if read.nonexistent is None else F.col(quoted(f"_n:{name}"))
+    return Parsed(F.col(quoted(_value(name))), F.col(quoted(f"_p:{name}")), nonexistent)
+
+
+def _judged(source: Source, group: StagedGroup, values: DataFrame, parsed: dict[str, Parsed]) -> DataFrame:
+    """Adds ``_period`` and ``_reasons``."""
+    found = values.withColumn("_period", F.date_trunc(_TRUNC[source.cadence], parsed[_EVENT].value))
+    violations = [*_all_violations(source, parsed)]
+    any_of = _any([condition for condition, _ in violations])
+    reasons = F.array_compact(F.array(*[F.when(condition, F.lit(reason)) for condition, reason in violations]))
+    # Most rows break nothing: they pay for the conditions, not for the array.
+    nothing = F.array().cast("array<string>")
+    broken = F.when(F.coalesce(any_of, F.lit(False)), F.array_distinct(reasons)).otherwise(nothing)
+    return found.withColumn("_reasons", broken)
+
+
+def _any(conditions: list[Expr]) -> Expr:
+    """Whether one is true. A balanced tree: a chain of a hundred is nested deeper than Spark Connect reads."""
+    if len(conditions) == 1:
+        return conditions[0]
+    middle = len(conditions) // 2
+    return _any(conditions[:middle]) | _any(conditions[middle:])
+
+
+def _all_violations(source: Source, parsed: dict[str, Parsed]) -> Iterator[Violation]:
+    yield F.col(CORRUPT).isNotNull(), "malformed"
+    required = _required(source)
+    for column in source.columns:
+        if column.name in parsed:
+            yield from _violations(column, column.name in required, parsed[column.name])
+        else:
+            yield F.lit(True), f"missing_column:{column.name}"
+    yield from _time_violations(source.event_timestamp, parsed[_EVENT])
+    if source.created_timestamp:
+        yield from _time_violations(source.created_timestamp, parsed[_CREATED])
+    yield from _placement_violations(source, parsed[_EVENT].value)
 
 
 def _required(source: Source) -> set[str]:
@@ -149,41 +210,37 @@ def _time(how: Timestamp, group: StagedGroup, types: dict[str, str]) -> Parsed:
     return parse_time(raw, spark_type, how)
 
 
-def _violations(column: Column, required: bool, parsed: Parsed) -> Iterator[Expr]:
+def _violations(column: Column, required: bool, parsed: Parsed) -> Iterator[Violation]:
     name, value = column.name, parsed.value
-
-    def unless(condition: Expr, reason: str) -> Expr:
-        return F.when(condition, F.lit(f"{reason}:{name}"))
-
-    yield unless(parsed.wrong, "wrong_type")
+    yield parsed.wrong, f"wrong_type:{name}"
     if required:
-        yield unless(value.isNull() & ~parsed.wrong, "null")
+        yield ~parsed.present, f"null:{name}"
     if column.type in (ColumnType.FLOAT, ColumnType.DOUBLE) and not column.allow_not_finite:
-        yield unless(F.isnan(value) | (F.abs(value) == float("inf")), "not_finite")
+        yield F.isnan(value) | (F.abs(value) == float("inf")), f"not_finite:{name}"
     # The bound as the column would hold it: 0.9 as FLOAT is less than 0.9 as DOUBLE, and within "max: 0.9".
     kind = "float" if column.type is ColumnType.FLOAT else "double"
     if column.min is not None:
-        yield unless(value < F.lit(column.min).cast(kind), "below_min")
+        yield value < F.lit(column.min).cast(kind), f"below_min:{name}"
     if column.max is not None:
-        yield unless((value > F.lit(column.max).cast(kind)) & ~F.isnan(value.cast("double")), "above_max")
+        yield (value > F.lit(column.max).cast(kind)) & ~F.isnan(value.cast("double")), f"above_max:{name}"
     if column.allowed is not None:
-        yield unless(~value.isin(*column.allowed), "not_allowed")
+        yield ~value.isin(*column.allowed), f"not_allowed:{name}"
     if column.type is ColumnType.STRING:
-        yield unless(F.length(value) > (column.max_length or DEFAULT_MAX_LENGTH), "too_long")
+        yield F.length(value) > (column.max_length or DEFAULT_MAX_LENGTH), f"too_long:{name}"
 
 
-def _time_violations(how: Timestamp, parsed: Parsed) -> Iterator[Expr]:
-    yield F.when(parsed.wrong, F.lit(f"wrong_type:{how.column}"))
-    yield F.when(parsed.value.isNull() & ~parsed.wrong, F.lit(f"null:{how.column}"))
+def _time_violations(how: Timestamp, parsed: Parsed) -> Iterator[Violation]:
+    yield parsed.wrong, f"wrong_type:{how.column}"
+    yield ~parsed.present, f"null:{how.column}"
     if parsed.nonexistent is not None:
-        yield F.when(parsed.nonexistent, F.lit(f"nonexistent_time:{how.column}"))
+        yield parsed.nonexistent, f"nonexistent_time:{how.column}"
 
 
-def _placement_violations(source: Source, event: Expr, period: Expr) -> Iterator[Expr]:
+def _placement_violations(source: Source, event: Expr) -> Iterator[Violation]:
     lateness = source.lateness // timedelta(microseconds=1)
-    latest = F.timestamp_micros(F.unix_micros(period) + F.lit(lateness))
-    yield F.when(F.col("_partition") > latest, F.lit("too_late"))
-    yield F.when(event >= F.col("_end"), F.lit("after_partition"))
+    latest = F.timestamp_micros(F.unix_micros("_period") + F.lit(lateness))
+    yield F.col("_partition") > latest, "too_late"
+    yield event >= F.col("_end"), "after_partition"
 
 
 def _without_waived(rows: DataFrame, source: Source, waived: dict[str, tuple[str, ...]]) -> DataFrame:

@@ -45,7 +45,7 @@ from provender.spark import tally, versions
 from provender.spark.contract import checked_rows
 from provender.spark.failures import spark_failures
 from provender.spark.features import Query, Redelivery, desired_versions, in_periods
-from provender.spark.session import interrupt, spark_session, tune_for
+from provender.spark.session import interrupt, kept, spark_session, tune_for
 from provender.spark.tables import (
     RECORDED_TIMESTAMP,
     DeltaTable,
@@ -267,7 +267,9 @@ def _ingest(
         tune_for(spark, work.staged_bytes)
         with spark_failures("checking the rows", work.storage.uri(f"staging/{work.source.name}")):
             # Parsed once: counted, written to the raw table and to the quarantine.
-            rows = checked_rows(spark, work.storage, work.source, work.staged, work.waived).localCheckpoint()
+            rows = kept(
+                checked_rows(spark, work.storage, work.source, work.staged, work.waived), work.staged_bytes
+            )
             counted = tally.count(rows, work.source, work.staged)
             _refuse_past_limit(work, rows, counted)
         raw, periods = _raw_rows(work, spark, rows, counted)

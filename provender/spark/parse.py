@@ -23,12 +23,18 @@ _OFFSET_LETTERS = set("XxZzVO")
 
 @dataclass(frozen=True)
 class Parsed:
-    """``value`` is typed; ``wrong`` is true where a value was there but could not be read."""
+    """A typed value, and what has to be known to tell why it is null."""
 
     value: Column
-    wrong: Column
+    present: Column
+    """Whether there was anything to read."""
     nonexistent: Column | None = None
     """For wall times: true where a clock change skipped that time."""
+
+    @property
+    def wrong(self) -> Column:
+        """True where a value was there but could not be read."""
+        return self.present & self.value.isNull()
 
 
 def parse(raw: Column, spark_type: str, wanted: ColumnType) -> Parsed:
@@ -46,7 +52,7 @@ def parse(raw: Column, spark_type: str, wanted: ColumnType) -> Parsed:
             value = F.when(whole.cast("double") == raw.cast("double"), whole)
     else:
         value = raw.try_cast(DDL[wanted])
-    return Parsed(value, raw.isNotNull() & value.isNull())
+    return Parsed(value, raw.isNotNull())
 
 
 def _holds(spark_type: str, wanted: ColumnType) -> bool:
@@ -90,10 +96,7 @@ def parse_time(raw: Column, spark_type: str, how: Timestamp) -> Parsed:
         number = F.trim(raw) if spark_type == "string" else raw
         micros = (number.try_cast("decimal(30,6)") * F.lit(_MICROS[how.format])).try_cast("bigint")
         in_range = micros.between(-62_135_596_800_000_000, 253_402_300_799_999_999)
-        return Parsed(
-            F.timestamp_micros(F.when(in_range, micros)),
-            raw.isNotNull() & ~F.coalesce(in_range, F.lit(False)),
-        )
+        return Parsed(F.timestamp_micros(F.when(in_range, micros)), raw.isNotNull())
     text = F.trim(raw.cast("string"))
     if how.format == "iso":
         # Spark also reads "12:30" (as today) and "2013" (as a date): a moment names its day.
@@ -104,15 +107,14 @@ def parse_time(raw: Column, spark_type: str, how: Timestamp) -> Parsed:
         absolute = text.rlike(r"\d{2}:\d{2}.*(Z|[+-]\d{2}(:?\d{2})?)$")
         local = _in_zone(raw, read, how.zone)
         skipped = local.nonexistent & ~absolute if local.nonexistent is not None else None
-        return Parsed(F.when(absolute, read).otherwise(local.value), raw.isNotNull() & read.isNull(), skipped)
+        return Parsed(F.when(absolute, read).otherwise(local.value), raw.isNotNull(), skipped)
     read = F.try_to_timestamp(text, F.lit(how.format))
     names_offset = any(letter in how.format for letter in _OFFSET_LETTERS)
     return _in_zone(raw, read, "UTC" if names_offset else how.zone)
 
 
 def _in_zone(raw: Column, wall: Column, zone: str) -> Parsed:
-    wrong = raw.isNotNull() & wall.isNull()
     if zone == "UTC":
-        return Parsed(wall, wrong)
+        return Parsed(wall, raw.isNotNull())
     moment = F.to_utc_timestamp(wall, zone)
-    return Parsed(moment, wrong, nonexistent=F.from_utc_timestamp(moment, zone) != wall)
+    return Parsed(moment, raw.isNotNull(), nonexistent=F.from_utc_timestamp(moment, zone) != wall)

@@ -226,6 +226,8 @@ SESSION_CONF = {
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.csv.parser.columnPruning.enabled": "false",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
+    # HotSpot never compiles a method over 8,000 bytes; the check of a wide row is one, and is faster in pieces.
+    "spark.sql.codegen.hugeMethodLimit": "8000",
     # PySpark would walk the Python stack at every call of a function.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
