@@ -183,12 +183,16 @@ class Source(_Spec):
         """The feature table called ``name``, or the only one. Raises ``KeyError``."""
         if name is None:
             if len(self.tables) != 1:
-                raise KeyError(f"source {self.name!r} has several tables: {', '.join(t.name for t in self.tables)}")
+                raise KeyError(
+                    f"source {self.name!r} has several tables: {', '.join(t.name for t in self.tables)}"
+                )
             return self.tables[0]
         for table in self.tables:
             if table.name == name:
                 return table
-        raise KeyError(f"source {self.name!r} has no table {name!r}; it has {', '.join(t.name for t in self.tables)}")
+        raise KeyError(
+            f"source {self.name!r} has no table {name!r}; it has {', '.join(t.name for t in self.tables)}"
+        )
 
     def column(self, name: str) -> Column:
         """The raw column called ``name``. Raises ``KeyError``."""
@@ -203,7 +207,9 @@ class Source(_Spec):
 
     def keys_of(self, table: FeatureTable) -> tuple[OutputColumn, ...]:
         """The entity key columns of ``table``, with types."""
-        typed = {c.name: OutputColumn(name=c.name, type=c.type, description=c.description) for c in self.columns}
+        typed = {
+            c.name: OutputColumn(name=c.name, type=c.type, description=c.description) for c in self.columns
+        }
         typed |= {feature.name: feature for feature in table.features}
         return tuple(typed[key] for key in table.keys)
 
