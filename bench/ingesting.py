@@ -74,7 +74,17 @@ def _month_against_day(settings: Settings) -> list[Result]:
     day = median(days)
     ratio = month / day
     return [
-        Result("30 days in one application", "s", month, day, "one day", ratio, "at most 1.5 times", ratio <= 1.5, 1),
+        Result(
+            "30 days in one application",
+            "s",
+            month,
+            day,
+            "one day",
+            ratio,
+            "at most 1.5 times",
+            ratio <= 1.5,
+            1,
+        ),
         Result("the same 30 days again", "s", again, month, "first run", again / month, "no change", True, 1),
     ]
 

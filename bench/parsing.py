@@ -45,11 +45,15 @@ def run(folder: Path) -> list[Result]:
 
 def _result(name: str, ours: float, imports: float, runs: int) -> Result:
     target = f"under {TARGET_SECONDS:g} s beyond the import"
-    return Result(name, "s", ours, imports, "importing Airflow", ours / imports, target, ours < TARGET_SECONDS, runs)
+    return Result(
+        name, "s", ours, imports, "importing Airflow", ours / imports, target, ours < TARGET_SECONDS, runs
+    )
 
 
 def _parse(repo: Path, folder: Path) -> dict[str, float]:
-    program = _PROGRAM.format(plugins=str(CHECKOUT / "plugins"), dag_file=str(CHECKOUT / "dags" / "features.py"))
+    program = _PROGRAM.format(
+        plugins=str(CHECKOUT / "plugins"), dag_file=str(CHECKOUT / "dags" / "features.py")
+    )
     environment = {**os.environ, "PROVENDER_REPO": str(repo), "AIRFLOW_HOME": str(folder / "airflow")}
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)

@@ -114,5 +114,7 @@ def _event_times(how: Timestamp, column: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _from_text(how: Timestamp, column: pd.Series[Any]) -> pd.Series[Any]:
-    form = "ISO8601" if how.format == "iso" else "mixed"
-    return pd.to_datetime(column, utc=how.zone == "UTC", errors="coerce", format=form)
+    is_utc, form = how.zone == "UTC", "ISO8601" if how.format == "iso" else "mixed"
+    # pandas' annotations know no text columns.
+    times: pd.Series[Any] = pd.to_datetime(column, utc=is_utc, errors="coerce", format=form)  # type: ignore[call-overload]
+    return times

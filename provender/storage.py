@@ -85,8 +85,8 @@ class Storage(Protocol):
         """Holds ``name`` during the block.
 
         What was announced and not finished when the block or its process ends is the next holder's
-        ``abandoned_work``. ``waiting`` is called once, with the holder's name, if it has to wait. Raises :class:`LockHeldError`
-        after ``timeout_seconds``.
+        ``abandoned_work``. ``waiting`` is called once, with the holder's name, if it has to wait. Raises
+        :class:`LockHeldError` after ``timeout_seconds``.
         """
 
 

@@ -68,7 +68,7 @@ def _parser(asked_for: str | None) -> argparse.ArgumentParser:
 
 def _command_in(arguments: list[str]) -> str | None:
     """The first argument that is neither an option nor the value of ``--repo``, if it is a command."""
-    before = [""] + arguments
+    before = ["", *arguments]
     words = [b for a, b in zip(before, arguments, strict=False) if a != "--repo" and not b.startswith("-")]
     return words[0] if words and words[0] in COMMANDS else None
 

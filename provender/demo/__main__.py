@@ -21,7 +21,7 @@ def main() -> int:
         say("\n== what was done")
         say("\n".join(as_text(partitions_table(settings))))
         say(
-            "\n== a training frame: what was known two hours before each departure (FeatureStore.get_historical_features)"
+            "\n== a training frame: what was known two hours before departure (FeatureStore.get_historical_features)"
         )
         say(training_frame(settings).to_string(index=False))
         say("\n== online values now (FeatureStore.get_online_features)")

@@ -112,6 +112,7 @@ def _check_type(view: FeatureView, table: Table, name: str, column: str, kind: C
     has = table.columns[column]
     if kind is not has:
         raise SpecError(
-            f"field {name!r} of view {view.name!r} is declared {kind}, column {column!r} of table {table.name} is {has}",
+            f"field {name!r} of view {view.name!r} is declared {kind}, "
+            f"column {column!r} of table {table.name} is {has}",
             remedy=f"use schema=provender.schema({table.source.name!r}, {table.spec.name!r})",
         )

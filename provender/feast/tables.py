@@ -104,7 +104,8 @@ def resolve_in(settings: Settings, catalog: Catalog, data_source: DataSource | N
     tags = dict(batch.tags or {}) if isinstance(batch, SparkSource) else {}
     if SOURCE_TAG not in tags or TABLE_TAG not in tags:
         raise SpecError(
-            f"data source {getattr(data_source, 'name', None)!r} ({type(data_source).__name__}) is not one of provender's",
+            f"data source {getattr(data_source, 'name', None)!r} ({type(data_source).__name__}) "
+            "is not one of provender's",
             where=str(settings.repo),
             unharmed="everything: nothing was read",
             remedy='give the view source=provender.source("<name>"), or keep it in a feature repo of its own',

@@ -156,7 +156,9 @@ def _judged(source: Source, group: StagedGroup, values: DataFrame, parsed: dict[
     found = values.withColumn("_period", F.date_trunc(_TRUNC[source.cadence], parsed[_EVENT].value))
     violations = [*_all_violations(source, parsed)]
     any_of = _any([condition for condition, _ in violations])
-    reasons = F.array_compact(F.array(*[F.when(condition, F.lit(reason)) for condition, reason in violations]))
+    reasons = F.array_compact(
+        F.array(*[F.when(condition, F.lit(reason)) for condition, reason in violations])
+    )
     # Most rows break nothing: they pay for the conditions, not for the array.
     nothing = F.array().cast("array<string>")
     broken = F.when(F.coalesce(any_of, F.lit(False)), F.array_distinct(reasons)).otherwise(nothing)

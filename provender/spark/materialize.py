@@ -240,7 +240,7 @@ def _write_view(spark: SparkSession, writer: OnlineWriter, plan: ViewPlan, up_to
     task = _WritePartition(writer, plan.view.layout, generation, plan.online_ttl_seconds)
     sums = [F.sum(name).alias(name) for name in ("written", "skipped", "deleted")]
     error = F.first("error", ignorenulls=True).alias("error")
-    row = rows.mapInArrow(task, _COUNTS).agg(*sums, error).collect()[0]
+    row = rows.mapInArrow(task, _COUNTS).agg(*sums, error).collect()[0]  # type: ignore[arg-type]
     if row["error"]:
         raise OnlineStoreError(**json.loads(row["error"]))
     counts = Counts(row["written"] or 0, row["skipped"] or 0, row["deleted"] or 0)

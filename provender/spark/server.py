@@ -155,7 +155,9 @@ def _is_keeper(pid: int) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Runs the local Spark engine until nobody has used it for a while.")
+    parser = argparse.ArgumentParser(
+        description="Runs the local Spark engine until nobody has used it for a while."
+    )
     parser.add_argument("--repo", required=True)
     settings = load_settings(parser.parse_args().repo)
     ended = Event()
@@ -175,7 +177,9 @@ def _launch(settings: Settings, port: int, token: str) -> subprocess.Popen[bytes
     import pyspark
 
     home = Path(pyspark.__file__).parent
-    conf = [part for item in server_conf(settings, port).items() for part in ("--conf", f"{item[0]}={item[1]}")]
+    conf = [
+        part for item in server_conf(settings, port).items() for part in ("--conf", f"{item[0]}={item[1]}")
+    ]
     command = [
         str(home / "bin" / "spark-submit"),
         *("--class", _SERVER_CLASS),

@@ -87,7 +87,9 @@ class DeltaTable:
         self._refuse_other_types(there)
         missing = [f"{quoted(name)} {kind}" for name, kind in self.columns.items() if name not in there]
         if missing:
-            spark.sql(f"ALTER TABLE delta.{quoted(self.spark_path)} ADD COLUMNS ({', '.join(missing)})").collect()
+            spark.sql(
+                f"ALTER TABLE delta.{quoted(self.spark_path)} ADD COLUMNS ({', '.join(missing)})"
+            ).collect()
 
     def append(self, rows: DataFrame, transaction: Transaction) -> None:
         """Appends ``rows`` in one commit."""
@@ -126,7 +128,7 @@ class DeltaTable:
 def raw_table(storage: Storage, source: Source) -> DeltaTable:
     """``raw/<source>``: provenance first, since Delta keeps statistics of the first columns."""
     times = ("_partition", "_period", "_delivered", "_created", "_event")
-    columns = {name: "timestamp" for name in times} | {"_file": "string"}
+    columns = dict.fromkeys(times, "timestamp") | {"_file": "string"}
     return DeltaTable(storage, f"raw/{source.name}", columns | {c.name: DDL[c.type] for c in source.columns})
 
 

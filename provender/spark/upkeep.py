@@ -64,7 +64,9 @@ def tidy(settings: Settings, attempt: str, say: Say = print) -> list[Tidied]:
     return tidied
 
 
-def _tidy_source(settings: Settings, storage: Storage, source: Source, attempt: str, say: Say) -> Iterator[Tidied]:
+def _tidy_source(
+    settings: Settings, storage: Storage, source: Source, attempt: str, say: Say
+) -> Iterator[Tidied]:
     tables = [raw_table(storage, source), quarantine_table(storage, source)]
     tables += [feature_table(storage, source, table) for table in source.tables]
     crowded = {table.path: small_files(table) for table in tables if table.exists()}

@@ -61,7 +61,9 @@ def to_append(differences: DataFrame) -> DataFrame:
 
 def outcomes(differences: DataFrame) -> DataFrame:
     """``period``, ``new``, ``corrected``, ``withdrawn``, ``unchanged`` (groups) and ``appended`` (versions)."""
-    counts = [F.count_if(F.col(OUTCOME) == name).alias(name) for name in (NEW, CORRECTED, WITHDRAWN, UNCHANGED)]
+    counts = [
+        F.count_if(F.col(OUTCOME) == name).alias(name) for name in (NEW, CORRECTED, WITHDRAWN, UNCHANGED)
+    ]
     return differences.groupBy(PERIOD).agg(*counts, F.sum(F.size("versions")).alias("appended"))
 
 
@@ -96,7 +98,9 @@ def _with_steps(words: DataFrame, order: WindowSpec) -> DataFrame:
     """
     log, before = F.col("_log"), F.col("_desired_before")
     follows_desired = log.isNull() | (before.getField("created") >= log.getField("created"))
-    effective = F.when(before.isNotNull() & follows_desired, before.getField("state")).otherwise(log.getField("state"))
+    effective = F.when(before.isNotNull() & follows_desired, before.getField("state")).otherwise(
+        log.getField("state")
+    )
     walked = words.withColumn("_append", ~F.col("_is_log") & ~_same(effective, F.col("_state")))
     so_far = order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     return walked.withColumn("_appended", F.max("_append").over(so_far))
@@ -129,7 +133,9 @@ def _with_endings(walked: DataFrame, columns: list[str], withdrawn_at: datetime)
             F.when(ends, _ending(columns, gone, withdrawn_at)),
         )
     )
-    result = walked.select(PERIOD, F.when(F.col("_is_last"), outcome).alias(OUTCOME), versions.alias("versions"))
+    result = walked.select(
+        PERIOD, F.when(F.col("_is_last"), outcome).alias(OUTCOME), versions.alias("versions")
+    )
     return result.where(F.col(OUTCOME).isNotNull() | (F.size("versions") > 0))
 
 

@@ -26,7 +26,7 @@ from provender.errors import SqlError
 from provender.intervals import Cadence
 from provender.specs.problems import Problem
 from provender.specs.sql_checks import Complaint, complaints
-from provender.specs.sql_slices import Unsupported, slice_query
+from provender.specs.sql_slices import UnsupportedError, slice_query
 
 _SPECIAL_FORMS = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "OVERLAY", "POSITION", "CEIL", "FLOOR")
 _WORDS = {TokenType.VAR, TokenType.IDENTIFIER, TokenType.STRING, TokenType.NUMBER}
@@ -74,7 +74,7 @@ def per_slice(
         return None
     try:
         return slice_query(query).sql(dialect=SparkAsWritten, normalize_functions=False, comments=False)
-    except Unsupported:
+    except UnsupportedError:
         return None
 
 

@@ -6,7 +6,7 @@
 
 ``_slice`` joins every GROUP BY, PARTITION BY and join condition; both columns go at the END of the select
 list, so that positions (``GROUP BY 1``) keep their meaning. What cannot be rewritten so (LIMIT, DISTINCT, an
-aggregate of everything, a subquery in an expression, …) raises :class:`Unsupported`: it runs slice by slice.
+aggregate of everything, a subquery in an expression, …) raises :class:`UnsupportedError`: it runs slice by slice.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ AGGREGATES = {
 }
 
 
-class Unsupported(Exception):
+class UnsupportedError(Exception):
     """The query is legal, but has to run slice by slice."""
 
 
 def slice_query(query: exp.Query) -> exp.Query:
-    """A copy of ``query`` that runs on many slices. Raises :class:`Unsupported`."""
+    """A copy of ``query`` that runs on many slices. Raises :class:`UnsupportedError`."""
     copy = query.copy()
     _rewrite(copy)
     return copy
@@ -101,7 +101,7 @@ def _rewrite(query: exp.Expr | exp.Query) -> None:
     elif isinstance(query, exp.Select):
         _rewrite_select(query)
     else:
-        raise Unsupported(type(query).__name__)
+        raise UnsupportedError(type(query).__name__)
 
 
 def _rewrite_ctes(query: exp.Query) -> None:
@@ -109,17 +109,17 @@ def _rewrite_ctes(query: exp.Query) -> None:
     if with_ is None:
         return
     if with_.args.get("recursive"):
-        raise Unsupported("WITH RECURSIVE")
+        raise UnsupportedError("WITH RECURSIVE")
     for cte in with_.expressions:
         if cte.args["alias"].args.get("columns"):
-            raise Unsupported("column names of a WITH")
+            raise UnsupportedError("column names of a WITH")
         _rewrite(cte.this)
 
 
 def _rewrite_union(union: exp.Union) -> None:
     _only(union, {"this", "expression", "distinct", "by_name", "with_", "order"})
     if union.args.get("distinct") or any(side.is_star for side in (union.this, union.expression)):
-        raise Unsupported("UNION of distinct rows or of *")
+        raise UnsupportedError("UNION of distinct rows or of *")
     _rewrite(union.this)
     _rewrite(union.expression)
 
@@ -137,7 +137,7 @@ def _rewrite_select(select: exp.Select) -> None:
             or windows
             or any(each.args.get("except_") for each in select.expressions)
         ):
-            raise Unsupported("* beside joins, groups or windows")
+            raise UnsupportedError("* beside joins, groups or windows")
         return
     slice_column = exp.column(SLICE, table=inputs[0].copy())
     created = _created(select, inputs, is_grouped, windows)
@@ -153,7 +153,7 @@ def _rewrite_select(select: exp.Select) -> None:
 def _only(node: exp.Expr, clauses: set[str]) -> None:
     others = [name for name, value in node.args.items() if value and name not in clauses]
     if others:
-        raise Unsupported(", ".join(others))
+        raise UnsupportedError(", ".join(others))
 
 
 def _refuse_subqueries(select: exp.Select) -> None:
@@ -161,7 +161,7 @@ def _refuse_subqueries(select: exp.Select) -> None:
     for name in ("expressions", "where", "group", "having", "order", "windows"):
         for part in _listed(select.args.get(name)):
             if part.find(exp.Select, exp.SetOperation) is not None:
-                raise Unsupported("a subquery in an expression")
+                raise UnsupportedError("a subquery in an expression")
 
 
 def _check_grouping(select: exp.Select) -> bool:
@@ -172,15 +172,15 @@ def _check_grouping(select: exp.Select) -> bool:
             for part in (*select.expressions, *_listed(select.args.get("having")))
             for node in part.find_all(exp.Func)
         ):
-            raise Unsupported("an aggregate of everything: a row even of no rows")
+            raise UnsupportedError("an aggregate of everything: a row even of no rows")
         if select.args.get("having") is not None:
-            raise Unsupported("HAVING without GROUP BY")
+            raise UnsupportedError("HAVING without GROUP BY")
         return False
     _only(group, {"expressions", "all"})
     if any(
         isinstance(each, exp.Rollup | exp.Cube | exp.GroupingSets | exp.Tuple) for each in group.expressions
     ):
-        raise Unsupported("grouping sets")
+        raise UnsupportedError("grouping sets")
     return True
 
 
@@ -198,7 +198,7 @@ def _inputs(select: exp.Select) -> list[exp.Identifier]:
     """The names of what is read, in order, joined on ``_slice``."""
     from_ = select.args.get("from_")
     if from_ is None:
-        raise Unsupported("no FROM")
+        raise UnsupportedError("no FROM")
     inputs = [_input(from_.this, 0)]
     joins = select.args.get("joins") or []
     for position, join in enumerate(joins, start=1):
@@ -211,7 +211,7 @@ def _inputs(select: exp.Select) -> list[exp.Identifier]:
 def _input(node: exp.Expr, position: int) -> exp.Identifier:
     alias = node.args.get("alias")
     if alias is not None and alias.args.get("columns"):
-        raise Unsupported("column names of a table")
+        raise UnsupportedError("column names of a table")
     if isinstance(node, exp.Table):
         _only(node, {"this", "alias"})
         named = alias.this if alias is not None else node.this
@@ -221,9 +221,9 @@ def _input(node: exp.Expr, position: int) -> exp.Identifier:
             node.set("alias", exp.TableAlias(this=exp.to_identifier(f"_query{position}")))
         named = node.args["alias"].this
     else:
-        raise Unsupported(type(node).__name__)
+        raise UnsupportedError(type(node).__name__)
     if not isinstance(named, exp.Identifier):
-        raise Unsupported("a table function")
+        raise UnsupportedError("a table function")
     return named
 
 
@@ -231,17 +231,17 @@ def _join_slices(join: exp.Join, first: exp.Identifier, name: exp.Identifier, *,
     _only(join, {"this", "on", "using", "kind", "side"})
     kind, side = str(join.args.get("kind") or "").upper(), str(join.args.get("side") or "").upper()
     if (side, kind) not in {("", ""), ("", "INNER"), ("", "CROSS"), ("LEFT", ""), ("LEFT", "OUTER")}:
-        raise Unsupported(f"{side} {kind} JOIN")
+        raise UnsupportedError(f"{side} {kind} JOIN")
     if kind == "CROSS":
         join.set("kind", None)
     using, on = join.args.get("using"), join.args.get("on")
     if using:
         if not is_only:
-            raise Unsupported("USING among several joins")
+            raise UnsupportedError("USING among several joins")
         join.set("using", [*using, exp.to_identifier(SLICE)])
         return
     if on is not None and on.find(exp.Select) is not None:
-        raise Unsupported("a subquery in ON")
+        raise UnsupportedError("a subquery in ON")
     same = exp.EQ(this=exp.column(SLICE, table=first.copy()), expression=exp.column(SLICE, table=name.copy()))
     join.set("on", same if on is None else exp.And(this=same, expression=exp.Paren(this=on.copy())))
 
@@ -278,7 +278,7 @@ def _partition(window: exp.Window, named: dict[str, exp.Expr]) -> tuple[exp.Expr
         return tuple(window.args.get("partition_by") or ())
     definition = named.get(base.name.lower())
     if not isinstance(definition, exp.Window) or definition is window:
-        raise Unsupported("a window that is not there")
+        raise UnsupportedError("a window that is not there")
     return _partition(definition, named)
 
 

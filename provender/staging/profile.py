@@ -77,7 +77,8 @@ def header_of(file: BinaryIO, name: str, raw: Raw) -> list[str] | None:
         text.see(piece)
         if text.has_header:
             break
-    return text.result()["header"]
+    header: list[str] | None = text.result()["header"]
+    return header
 
 
 def _hashed(file: BinaryIO, sha: Any) -> Iterator[bytes]:
@@ -188,7 +189,7 @@ class _TextProfile:
         if len(self._separator) != 1 or len(lines[0]) > csv.field_size_limit():
             return [name.strip().strip(self._quote or None) for name in lines[0].split(self._separator)]
         quoting = {"quotechar": self._quote} if self._quote else {"quoting": csv.QUOTE_NONE}
-        rows = csv.reader(io.StringIO("".join(lines)), delimiter=self._separator, **quoting)  # type: ignore[arg-type]
+        rows = csv.reader(io.StringIO("".join(lines)), delimiter=self._separator, **quoting)
         try:
             return [name.strip() for name in next(rows)]
         except csv.Error:  # a quote is never closed, so the header has no end

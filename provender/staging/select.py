@@ -213,8 +213,9 @@ def _unreadable(source: Source, file: Path, error: Exception) -> ContractError:
     with file.open("rb") as opened:
         found = profile(opened, file.name, source.raw)
     place = f"byte {found['invalid_at']} cannot be decoded" if found.get("invalid_at") is not None else ""
+    reason = place or found.get("unreadable") or str(error).splitlines()[0][:300]
     return ContractError(
-        f"{source.name}: {file.name} cannot be read: {place or found.get('unreadable') or str(error).splitlines()[0][:300]}",
+        f"{source.name}: {file.name} cannot be read: {reason}",
         where=str(file),
         unharmed="what was staged before",
         remedy="set raw.options in the spec (encoding, sep, quote), or deliver the file again",

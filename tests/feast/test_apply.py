@@ -172,7 +172,8 @@ def test_a_deleted_view_takes_its_online_values_and_marker_with_it(
     new_shop.write("feature_store.yaml", SETTINGS.replace("127.0.0.1:1", redis_server.address))
     other = (
         VIEWS
-        + '\nspare = FeatureView(name="spare", entities=[driver], schema=driver_trips.schema, source=driver_trips.source)\n'
+        + '\nspare = FeatureView(name="spare", entities=[driver], schema=driver_trips.schema, '
+        + "source=driver_trips.source)\n"
     )
     new_shop.write("views/trips_views.py", other)
     apply(new_shop.repo, lambda line: None)

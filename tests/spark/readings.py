@@ -78,8 +78,8 @@ def log_of(project: Project, table: str) -> list[dict[str, Any]]:
     """Every version in a feature table's log."""
     import deltalake
 
-    rows = deltalake.DeltaTable(project.storage.uri(f"tables/readings/{table}")).to_pyarrow_table().to_pylist()
-    return rows
+    log = deltalake.DeltaTable(project.storage.uri(f"tables/readings/{table}"))
+    return list(log.to_pyarrow_table().to_pylist())
 
 
 def state(project: Project, table: str) -> set[tuple[Any, ...]]:

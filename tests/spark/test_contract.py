@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +90,7 @@ def files() -> dict[int, tuple[str, bytes]]:
         10: "",
         11: "\n\n",
         12: HEADER + good(12, "=cmd()") + good(12, "'; DROP TABLE things; --") + good(12, "../../x"),
-        13: HEADER.replace("\n", "\r\n") + good(13).replace("\n", "\r\n") + "5\" pipe" + good(13)[4:],
+        13: HEADER.replace("\n", "\r\n") + good(13).replace("\n", "\r\n") + '5" pipe' + good(13)[4:],
         14: HEADER + "edge,1000,-2147483648,0.9,no,false,,2026-01-14T23:59:59.999999Z\n"
         "edge,0.0,+7,0.1,,,,2026-01-14T02:00:00+02:00\n",
     }
@@ -226,16 +225,20 @@ def refused(project: Project, spec: dict[str, Any], number: int, name: str, cont
 
 
 @pytest.fixture
-def broken(projects: Project, request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+def broken(projects: Project, request: pytest.FixtureRequest) -> dict[str, Any]:
     """A spec of a source of the test's own."""
     name = f"broken{abs(hash(request.node.name)) % 10**8}"
-    yield things(name=name, raw={"uri": f"../raw/{name}/{{partition}}.*", "format": "csv"})
+    return things(name=name, raw={"uri": f"../raw/{name}/{{partition}}.*", "format": "csv"})
 
 
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("2026-01-01.csv", HEADER.encode() + b"\xe4,1", f"is not UTF-8: byte {len(HEADER)} cannot be decoded"),
+        (
+            "2026-01-01.csv",
+            HEADER.encode() + b"\xe4,1",
+            f"is not UTF-8: byte {len(HEADER)} cannot be decoded",
+        ),
         ("2026-01-01.csv", b"key,Key,at\n1,2,3\n", "names the column key twice"),
         ("2026-01-01.csv.gz", gzip.compress(HEADER.encode() * 50)[:-9], "damaged gzip"),
         ("2026-01-01.csv.gz", b"no gzip at all", "damaged gzip"),
@@ -260,7 +263,10 @@ def test_past_the_limit_it_fails_with_counts_examples_and_place(
     assert "malformed 1" in message
     assert '"value":"abc"' in message
     # Nothing is left behind that the next partition would have to finish.
-    assert projects.storage.lock(f"{spec['name']}.tables", "next", timeout_seconds=0).__enter__().abandoned_work == []
+    assert (
+        projects.storage.lock(f"{spec['name']}.tables", "next", timeout_seconds=0).__enter__().abandoned_work
+        == []
+    )
 
 
 def test_another_encoding_is_read_once_the_spec_says_so(projects: Project, broken: dict[str, Any]) -> None:
@@ -273,7 +279,9 @@ def test_another_encoding_is_read_once_the_spec_says_so(projects: Project, broke
 
 def staged(project: Project, name: str, *keys: str) -> dict[str, dict[str, Any]]:
     source = project.source(name)
-    return stage(project.settings, source, [Partition.parse(source.cadence, key) for key in keys], "s").partitions
+    return stage(
+        project.settings, source, [Partition.parse(source.cadence, key) for key in keys], "s"
+    ).partitions
 
 
 def checked(project: Project, spark: Any, name: str, *keys: str) -> list[dict[str, Any]]:

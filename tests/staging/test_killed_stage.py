@@ -42,7 +42,9 @@ def staged_bytes(project: Project) -> dict[str, Any]:
     assert entry is not None
     found = entry.partitions[key_of(1)]
     names = project.storage.names(found["folder"])
-    return {name: project.storage.read(f"{found['folder']}/{name}") for name in names} | {"delivery": found["delivery"]}
+    return {name: project.storage.read(f"{found['folder']}/{name}") for name in names} | {
+        "delivery": found["delivery"]
+    }
 
 
 @pytest.mark.parametrize("place", PLACES)

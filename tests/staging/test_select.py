@@ -146,7 +146,7 @@ def test_rows_of_other_days_do_not_change_a_days_bytes(project: Project) -> None
     others = "".join(f"o{n},{n},2026-01-02T00:00:00Z\n" for n in range(100_000))
     drop(project, "all.csv", (header + others + mine).encode())
     selected(project, source, 1, "second")
-    first, second = project.ledger("readings").manifests("stage")  # type: ignore[arg-type]
+    _first, second = project.ledger("readings").manifests("stage")  # type: ignore[arg-type]
     assert str(second.kind) == "receipt"
 
 
