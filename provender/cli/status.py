@@ -65,6 +65,7 @@ def as_document(status: SourceStatus) -> dict[str, Any]:
         "last_complete": status.last_complete.key if status.last_complete else None,
         "holes": [partition.key for partition in status.holes],
         "stale": [partition.key for partition in status.stale],
+        "not_online": [partition.key for partition in status.not_online],
         "quarantined": status.quarantined,
         "online": status.online,
         "commands": status.commands,
@@ -77,6 +78,8 @@ def _lines(status: SourceStatus) -> Iterator[str]:
     yield f"  last complete  {status.last_complete or 'none'}"
     yield f"  holes          {_ranges(status.holes)}"
     yield f"  stale          {_ranges(status.stale)}"
+    if status.not_online:
+        yield f"  not online     {_ranges(status.not_online)}"
     yield f"  quarantined    {_quarantined(status)}"
     if not status.online:
         yield "  online         nothing"

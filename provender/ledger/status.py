@@ -23,7 +23,9 @@ class SourceStatus:
     last_complete: Partition | None
     """The newest partition that is ingested as it was delivered, by the spec as it is, and online."""
     holes: list[Partition]
-    """Expected by now, and not ingested (or not online)."""
+    """Expected by now, and not ingested."""
+    not_online: list[Partition]
+    """Ingested, and not online yet."""
     stale: list[Partition]
     """Ingested, but since then delivered again, or the spec's data half has changed."""
     quarantined: dict[str, dict[str, int]]
@@ -40,9 +42,16 @@ class SourceStatus:
     def commands(self) -> list[str]:
         """What to type to mend the holes and the stale partitions, in order."""
         return [
-            *(backfill_command(self.source, *hole) for hole in compress(self.holes)),
-            *(backfill_command(self.source, *stale, reprocess="completed") for stale in compress(self.stale)),
+            *self._backfills(self.holes, "failed"),
+            *self._backfills(self.stale, "completed"),
+            *([f"provender materialize {self.source.name}"] if self.not_online else []),
         ]
+
+    def _backfills(self, partitions: list[Partition], reprocess: str) -> list[str]:
+        """One line over all of them: Airflow takes one backfill of a DAG at a time, and what is done is quick."""
+        if not partitions:
+            return []
+        return [backfill_command(self.source, partitions[0], partitions[-1], reprocess=reprocess)]
 
 
 def source_status(
@@ -52,16 +61,16 @@ def source_status(
     staged = staged_partitions(ledger)
     ingested, admitted = ingested_partitions(ledger), admitted_reasons(ledger)
     online = progress.online_views(ledger)
-    online_up_to = min(
-        (online.get(view, {}).get("recorded_up_to", "") for view in online_views), default=None
-    )
-    holes, stale, complete = [], [], None
+    up_to = min((online.get(view, {}).get("recorded_up_to", "") for view in online_views), default=None)
+    holes, stale, not_online, complete = [], [], [], None
     for partition in expected_partitions(source, now):
         done = ingested.get(partition.key)
-        if done is None or (online_up_to is not None and done["recorded"] > online_up_to):
+        if done is None:
             holes.append(partition)
         elif _is_stale(done, staged.get(partition.key), data_hash, admitted.get(partition.key, ())):
             stale.append(partition)
+        elif up_to is not None and done["recorded"] > up_to:
+            not_online.append(partition)
         else:
             complete = partition
     quarantined = {
@@ -70,7 +79,7 @@ def source_status(
         if entry["quarantined"]
     }
     shown = {view: online[view] for view in sorted(online_views) if view in online}
-    return SourceStatus(source, complete, holes, stale, quarantined, shown)
+    return SourceStatus(source, complete, holes, not_online, stale, quarantined, shown)
 
 
 def _is_stale(

@@ -7,15 +7,17 @@ from pathlib import Path
 
 from provender.errors import SourceNotReadyError
 from provender.intervals import Partition
+from provender.ledger import Ledger
+from provender.ledger.progress import staged_partitions
 from provender.settings import Settings
 from provender.specs.model import Source
-from provender.storage import local_path
+from provender.specs.raw_uri import expand
+from provender.storage import local_path, storage_at
 
 
 def raw_location(settings: Settings, source: Source, partition: Partition) -> str:
     """The path or glob of the partition's raw files, absolute."""
-    text = source.raw.uri.format(partition=partition.key, start=partition.start, end=partition.end)
-    path = local_path(text)
+    path = local_path(expand(source.raw.uri, partition))
     return str(path if path.is_absolute() else (settings.repo / path).resolve())
 
 
@@ -33,8 +35,14 @@ def raw_files(settings: Settings, source: Source, partition: Partition) -> list[
 
 
 def arrived(settings: Settings, source: Source, partition: Partition) -> bool:
-    """Whether the partition's raw files are there. For a location cut by a time column: whether it is there."""
-    return bool(raw_files(settings, source, partition))
+    """Whether the partition's raw files are there, or were once and are staged.
+
+    For a location cut by a time column: whether that is there.
+    """
+    if raw_files(settings, source, partition):
+        return True
+    ledger = Ledger(storage_at(settings.storage_root), source.name)
+    return source.raw.is_partitioned and partition.key in staged_partitions(ledger)
 
 
 def require_raw_files(settings: Settings, source: Source, partition: Partition) -> list[Path]:

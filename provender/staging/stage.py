@@ -23,7 +23,7 @@ from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
 from provender.ledger.progress import staged_partitions
 from provender.settings import Settings
 from provender.specs.model import Source
-from provender.staging.locate import require_raw_files
+from provender.staging.locate import raw_files, require_raw_files
 from provender.staging.profile import CHUNK_BYTES, profile
 from provender.staging.select import selected_rows
 from provender.storage import Storage, storage_at
@@ -47,7 +47,8 @@ def stage(
     The manifest's ``partitions`` say for each key: ``content`` (hash), ``files`` (name, bytes, sha256 and
     profile), ``delivery`` (1 for the first), ``delivered`` (ISO time from which its rows count as known).
     ``deliver`` gives the files; by default they are where the spec says.
-    Raises :class:`SourceNotReadyError` if a partition's files are absent; then nothing is committed.
+    A partition whose files have gone since it was staged stays as it is staged. Raises
+    :class:`SourceNotReadyError` if a partition's files were never there; then nothing is committed.
     """
     started = datetime.now(UTC)
     storage = storage_at(settings.storage_root)
@@ -57,10 +58,13 @@ def stage(
         staged: dict[str, dict[str, Any]] = {}
         notes: list[str] = []
         for partition in partitions:
+            held = before.get(partition.key)
+            if held is not None and deliver is None and _has_gone(settings, source, partition):
+                notes.append(f"the raw files of {partition.key} are not there any more: its staged copy stays")
+                staged[partition.key] = held
+                continue
             with (deliver or (lambda p: _raw_files(settings, source, p, notes)))(partition) as files:
-                staged[partition.key] = _stage_one(
-                    storage, source, partition, files, before.get(partition.key)
-                )
+                staged[partition.key] = _stage_one(storage, source, partition, files, held)
         changed = [key for key, entry in staged.items() if entry != before.get(key)]
         draft = Draft(
             job=Job.STAGE,
@@ -77,6 +81,10 @@ def stage(
         manifest = ledger.commit(draft)
     metrics.job_done(settings, manifest)
     return manifest
+
+
+def _has_gone(settings: Settings, source: Source, partition: Partition) -> bool:
+    return source.raw.is_partitioned and not raw_files(settings, source, partition)
 
 
 def _stage_one(
