@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from provender.specs.catalog import Catalog
 from provender.specs.model import Source, Timestamp
 from provender.staging import stage
 
-_EPOCH_UNITS = {"epoch_s": "s", "epoch_ms": "ms", "epoch_us": "us"}
+_EPOCH_UNITS: dict[str, Literal["s", "ms", "us"]] = {"epoch_s": "s", "epoch_ms": "ms", "epoch_us": "us"}
 
 
 def ingest(
@@ -105,7 +105,8 @@ def _event_times(how: Timestamp, column: pd.Series[Any]) -> pd.Series[Any]:
     """UTC times; NaT where a value cannot be read. The contract decides about those, and reads all of them again."""
     if how.format in _EPOCH_UNITS:
         numbers = pd.to_numeric(column, errors="coerce")
-        return pd.to_datetime(numbers, unit=_EPOCH_UNITS[how.format], utc=True, errors="coerce")
+        unit = _EPOCH_UNITS[how.format]
+        return pd.to_datetime(numbers, unit=unit, utc=True, errors="coerce")
     times = column if pd.api.types.is_datetime64_any_dtype(column) else _from_text(how, column)
     if times.dt.tz is None:
         times = times.dt.tz_localize(how.zone, ambiguous=True, nonexistent="NaT")
@@ -115,6 +116,5 @@ def _event_times(how: Timestamp, column: pd.Series[Any]) -> pd.Series[Any]:
 
 def _from_text(how: Timestamp, column: pd.Series[Any]) -> pd.Series[Any]:
     is_utc, form = how.zone == "UTC", "ISO8601" if how.format == "iso" else "mixed"
-    # pandas' annotations know no text columns.
-    times: pd.Series[Any] = pd.to_datetime(column, utc=is_utc, errors="coerce", format=form)  # type: ignore[call-overload]
+    times: pd.Series[Any] = pd.to_datetime(column, utc=is_utc, errors="coerce", format=form)
     return times

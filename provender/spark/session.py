@@ -44,7 +44,7 @@ def spark_session(settings: Settings, attempt: str) -> Iterator[SparkSession]:
     with ExitStack() as stack:
         url = settings.spark.remote or stack.enter_context(server.in_use(settings)).url
         session = _connect(url, attempt)
-        stack.callback(session.stop)
+        stack.callback(_end, session)
         stack.enter_context(_active(session))
         yield session
 
@@ -95,7 +95,17 @@ def interrupt(settings: Settings, attempt: str) -> None:
     try:
         session.interruptAll()
     finally:
-        session.stop()
+        _end(session)
+
+
+def _end(session: SparkSession) -> None:
+    """Stops a session for good.
+
+    PySpark closes a session's client once more when the garbage collector finds it. That may be while a later
+    session holds the lock of the thread pool that all clients share: it would wait for itself, for ever.
+    """
+    session.stop()
+    session.client.close = lambda: None  # type: ignore[attr-defined]
 
 
 def session_id(attempt: str, generation: int) -> str:
@@ -116,7 +126,7 @@ def _connect(url: str, attempt: str) -> SparkSession:
             return session
         except PySparkException as error:
             session.release_session_on_close = False  # type: ignore[attr-defined]
-            session.stop()
+            _end(session)
             if "SESSION_CLOSED" not in str(error):
                 raise SparkUnavailableError(
                     f"the local Spark engine does not answer: {error}",
