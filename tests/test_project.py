@@ -18,7 +18,9 @@ def locked_versions() -> dict[str, set[str]]:
 
 
 def test_requirements_are_what_the_lock_file_says() -> None:
-    pinned = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", (CHECKOUT / "requirements.txt").read_text(), re.MULTILINE)
+    pinned = re.findall(
+        r"^([A-Za-z0-9._-]+)==(\S+)", (CHECKOUT / "requirements.txt").read_text(), re.MULTILINE
+    )
     locked = locked_versions()
     assert len(pinned) > 300
     assert [(name, version) for name, version in pinned if version not in locked.get(name, set())] == []
@@ -27,7 +29,9 @@ def test_requirements_are_what_the_lock_file_says() -> None:
 def test_every_direct_dependency_is_among_the_requirements() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     names = {re.match(r"[A-Za-z0-9._-]+", line).group() for line in project["dependencies"]}  # type: ignore[union-attr]
-    pinned = set(re.findall(r"^([A-Za-z0-9._-]+)==", (CHECKOUT / "requirements.txt").read_text(), re.MULTILINE))
+    pinned = set(
+        re.findall(r"^([A-Za-z0-9._-]+)==", (CHECKOUT / "requirements.txt").read_text(), re.MULTILINE)
+    )
     assert names - pinned == set()
 
 

@@ -64,7 +64,9 @@ def _rows(wanted: Asked, limit: int) -> list[dict[str, Any]]:
     import deltalake
 
     uri = storage_at(wanted.settings.storage_root).uri(f"quarantine/{wanted.source.name}")
-    rows: list[dict[str, Any]] = deltalake.DeltaTable(uri).to_pyarrow_dataset().head(limit, use_threads=False).to_pylist()
+    rows: list[dict[str, Any]] = (
+        deltalake.DeltaTable(uri).to_pyarrow_dataset().head(limit, use_threads=False).to_pylist()
+    )
     return rows
 
 

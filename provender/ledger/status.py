@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from provender.intervals import Partition, compress
+from provender.intervals import Partition
 from provender.ledger import progress
 from provender.ledger.holes import backfill_command, expected_partitions
 from provender.ledger.ledger import Ledger

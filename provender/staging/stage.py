@@ -60,7 +60,9 @@ def stage(
         for partition in partitions:
             held = before.get(partition.key)
             if held is not None and deliver is None and _has_gone(settings, source, partition):
-                notes.append(f"the raw files of {partition.key} are not there any more: its staged copy stays")
+                notes.append(
+                    f"the raw files of {partition.key} are not there any more: its staged copy stays"
+                )
                 staged[partition.key] = held
                 continue
             with (deliver or (lambda p: _raw_files(settings, source, p, notes)))(partition) as files:

@@ -1,6 +1,6 @@
 """A job that ends by SIGKILL at a step of one's choice, in a process of its own.
 
-    run_killed(project, "ingest", ["2026-01-03"], "provender.spark.tables:DeltaTable.replace", after=1)
+run_killed(project, "ingest", ["2026-01-03"], "provender.spark.tables:DeltaTable.replace", after=1)
 """
 
 from __future__ import annotations

@@ -42,7 +42,9 @@ def current(project: Project, view: AppliedView) -> dict[str, dict[str, Any]]:
     return {key: {f: values[f][key, event] for f in view.features} for key, event in newest.items()}
 
 
-def online(project: Project, server: RedisServer, view: AppliedView, keys: str = "abcdef") -> dict[str, dict[str, Any]]:
+def online(
+    project: Project, server: RedisServer, view: AppliedView, keys: str = "abcdef"
+) -> dict[str, dict[str, Any]]:
     """Per key what Redis holds of a view with INT64 features."""
     client, layout = server.client(), view.layout
     batch = pa.RecordBatch.from_pydict({"key": list(keys)})
@@ -69,4 +71,12 @@ def _int64(raw: bytes | None) -> int | None:
     return sum((byte & 0x7F) << (7 * at) for at, byte in enumerate(raw[1:]))
 
 
-__all__ = ["VIEWS", "ViewLayout", "apply_views", "assert_online_is_right", "current", "online", "run_materialize"]
+__all__ = [
+    "VIEWS",
+    "ViewLayout",
+    "apply_views",
+    "assert_online_is_right",
+    "current",
+    "online",
+    "run_materialize",
+]

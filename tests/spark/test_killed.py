@@ -95,7 +95,9 @@ def test_an_ingest_killed_anywhere_is_finished_by_the_next_one_whichever_it_is_f
             assert project.ledger("readings").find_attempt(Job.INGEST, f"killed {place}") is None
         history.ingest(3 if at % 2 else 1, f"after being killed {place}")
         history.check()
-        assert visible(project)["latest"] == as_it_is(history.deliveries, history.deliveries[-1].delivered), place
+        assert visible(project)["latest"] == as_it_is(history.deliveries, history.deliveries[-1].delivered), (
+            place
+        )
     assert history.ingest(3, "last").kind is Kind.RECEIPT, "nothing is left to do"
 
 
