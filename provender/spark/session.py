@@ -12,6 +12,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any, cast
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -105,7 +106,8 @@ def _end(session: SparkSession) -> None:
     session holds the lock of the thread pool that all clients share: it would wait for itself, for ever.
     """
     session.stop()
-    session.client.close = lambda: None  # type: ignore[attr-defined]
+    client: Any = cast(Any, session).client
+    client.close = lambda: None
 
 
 def session_id(attempt: str, generation: int) -> str:
