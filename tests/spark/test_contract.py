@@ -405,6 +405,22 @@ def test_times_are_read_as_the_spec_says(spark: Any) -> None:
         assert value == expected, (how, zone, raw)
 
 
+def test_rows_selected_by_a_time_column_are_checked_like_those_of_a_file(project: Project) -> None:
+    raw = {"uri": "../raw/things/all.csv", "time_column": "at", "options": {"sep": ";", "nullValue": "NA"}}
+    event = {"column": "at", "zone": "Europe/Berlin", "format": "dd.MM.yyyy HH:mm"}
+    project.write_source(things(raw=raw, event_timestamp=event))
+    rest = "0,5;NA;true;NA"
+    lines = [f"00{n};{n};1;{rest};{time}" for n, time in enumerate(["02.01.2026 00:59", "02.01.2026 01:00"])]
+    project.drop("things", "all", "\n".join([HEADER.replace(",", ";").strip(), *lines, ""]))
+    manifest = project.run("things", key_of(1), key_of(2))
+    staged_rows = {key: found["staged"] for key, found in manifest.partitions.items()}
+    assert staged_rows == {key_of(1): 1, key_of(2): 1}
+    assert manifest.partitions[key_of(2)]["reasons"] == {"wrong_type:ratio": 1}
+    [row] = rows_of(project, "quarantine", 2)
+    assert json.loads(row["raw"])["key"] == "001"
+    assert "word" not in json.loads(row["raw"])
+
+
 def test_hostile_partition_keys_are_no_keys(project: Project) -> None:
     from provender.errors import PartitionError
 
