@@ -2,28 +2,21 @@
 
 A table taken as it is: every raw row is a version of (keys, event timestamp), from its created timestamp on.
 
-A derived table: its SQL over **slices**. A slice is the rows of one period that were known at one time; a period
-has one slice for each delivery that brought rows for it:
-
-    raw rows of period D      known from    in slice D|c0    in slice D|c3
-    the day's own delivery    c0            yes              yes
-    late, with day D+3        c3            –                yes
-
-so that a whole year computed at once knows what the daily schedule would have known on each day.
+A derived table: its SQL over each of its :mod:`slices <provender.spark.slices>`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from provender.errors import SqlError
-from provender.intervals import Cadence, iso
+from provender.intervals import Cadence
+from provender.spark.slices import SLICE, Slice, is_simple, slices_frame
 from provender.spark.tables import DELETED, PERIOD, key_types
 from provender.spark.types import DDL, quoted
 from provender.specs.model import (
@@ -34,22 +27,12 @@ from provender.specs.model import (
 )
 from provender.specs.sql import per_slice
 
-SLICE = "_slice"
 _PERIOD_LENGTH = {
     Cadence.HOURLY: "INTERVAL 1 HOUR",
     Cadence.DAILY: "INTERVAL 1 DAY",
     Cadence.WEEKLY: "INTERVAL 7 DAY",
     Cadence.MONTHLY: "INTERVAL 1 MONTH",
 }
-
-
-@dataclass(frozen=True)
-class Redelivery:
-    """A partition whose bytes changed: when its rows became known first, and when as they are now."""
-
-    partition: datetime
-    first: datetime
-    last: datetime
 
 
 @dataclass(frozen=True)
@@ -65,16 +48,25 @@ def desired_versions(
     table: FeatureTable,
     sql: Query | None,
     raw: DataFrame,
-    redelivered: Sequence[Redelivery],
+    slices: Sequence[Slice],
 ) -> DataFrame:
-    """The versions that ``raw`` (all accepted rows of the periods in question) asks for. ``sql``: of a derived table.
+    """The versions that ``raw`` (all accepted rows of the periods in question) asks for.
+
+    ``sql`` and ``slices`` (those of ``raw``) are for derived tables.
 
     Columns: the table's keys and features, ``event_timestamp``, ``created_timestamp``, ``period``, ``deleted``.
     Several versions of one (keys, event timestamp) have distinct created timestamps.
     """
     if sql is None:
         return _as_it_is(source, table, raw)
-    return _derived(source, table, sql, raw, redelivered)
+    return _derived(source, table, sql, raw, slices)
+
+
+def versions_schema(source: Source, table: FeatureTable) -> str:
+    """DDL of :func:`desired_versions`."""
+    columns = [f"{quoted(name)} {kind}" for name, kind in _output_types(source, table).items()]
+    times = [f"{name} timestamp" for name in (EVENT_TIMESTAMP, CREATED_TIMESTAMP, PERIOD)]
+    return ", ".join([*columns, *times, f"{DELETED} boolean"])
 
 
 def _as_it_is(source: Source, table: FeatureTable, raw: DataFrame) -> DataFrame:
@@ -98,17 +90,18 @@ def _derived(
     table: FeatureTable,
     sql: Query,
     raw: DataFrame,
-    redelivered: Sequence[Redelivery],
+    slices: Sequence[Slice],
 ) -> DataFrame:
-    slices = _slices(source, raw, redelivered)
-    results = _typed(source, table, sql, _run(source, table, sql, raw, slices))
-    located = results.join(F.broadcast(slices), SLICE)
+    places = slices_frame(raw.sparkSession, slices)
+    results = _typed(source, table, sql, _run(source, sql, raw, slices, places))
+    complete = results.join(places, SLICE).withColumn(DELETED, F.lit(False))
     if source.created_timestamp is None:
         # Known when its slice was: if a row was taken back, no remaining row says when.
-        located = located.withColumn("_created", F.col("_level"))
-    complete = _with_absences(table, located, slices)
-    if source.created_timestamp is not None:
-        complete = _in_order_of_delivery(table, complete)
+        complete = complete.withColumn("_created", F.col("_level"))
+    if not is_simple(slices):
+        complete = _with_absences(table, complete, places)
+        if source.created_timestamp is not None:
+            complete = _in_order_of_delivery(table, complete)
     return complete.select(
         *[quoted(key) for key in table.keys],
         *[quoted(feature.name) for feature in source.features_of(table)],
@@ -131,80 +124,34 @@ def _in_order_of_delivery(table: FeatureTable, versions: DataFrame) -> DataFrame
     return ordered.withColumn("_last", last).where(F.col("_level") == F.col("_last"))
 
 
-def _slices(source: Source, raw: DataFrame, redelivered: Sequence[Redelivery]) -> DataFrame:
-    """``_slice``, ``_period``, ``_level``, ``_is_only``: one row per period and time at which it was known.
-
-    Between a partition's first delivery and its last one the raw table cannot tell any more what was known: there
-    are no slices then, and the log keeps what it says. From the last delivery on there is one.
-    """
-    levels = raw.select("_period", F.col("_delivered").alias("_level")).distinct()
-    if redelivered:
-        levels = _around(source, levels, raw.sparkSession, redelivered)
-    only = F.count("*").over(Window.partitionBy("_period")) == 1
-    name = F.concat_ws("|", F.unix_micros("_period"), F.unix_micros("_level"))
-    return levels.select(name.alias(SLICE), "_period", "_level", only.alias("_is_only"))
-
-
-def _around(
-    source: Source,
-    levels: DataFrame,
-    spark: SparkSession,
-    redelivered: Sequence[Redelivery],
-) -> DataFrame:
-    rows = [(iso(r.partition), iso(r.first), iso(r.last)) for r in redelivered]
-    frame = spark.createDataFrame(rows, "_redelivered string, _first string, _last string")
-    frame = F.broadcast(frame.select(*[F.col(n).cast("timestamp").alias(n) for n in frame.columns]))
-    lateness = F.expr(f"INTERVAL {source.lateness // timedelta(microseconds=1)} MICROSECOND")
-    reaches = (F.col("_redelivered") >= F.col("_period")) & (
-        F.col("_redelivered") <= F.col("_period") + lateness
-    )
-    last = (
-        levels.select("_period")
-        .distinct()
-        .join(frame, reaches)
-        .select("_period", F.col("_last").alias("_level"))
-    )
-    unknown = reaches & (F.col("_first") <= F.col("_level")) & (F.col("_level") < F.col("_last"))
-    return levels.union(last).distinct().join(frame, unknown, "left_anti")
-
-
-def _run(source: Source, table: FeatureTable, sql: Query, raw: DataFrame, slices: DataFrame) -> DataFrame:
+def _run(source: Source, sql: Query, raw: DataFrame, slices: Sequence[Slice], places: DataFrame) -> DataFrame:
     known = (F.col("raw._period") == F.col("slices._period")) & (
         F.col("raw._delivered") <= F.col("slices._level")
     )
     # The SQL sees the spec's columns, and no more of ours than it must.
     seen = [F.col(f"raw.{quoted(column.name)}") for column in source.columns]
-    sliced = raw.alias("raw").join(F.broadcast(slices).alias("slices"), known)
+    sliced = raw.alias("raw").join(places.alias("slices"), known)
     sliced = sliced.select(*seen, "raw._created", f"slices.{SLICE}")
     rewritten = per_slice(sql.text, source.name, path=sql.path, cadence=source.cadence)
     if rewritten is not None:
         sliced.createOrReplaceTempView(source.name)
         return raw.sparkSession.sql(rewritten)
-    return _slice_by_slice(source, table, sql, sliced, slices)
+    return _slice_by_slice(source, sql, sliced, slices)
 
 
-def _slice_by_slice(
-    source: Source,
-    table: FeatureTable,
-    sql: Query,
-    sliced: DataFrame,
-    slices: DataFrame,
-) -> DataFrame:
+def _slice_by_slice(source: Source, sql: Query, sliced: DataFrame, slices: Sequence[Slice]) -> DataFrame:
     """For SQL that cannot run on many slices at once: run it on each."""
     spark = sliced.sparkSession
     results: list[DataFrame] = []
     text = sql.text.strip().removesuffix(";")
-    for row in slices.orderBy(SLICE).collect():
-        rows = sliced.where(F.col(SLICE) == row[SLICE])
+    for one in slices:
+        rows = sliced.where(F.col(SLICE) == one.name)
         view = f"{source.name}_{len(results)}"
         rows.drop(SLICE, "_created").createOrReplaceTempView(view)
         newest = rows.agg(F.max("_created").alias("_created"))
         # On lines of its own: the text may end in a comment.
         query = f"WITH {quoted(source.name)} AS (SELECT * FROM {quoted(view)}) SELECT * FROM (\n{text}\n)"
-        results.append(spark.sql(query).crossJoin(newest).withColumn(SLICE, F.lit(row[SLICE])))
-    if not results:
-        columns = [f"{quoted(name)} {kind}" for name, kind in _output_types(source, table).items()]
-        return spark.createDataFrame([], ", ".join([*columns, f"{SLICE} string", "_created timestamp"]))
+        results.append(spark.sql(query).crossJoin(newest).withColumn(SLICE, F.lit(one.name)))
     union = results[0]
     for result in results[1:]:
         union = union.unionByName(result)
@@ -255,15 +202,12 @@ def _one_row_a_key(source: Source, table: FeatureTable, typed: DataFrame) -> Dat
     return counted.select(SLICE, *keys, "_row.*")
 
 
-def _with_absences(table: FeatureTable, located: DataFrame, slices: DataFrame) -> DataFrame:
+def _with_absences(table: FeatureTable, present: DataFrame, places: DataFrame) -> DataFrame:
     """Adds ``deleted`` rows where a key of an earlier slice of a period is not in a later one (a HAVING, say)."""
     keys = [quoted(key) for key in table.keys]
-    present = located.withColumn(DELETED, F.lit(False))
-    several = located.where(~F.col("_is_only"))
-    first_seen = several.groupBy("_period", *keys).agg(F.min("_level").alias("_first_level"))
-    expected = first_seen.join(F.broadcast(slices.select("_period", "_level", SLICE)), "_period")
-    expected = expected.where(F.col("_level") > F.col("_first_level"))
-    absent = expected.join(several.select(SLICE, *keys), [SLICE, *table.keys], "left_anti")
+    first_seen = present.groupBy("_period", *keys).agg(F.min("_level").alias("_first_level"))
+    expected = first_seen.join(places, "_period").where(F.col("_level") > F.col("_first_level"))
+    absent = expected.join(present.select(SLICE, *keys), [SLICE, *table.keys], "left_anti")
     return present.unionByName(
         absent.select(
             SLICE,

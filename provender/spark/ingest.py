@@ -44,8 +44,9 @@ from provender.settings import Settings
 from provender.spark import tally, versions
 from provender.spark.contract import checked_rows
 from provender.spark.failures import spark_failures
-from provender.spark.features import Query, Redelivery, desired_versions, in_periods
+from provender.spark.features import Query, desired_versions, in_periods, versions_schema
 from provender.spark.session import interrupt, kept, spark_session, tune_for
+from provender.spark.slices import Redelivery, Slice, slices_of
 from provender.spark.tables import (
     RECORDED_TIMESTAMP,
     DeltaTable,
@@ -276,7 +277,8 @@ def _ingest(
         say(
             f"{counted.accepted} rows accepted, {counted.quarantined} quarantined; {len(periods)} period(s) touched"
         )
-        changes = {table.name: _changes(work, spark, table, raw, periods) for table in work.source.tables}
+        slices = _slices(work, raw, periods)
+        changes = {t.name: _changes(work, spark, t, raw, periods, slices) for t in work.source.tables}
         announce(list(work.staged))
         wrote = [_write_raw(work, rows, counted)]
         wrote += _write_quarantine(work, spark, rows, counted, ledger)
@@ -404,14 +406,14 @@ def _changes(
     table: FeatureTable,
     raw: DataFrame,
     periods: list[Partition],
+    slices: list[Slice],
 ) -> Changes:
     log = feature_table(work.storage, work.source, table)
     with spark_failures(f"computing {work.source.name}.{table.name}", work.definition_of(table)):
         log.ensure(spark)
         if not periods:
             return Changes(None, 0, {})
-        sql = work.sqls[table.name]
-        desired = desired_versions(work.source, table, sql, raw, _within_reach(work, periods))
+        desired = _desired(work, table, raw, slices)
         ranges = [(iso(first.start), iso(last.end)) for first, last in compress(periods)]
         recorded = log.read(spark).where(in_periods("period", ranges))
         names = [feature.name for feature in work.source.features_of(table)]
@@ -438,9 +440,21 @@ def _write_features(work: Attempt, table: FeatureTable, changes: Changes) -> lis
     return [_written(work, log, changes.appended)]
 
 
-def _within_reach(work: Attempt, periods: list[Partition]) -> list[Redelivery]:
+def _slices(work: Attempt, raw: DataFrame, periods: list[Partition]) -> list[Slice]:
+    """Of the touched periods; none where no table is derived."""
+    if not periods or not any(table.is_derived for table in work.source.tables):
+        return []
     earliest, latest = periods[0].start, periods[-1].start + work.source.lateness
-    return [redelivery for redelivery in work.redelivered if earliest <= redelivery.partition <= latest]
+    again = [redelivery for redelivery in work.redelivered if earliest <= redelivery.partition <= latest]
+    with spark_failures("reading the raw rows", work.storage.uri(f"raw/{work.source.name}")):
+        return slices_of(raw, work.source.lateness, again)
+
+
+def _desired(work: Attempt, table: FeatureTable, raw: DataFrame, slices: list[Slice]) -> DataFrame:
+    if table.is_derived and not slices:
+        # Every raw row of the touched periods was taken back.
+        return raw.sparkSession.createDataFrame([], versions_schema(work.source, table))
+    return desired_versions(work.source, table, work.sqls[table.name], raw, slices)
 
 
 def _of_periods(work: Attempt, rows: DataFrame, periods: list[Partition]) -> DataFrame:
