@@ -45,7 +45,7 @@ from provender.spark import tally, versions
 from provender.spark.contract import checked_rows
 from provender.spark.failures import spark_failures
 from provender.spark.features import Query, desired_versions, in_periods, versions_schema
-from provender.spark.session import interrupt, kept, spark_session, tune_for
+from provender.spark.session import interrupt, spark_session, tune_for
 from provender.spark.slices import Redelivery, Slice, slices_of
 from provender.spark.tables import (
     RECORDED_TIMESTAMP,
@@ -268,9 +268,7 @@ def _ingest(
         tune_for(spark, work.staged_bytes)
         with spark_failures("checking the rows", work.storage.uri(f"staging/{work.source.name}")):
             # Parsed once: counted, written to the raw table and to the quarantine.
-            rows = kept(
-                checked_rows(spark, work.storage, work.source, work.staged, work.waived), work.staged_bytes
-            )
+            rows = checked_rows(spark, work.storage, work.source, work.staged, work.waived).localCheckpoint()
             counted = tally.count(rows, work.source, work.staged)
             _refuse_past_limit(work, rows, counted)
         raw, periods = _raw_rows(work, spark, rows, counted)

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from provender.errors import SparkUnavailableError
 from provender.settings import Settings
@@ -66,15 +66,6 @@ def _active(session: SparkSession) -> Iterator[None]:
         yield
     finally:
         holder.session = before
-
-
-def kept(frame: DataFrame, input_bytes: int) -> DataFrame:
-    """``frame``, computed once however often it is read.
-
-    Small: a checkpoint, whose plan is nothing. Large: Spark's columnar cache, of which a reader takes only its
-    columns.
-    """
-    return frame.localCheckpoint() if input_bytes < SMALL_INPUT_BYTES else frame.persist()
 
 
 def tune_for(session: SparkSession, input_bytes: int) -> None:
