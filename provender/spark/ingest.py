@@ -14,43 +14,37 @@ partition it is for, finds what was written, appends what is still missing, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from provender import metrics
-from provender.errors import ContractError, PartitionError, SourceNotReadyError
 from provender.intervals import (
     Partition,
     compress,
     iso,
-    parse_iso,
     partitions_between,
-    to_micros,
 )
-from provender.ledger import Draft, Job, Kind, Ledger, Manifest
+from provender.ledger import Draft, Ledger, Manifest
 from provender.ledger.progress import (
-    admitted_reasons,
     ingested_partitions,
-    recorded_up_to,
-    staged_partitions,
 )
 from provender.settings import Settings
 from provender.spark import tally, versions
+from provender.spark.attempt import Attempt, partitions_of, prepare, query_of
 from provender.spark.contract import checked_rows
 from provender.spark.failures import spark_failures
-from provender.spark.features import Query, desired_versions, in_periods, versions_schema
+from provender.spark.features import desired_versions, in_periods, versions_schema
+from provender.spark.limit import refuse_past_limit
+from provender.spark.record import draft, receipt
 from provender.spark.session import interrupt, spark_session, tune_for
-from provender.spark.slices import Redelivery, Slice, slices_of
+from provender.spark.slices import Slice, slices_of
 from provender.spark.tables import (
     RECORDED_TIMESTAMP,
     DeltaTable,
-    Transaction,
     feature_table,
     quarantine_table,
     raw_table,
@@ -58,54 +52,11 @@ from provender.spark.tables import (
 from provender.spark.tally import Tally
 from provender.spark.types import quoted
 from provender.specs.catalog import Catalog
-from provender.specs.hashing import data_hash, descriptive_hash
-from provender.specs.model import FeatureTable, Source
-from provender.storage import Storage, storage_at
+from provender.specs.model import FeatureTable
+from provender.storage import storage_at
 
 LOCK_TIMEOUT_SECONDS = 3600.0
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """What one ingest works with. ``staged`` holds only the partitions that need work."""
-
-    settings: Settings
-    storage: Storage
-    source: Source
-    sqls: dict[str, Query | None]
-    name: str
-    staged: dict[str, dict[str, Any]]
-    waived: dict[str, tuple[str, ...]]
-    redelivered: tuple[Redelivery, ...]
-    recorded: datetime
-    resumed: frozenset[Partition] = frozenset()
-    """Partitions that an attempt died with: the tables hold some of its work, nobody knows which."""
-
-    @property
-    def partitions(self) -> list[Partition]:
-        return sorted(Partition.parse(self.source.cadence, key) for key in self.staged)
-
-    @property
-    def staged_bytes(self) -> int:
-        return sum(file["bytes"] for entry in self.staged.values() for file in entry["files"])
-
-    @property
-    def newest_delivery(self) -> datetime:
-        return max(parse_iso(entry["delivered"]) for entry in self.staged.values())
-
-    @property
-    def admitted_from_afar(self) -> list[Partition]:
-        """Partitions with rows of periods that are out of their reach by the spec."""
-        far = {key for key, reasons in self.waived.items() if {"too_late", "after_partition"} & {*reasons}}
-        return _partitions_of(self.source, sorted(far))
-
-    def definition_of(self, table: FeatureTable) -> str:
-        """The file that says what the table holds."""
-        return str(self.settings.repo / "sources" / (table.sql or f"{self.source.name}.yaml"))
-
-    def transaction(self, table: DeltaTable) -> Transaction:
-        return Transaction(f"provender/{table.path}", to_micros(self.recorded))
 
 
 def ingest(
@@ -126,7 +77,7 @@ def ingest(
     started = datetime.now(UTC)
     catalog = Catalog.load(settings.repo)
     source = catalog.source(source_name)
-    sqls = {table.name: _query(catalog, source, table) for table in source.tables}
+    sqls = {table.name: query_of(catalog, source, table) for table in source.tables}
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)
     lock = storage.lock(
@@ -139,121 +90,13 @@ def ingest(
         if held.abandoned_by:
             say(f"{held.abandoned_by} died while writing {source.name}; finishing what it left")
             interrupt(settings, held.abandoned_by)
-        left = frozenset(_partitions_of(source, held.abandoned_work))
-        work = _prepare(settings, storage, source, sqls, ledger, attempt, partitions, left)
-        draft = _ingest(work, ledger, started, held.announce, say) if work.staged else _receipt(work, started)
-        manifest = ledger.commit(draft)
+        left = frozenset(partitions_of(source, held.abandoned_work))
+        work = prepare(settings, storage, source, sqls, ledger, attempt, partitions, left)
+        done = _ingest(work, ledger, started, held.announce, say) if work.staged else receipt(work, started)
+        manifest = ledger.commit(done)
         held.finish()
     metrics.job_done(settings, manifest)
     return manifest
-
-
-def _partitions_of(source: Source, keys: list[str]) -> list[Partition]:
-    """The partitions named ``keys``; those of another cadence, which the source had once, are nobody's work now."""
-    left = []
-    for key in keys:
-        with suppress(PartitionError):
-            left.append(Partition.parse(source.cadence, key))
-    return left
-
-
-def _prepare(
-    settings: Settings,
-    storage: Storage,
-    source: Source,
-    sqls: dict[str, Query | None],
-    ledger: Ledger,
-    attempt: str,
-    asked: Iterable[Partition],
-    left: frozenset[Partition],
-) -> Attempt:
-    partitions = sorted({*asked, *left})
-    staged, done, waived = (
-        staged_partitions(ledger),
-        ingested_partitions(ledger),
-        admitted_reasons(ledger),
-    )
-    absent = [partition.key for partition in partitions if partition.key not in staged]
-    if absent:
-        raise SourceNotReadyError(
-            f"{source.name}: not staged: {', '.join(absent[:5])}{' …' if len(absent) > 5 else ''}",
-            unharmed="everything ingested before",
-            remedy=f"provender stage {source.name} {absent[0]}..{absent[-1]}",
-        )
-    spec = data_hash(source, _sql_texts(sqls))
-    todo = {
-        partition.key: staged[partition.key]
-        for partition in partitions
-        if partition in left
-        or _inputs(done.get(partition.key))
-        != (
-            staged[partition.key]["content"],
-            staged[partition.key]["delivery"],
-            spec,
-            list(waived.get(partition.key, ())),
-        )
-    }
-    last = recorded_up_to(ledger)
-    now = datetime.now(UTC)
-    recorded = max(now, last + timedelta(microseconds=1)) if last else now
-    redelivered = _redelivered(source, {**done, **todo})
-    return Attempt(
-        settings,
-        storage,
-        source,
-        sqls,
-        attempt,
-        todo,
-        waived,
-        redelivered,
-        recorded,
-        left,
-    )
-
-
-def _redelivered(source: Source, entries: dict[str, dict[str, Any]]) -> tuple[Redelivery, ...]:
-    """Of all partitions in the raw table those that are not as they were delivered first."""
-    partitions = {
-        key: Partition.parse(source.cadence, key) for key, entry in entries.items() if entry["delivery"] > 1
-    }
-    return tuple(
-        Redelivery(
-            partition.start,
-            partition.end + source.delay,
-            parse_iso(entries[key]["delivered"]),
-        )
-        for key, partition in sorted(partitions.items())
-    )
-
-
-def _inputs(done: dict[str, Any] | None) -> tuple[Any, ...] | None:
-    return (done["content"], done["delivery"], done["spec"], done["waived"]) if done else None
-
-
-def _query(catalog: Catalog, source: Source, table: FeatureTable) -> Query | None:
-    if not table.is_derived:
-        return None
-    return Query(
-        catalog.sql_of(source.name, table.name),
-        catalog.sql_path_of(source.name, table.name),
-    )
-
-
-def _sql_texts(sqls: dict[str, Query | None]) -> dict[str, str]:
-    return {name: sql.text for name, sql in sqls.items() if sql is not None}
-
-
-def _receipt(work: Attempt, started: datetime) -> Draft:
-    return Draft(
-        Job.INGEST,
-        work.name,
-        Kind.RECEIPT,
-        partitions={},
-        started=started,
-        recorded_up_to=work.recorded,
-        notes=["every partition was ingested already, from the same bytes by the same spec"],
-        resumed=bool(work.resumed),
-    )
 
 
 def _ingest(
@@ -270,7 +113,7 @@ def _ingest(
             # Parsed once: counted, written to the raw table and to the quarantine.
             rows = checked_rows(spark, work.storage, work.source, work.staged, work.waived).localCheckpoint()
             counted = tally.count(rows, work.source, work.staged)
-            _refuse_past_limit(work, rows, counted)
+            refuse_past_limit(work, rows, counted)
         raw, periods = _raw_rows(work, spark, rows, counted)
         say(
             f"{counted.accepted} rows accepted, {counted.quarantined} quarantined; {len(periods)} period(s) touched"
@@ -283,45 +126,10 @@ def _ingest(
         for table in work.source.tables:
             wrote += _write_features(work, table, changes[table.name])
     outcomes = {name: change.outcomes for name, change in changes.items()}
-    draft = _draft(work, started, counted, outcomes, wrote)
-    for note in draft.notes:
+    manifest = draft(work, started, counted, outcomes, wrote)
+    for note in manifest.notes:
         say(note)
-    return draft
-
-
-def _refuse_past_limit(work: Attempt, rows: DataFrame, counted: Tally) -> None:
-    limit = 0.0 if work.source.violations.action == "fail" else work.source.violations.max_share
-    # Divided, not multiplied: 29 of 100 is 0.29 exactly as the spec writes it.
-    broken = [
-        key
-        for key, entry in counted.partitions.items()
-        if entry["quarantined"] and entry["quarantined"] / entry["staged"] > limit
-    ]
-    if not broken:
-        return
-    lines = [
-        f"{key}: {counted.partitions[key]['quarantined']} of {counted.partitions[key]['staged']} rows "
-        f"({', '.join(f'{reason} {n}' for reason, n in counted.partitions[key]['reasons'].items())})"
-        for key in broken[:10]
-    ]
-    examples = [
-        f"    {_file_name(r)}: {', '.join(r['_reasons'])}: {r['_raw'][:300]}"
-        for r in tally.examples(rows, work.source, broken)
-    ]
-    raise ContractError(
-        f"{work.source.name} breaks its contract: more than {limit:.1%} of the rows\n    "
-        + "\n    ".join(lines)
-        + "\n  first examples:\n"
-        + "\n".join(examples),
-        where=", ".join(work.storage.uri(work.staged[key]["folder"]) for key in broken[:3]),
-        unharmed="the staged files and every table: nothing of this attempt was written",
-        remedy="deliver corrected files, or change columns or violations.max_share in "
-        f"sources/{work.source.name}.yaml, then run the same command again",
-    )
-
-
-def _file_name(row: Any) -> str:
-    return unquote(str(row["_file"]).rsplit("/", 1)[-1])
+    return manifest
 
 
 def _raw_rows(
@@ -486,62 +294,3 @@ def _written(work: Attempt, table: DeltaTable, rows: int) -> dict[str, Any]:
         **table.last_commit(),
         "txn": {"app_id": transaction.app_id, "version": transaction.version},
     }
-
-
-def _draft(
-    work: Attempt,
-    started: datetime,
-    counted: Tally,
-    features: dict[str, dict[Partition, dict[str, int]]],
-    wrote: list[dict[str, Any]],
-) -> Draft:
-    spec = data_hash(work.source, _sql_texts(work.sqls))
-    placed = tally.by_partition(features, work.partitions)
-    partitions = {
-        key: {
-            "content": entry["content"],
-            "delivery": entry["delivery"],
-            "delivered": entry["delivered"],
-            "waived": list(work.waived.get(key, ())),
-            "spec": spec,
-            **counted.partitions[key],
-            "features": placed[key],
-        }
-        for key, entry in work.staged.items()
-    }
-    totals = tally.totals(partitions)
-    return Draft(
-        Job.INGEST,
-        work.name,
-        Kind.MANIFEST,
-        partitions=partitions,
-        started=started,
-        recorded_up_to=work.recorded,
-        read=[{"folder": entry["folder"], "content": entry["content"]} for entry in work.staged.values()],
-        wrote=wrote,
-        spec={"data": spec, "descriptive": descriptive_hash(work.source)},
-        counts=totals,
-        notes=_notes(work),
-        resumed=bool(work.resumed),
-    )
-
-
-def _notes(work: Attempt) -> list[str]:
-    """What was left out or read in an unusual way: extra columns, quotes that are never closed."""
-    named = {column.name for column in work.source.columns}
-    named |= {how.column for how in (work.source.event_timestamp, work.source.created_timestamp) if how}
-    extra: dict[str, list[str]] = {}
-    notes = []
-    for entry in work.staged.values():
-        for file in entry["files"]:
-            for name in sorted({*(file.get("header") or ()), *(file.get("schema") or ())} - named):
-                extra.setdefault(name, []).append(file["name"])
-            if file.get("unclosed_quote"):
-                notes.append(
-                    f"{file['name']}: the quote opened in line {file['unclosed_quote']} is never closed, so every line "
-                    "was read as a row of its own"
-                )
-    for name, files in extra.items():
-        others = f" and {len(files) - 1} more" if len(files) > 1 else ""
-        notes.append(f"column {name[:80]!r} of {files[0]}{others} is not in the spec and was left out")
-    return notes

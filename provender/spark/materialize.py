@@ -30,7 +30,7 @@ from provender.online.views import AppliedView, load_applied_views
 from provender.online.writer import Counts, OnlineWriter
 from provender.settings import Settings
 from provender.spark.failures import spark_failures
-from provender.spark.session import interrupt, spark_session
+from provender.spark.session import interrupt, spark_session, tune_for
 from provender.spark.tables import (
     DELETED,
     RECORDED_TIMESTAMP,
@@ -43,8 +43,20 @@ from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, FeatureTab
 from provender.storage import Storage, storage_at
 
 LOCK_TIMEOUT_SECONDS = 3600.0
+_UNPACKED = 4
+"""Roughly how much larger rows are than Parquet files of them."""
 _COUNTS = "written long, skipped long, deleted long, error string"
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What committed attempts wrote to a table after a time, as their manifests say."""
+
+    anything: bool
+    withdrawals: bool
+    """Whether one of the versions may withdraw another."""
+    parquet_bytes: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,7 @@ class ViewPlan:
     table_id: str
     since: datetime | None
     reason: str
-    withdrawals: bool
+    changes: Recorded
     online_ttl_seconds: float | None
 
 
@@ -140,10 +152,10 @@ def _plans(
             else _why_rebuild(view, table_id, state.get(view.view), markers.get(view.view))
         )
         since = None if reason else parse_iso(state[view.view]["recorded_up_to"])
-        changed, withdrawals = _changes(ledger, table, since)
-        if changed or reason:
+        changes = _changes(ledger, table, since)
+        if changes.anything or reason:
             ttl = spec.online_ttl.total_seconds() if spec.online_ttl is not None else None
-            plans.append(ViewPlan(view, table, table_id, since, reason, withdrawals, ttl))
+            plans.append(ViewPlan(view, table, table_id, since, reason, changes, ttl))
     return plans
 
 
@@ -185,17 +197,18 @@ def _why_rebuild(
     return ""
 
 
-def _changes(ledger: Ledger, table: DeltaTable, since: datetime | None) -> tuple[bool, bool]:
-    """Whether versions were recorded after ``since``, and whether one of them may withdraw another."""
-    changed = withdrawals = False
+def _changes(ledger: Ledger, table: DeltaTable, since: datetime | None) -> Recorded:
+    changed, withdrawals, size = False, False, 0
     for manifest in reversed(ledger.manifests(Job.INGEST)):
         if since is not None and manifest.recorded_up_to is not None and manifest.recorded_up_to <= since:
             break
         if manifest.kind is Kind.RECEIPT and not manifest.resumed:
             continue
-        changed |= manifest.resumed or any(entry["table"] == table.path for entry in manifest.wrote)
+        written = [entry["bytes"] for entry in manifest.wrote if entry["table"] == table.path]
+        changed |= manifest.resumed or bool(written)
         withdrawals |= manifest.resumed or manifest.counts.get("withdrawn", 0) > 0
-    return changed, withdrawals
+        size += sum(written)
+    return Recorded(changed, withdrawals, size)
 
 
 def _write_views(
@@ -206,6 +219,7 @@ def _write_views(
     writer = OnlineWriter(settings.redis, settings.project, settings.redis_key_ttl_seconds)
     wrote = []
     with spark_session(settings, attempt) as spark:
+        tune_for(spark, _UNPACKED * max(plan.changes.parquet_bytes for plan in plans))
         for plan in plans:
             if plan.reason:
                 say(f"rebuilding {plan.view.view}: {plan.reason}")
@@ -292,7 +306,7 @@ def online_rows(log: DataFrame, plan: ViewPlan, up_to: datetime) -> DataFrame:
     if plan.since is None:
         return _newest(known, keys, names, may_be_deleted=True)
     changed = known.where(recorded > F.lit(iso(plan.since)).cast("timestamp"))
-    if not plan.withdrawals:
+    if not plan.changes.withdrawals:
         return _newest(changed, keys, names, may_be_deleted=False)
     withdrawn = F.broadcast(changed.where(DELETED).select(*map(quoted, keys)).distinct())
     histories = known.join(withdrawn, keys, "left_semi")

@@ -1,0 +1,48 @@
+"""How much of a partition may break its contract before the whole run is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+
+from pyspark.sql import DataFrame
+
+from provender.errors import ContractError
+from provender.spark import tally
+from provender.spark.attempt import Attempt
+from provender.spark.tally import Tally
+
+
+def refuse_past_limit(work: Attempt, rows: DataFrame, counted: Tally) -> None:
+    limit = 0.0 if work.source.violations.action == "fail" else work.source.violations.max_share
+    # Divided, not multiplied: 29 of 100 is 0.29 exactly as the spec writes it.
+    broken = [
+        key
+        for key, entry in counted.partitions.items()
+        if entry["quarantined"] and entry["quarantined"] / entry["staged"] > limit
+    ]
+    if not broken:
+        return
+    lines = [
+        f"{key}: {counted.partitions[key]['quarantined']} of {counted.partitions[key]['staged']} rows "
+        f"({', '.join(f'{reason} {n}' for reason, n in counted.partitions[key]['reasons'].items())})"
+        for key in broken[:10]
+    ]
+    examples = [
+        f"    {_file_name(r)}: {', '.join(r['_reasons'])}: {r['_raw'][:300]}"
+        for r in tally.examples(rows, work.source, broken)
+    ]
+    raise ContractError(
+        f"{work.source.name} breaks its contract: more than {limit:.1%} of the rows\n    "
+        + "\n    ".join(lines)
+        + "\n  first examples:\n"
+        + "\n".join(examples),
+        where=", ".join(work.storage.uri(work.staged[key]["folder"]) for key in broken[:3]),
+        unharmed="the staged files and every table: nothing of this attempt was written",
+        remedy="deliver corrected files, or change columns or violations.max_share in "
+        f"sources/{work.source.name}.yaml, then run the same command again",
+    )
+
+
+def _file_name(row: Any) -> str:
+    return unquote(str(row["_file"]).rsplit("/", 1)[-1])

@@ -1,0 +1,85 @@
+"""What an ingest commits: the manifest of the work done, or the receipt that there was none."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from provender.intervals import Partition
+from provender.ledger import Draft, Job, Kind
+from provender.spark import tally
+from provender.spark.attempt import Attempt, sql_texts
+from provender.spark.tally import Tally
+from provender.specs.hashing import data_hash, descriptive_hash
+
+
+def receipt(work: Attempt, started: datetime) -> Draft:
+    return Draft(
+        Job.INGEST,
+        work.name,
+        Kind.RECEIPT,
+        partitions={},
+        started=started,
+        recorded_up_to=work.recorded,
+        notes=["every partition was ingested already, from the same bytes by the same spec"],
+        resumed=bool(work.resumed),
+    )
+
+
+def draft(
+    work: Attempt,
+    started: datetime,
+    counted: Tally,
+    features: dict[str, dict[Partition, dict[str, int]]],
+    wrote: list[dict[str, Any]],
+) -> Draft:
+    spec = data_hash(work.source, sql_texts(work.sqls))
+    placed = tally.by_partition(features, work.partitions)
+    partitions = {
+        key: {
+            "content": entry["content"],
+            "delivery": entry["delivery"],
+            "delivered": entry["delivered"],
+            "waived": list(work.waived.get(key, ())),
+            "spec": spec,
+            **counted.partitions[key],
+            "features": placed[key],
+        }
+        for key, entry in work.staged.items()
+    }
+    totals = tally.totals(partitions)
+    return Draft(
+        Job.INGEST,
+        work.name,
+        Kind.MANIFEST,
+        partitions=partitions,
+        started=started,
+        recorded_up_to=work.recorded,
+        read=[{"folder": entry["folder"], "content": entry["content"]} for entry in work.staged.values()],
+        wrote=wrote,
+        spec={"data": spec, "descriptive": descriptive_hash(work.source)},
+        counts=totals,
+        notes=_notes(work),
+        resumed=bool(work.resumed),
+    )
+
+
+def _notes(work: Attempt) -> list[str]:
+    """What was left out or read in an unusual way: extra columns, quotes that are never closed."""
+    named = {column.name for column in work.source.columns}
+    named |= {how.column for how in (work.source.event_timestamp, work.source.created_timestamp) if how}
+    extra: dict[str, list[str]] = {}
+    notes = []
+    for entry in work.staged.values():
+        for file in entry["files"]:
+            for name in sorted({*(file.get("header") or ()), *(file.get("schema") or ())} - named):
+                extra.setdefault(name, []).append(file["name"])
+            if file.get("unclosed_quote"):
+                notes.append(
+                    f"{file['name']}: the quote opened in line {file['unclosed_quote']} is never closed, so every line "
+                    "was read as a row of its own"
+                )
+    for name, files in extra.items():
+        others = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        notes.append(f"column {name[:80]!r} of {files[0]}{others} is not in the spec and was left out")
+    return notes
