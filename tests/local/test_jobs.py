@@ -112,6 +112,7 @@ def test_cancelling_ends_what_the_command_started_too(submit: Submit) -> None:
     await_gone(grandchild)
 
 
+@pytest.mark.slow
 def test_a_command_that_ignores_the_polite_signal_is_killed(submit: Submit) -> None:
     submission = submit(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {PRINT_PID_AND_WAIT}")
     line_of(submission)
@@ -142,6 +143,7 @@ def test_a_job_nobody_awaits_is_ended_when_its_lease_runs_out(submit: Submit) ->
     await_gone(command)
 
 
+@pytest.mark.slow
 def test_a_job_somebody_awaits_keeps_its_lease(submit: Submit) -> None:
     submission = submit("import time; time.sleep(3)", lease_seconds=1.5)
     while not submission.status().state.is_final:

@@ -63,6 +63,7 @@ def test_stopping_ends_a_process_that_ignores_the_polite_signal_and_its_children
     assert not child.is_alive
 
 
+@pytest.mark.slow
 def test_stopping_finds_the_members_of_a_session_whose_leader_died(tmp_path: Path) -> None:
     log = tmp_path / "log"
     record = start_detached([sys.executable, "-c", STUBBORN_PARENT], log=log)
