@@ -40,7 +40,7 @@ from provender.spark.failures import spark_failures
 from provender.spark.features import desired_versions, in_periods, versions_schema
 from provender.spark.limit import refuse_past_limit
 from provender.spark.record import draft, receipt
-from provender.spark.session import interrupt, spark_session, tune_for
+from provender.spark.session import spark_session, tune_for
 from provender.spark.slices import Slice, slices_of
 from provender.spark.tables import (
     RECORDED_TIMESTAMP,
@@ -51,12 +51,10 @@ from provender.spark.tables import (
 )
 from provender.spark.tally import Tally
 from provender.spark.types import quoted
+from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
 from provender.specs.model import FeatureTable
 from provender.storage import storage_at
-
-LOCK_TIMEOUT_SECONDS = 3600.0
-Say = Callable[[str], None]
 
 
 def ingest(
@@ -80,16 +78,7 @@ def ingest(
     sqls = {table.name: query_of(catalog, source, table) for table in source.tables}
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)
-    lock = storage.lock(
-        f"{source.name}.tables",
-        attempt,
-        timeout_seconds=LOCK_TIMEOUT_SECONDS,
-        waiting=lambda holder: say(f"waiting for {holder}, which is writing {source.name}"),
-    )
-    with lock as held:
-        if held.abandoned_by:
-            say(f"{held.abandoned_by} died while writing {source.name}; finishing what it left")
-            interrupt(settings, held.abandoned_by)
+    with only_writer(settings, storage, source.name, "tables", attempt, say) as held:
         left = frozenset(partitions_of(source, held.abandoned_work))
         work = prepare(settings, storage, source, sqls, ledger, attempt, partitions, left)
         done = _ingest(work, ledger, started, held.announce, say) if work.staged else receipt(work, started)

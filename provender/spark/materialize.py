@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -30,7 +30,7 @@ from provender.online.views import AppliedView, load_applied_views
 from provender.online.writer import Counts, OnlineWriter
 from provender.settings import Settings
 from provender.spark.failures import spark_failures
-from provender.spark.session import interrupt, spark_session, tune_for
+from provender.spark.session import spark_session, tune_for
 from provender.spark.tables import (
     DELETED,
     RECORDED_TIMESTAMP,
@@ -38,15 +38,14 @@ from provender.spark.tables import (
     feature_table,
 )
 from provender.spark.types import quoted
+from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
 from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, FeatureTable, Source
 from provender.storage import Storage, storage_at
 
-LOCK_TIMEOUT_SECONDS = 3600.0
 _UNPACKED = 4
 """Roughly how much larger rows are than Parquet files of them."""
 _COUNTS = "written long, skipped long, deleted long, error string"
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -87,16 +86,7 @@ def materialize(
     source = Catalog.load(settings.repo).source(source_name)
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)
-    lock = storage.lock(
-        f"{source.name}.online",
-        attempt,
-        timeout_seconds=LOCK_TIMEOUT_SECONDS,
-        waiting=lambda holder: say(f"waiting for {holder}, which is materializing {source.name}"),
-    )
-    with lock as held:
-        if held.abandoned_by:
-            say(f"{held.abandoned_by} died while materializing {source.name}; doing its work again")
-            interrupt(settings, held.abandoned_by)
+    with only_writer(settings, storage, source.name, "online", attempt, say) as held:
         up_to = recorded_up_to(ledger)
         if up_to is None:
             raise SourceNotReadyError(

@@ -6,7 +6,7 @@ materialisation or a training set does not notice a compaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import deltalake
@@ -20,18 +20,17 @@ from provender.spark.failures import spark_failures
 from provender.spark.session import spark_session
 from provender.spark.tables import DeltaTable, feature_table, quarantine_table, raw_table
 from provender.spark.types import quoted
+from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
 from provender.specs.model import Source
 from provender.storage import Storage, storage_at
 
-LOCK_TIMEOUT_SECONDS = 3600.0
 SMALL_FILE_BYTES = 64 << 20
 """A file under this is small: a day of a large source is above it and is never rewritten."""
 SMALL_FILES = 16
 """How many small files a table may have before they are compacted."""
 RETENTION_HOURS = 7 * 24
 """How long a file that is no longer part of a table stays: longer than any job reads."""
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -51,14 +50,8 @@ def tidy(settings: Settings, attempt: str, say: Say = print) -> list[Tidied]:
     storage = storage_at(settings.storage_root)
     tidied = []
     for source in Catalog.load(settings.repo).sources.values():
-        lock = storage.lock(
-            f"{source.name}.tables",
-            attempt,
-            timeout_seconds=LOCK_TIMEOUT_SECONDS,
-            waiting=lambda holder: say(f"waiting for {holder}"),
-        )
         # What an attempt that died has left stays named in the lock, for the next ingest.
-        with lock:
+        with only_writer(settings, storage, source.name, "tables", attempt, say):
             tidied += list(_tidy_source(settings, storage, source, attempt, say))
     _expire(settings, storage, say)
     return tidied
