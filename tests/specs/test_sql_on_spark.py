@@ -91,7 +91,7 @@ def test_the_created_time_is_the_newest_of_what_a_row_depends_on(spark: Any) -> 
     for sql, expected in created.items():
         found = spark.sql(per_slice(sql, "t") or "").collect()
         minutes = {
-            row["k"]: (row["_created"].replace(tzinfo=UTC) - START) // timedelta(minutes=1) for row in found
+            row["k"]: (row["_created"].astimezone(UTC) - START) // timedelta(minutes=1) for row in found
         }
         assert minutes == expected, sql
 
