@@ -14,7 +14,6 @@ from provender.ledger.progress import admitted_reasons, ingested_partitions
 from provender.storage import storage_at
 
 HELP = "list rows that broke their source's contract, or admit them"
-WAIVABLE = ("too_late", "after_partition", "below_min", "above_max", "not_allowed", "too_long", "null")
 _SHOWN_ROWS = 20
 
 
@@ -72,6 +71,7 @@ def _rows(wanted: Asked, limit: int) -> list[dict[str, Any]]:
 
 def _admit(wanted: Asked, reasons: list[str]) -> int:
     from provender.cli.partitions import show
+    from provender.spark.contract import WAIVABLE
     from provender.spark.ingest import ingest
 
     for reason in reasons:

@@ -54,10 +54,6 @@ class Plan:
     gone: list[AppliedView]
     """Applied views that are not defined any more: their online values will be removed."""
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.changes and not self.gone
-
 
 def plan(repo: Path | str | None) -> Plan:
     """What :func:`apply` would change; changes nothing (but a registry that is not there is created, empty).

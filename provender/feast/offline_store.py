@@ -34,21 +34,10 @@ from provender.feast.retrieval import ProvenderRetrievalJob
 from provender.feast.tables import Table, all_tables, resolve, resolve_in, settings_of
 from provender.point_in_time.engine import Lookup, connection, current_rows, join
 from provender.point_in_time.log import CREATED, EVENT
+from provender.spark.types import DDL
 from provender.specs.catalog import Catalog
-from provender.specs.model import ColumnType
 
 anchor_registry_paths()
-
-_SPARK_TYPES = {
-    ColumnType.INT32: "int",
-    ColumnType.INT64: "bigint",
-    ColumnType.FLOAT: "float",
-    ColumnType.DOUBLE: "double",
-    ColumnType.STRING: "string",
-    ColumnType.BOOL: "boolean",
-    ColumnType.BYTES: "binary",
-    ColumnType.TIMESTAMP: "timestamp",
-}
 
 
 class ProvenderOfflineStoreConfig(FeastConfigBaseModel):
@@ -173,7 +162,7 @@ class ProvenderOfflineStore(OfflineStore):
         self, config: RepoConfig, data_source: DataSource
     ) -> Iterable[tuple[str, str]]:
         """Columns from the spec, with Spark's type names, as Feast expects of a SparkSource."""
-        columns = [(name, _SPARK_TYPES[kind]) for name, kind in resolve(config, data_source).columns.items()]
+        columns = [(name, DDL[kind]) for name, kind in resolve(config, data_source).columns.items()]
         return [*columns, (EVENT, "timestamp"), (CREATED, "timestamp")]
 
     @staticmethod

@@ -19,7 +19,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -31,12 +30,14 @@ from threading import Event
 
 from provender.errors import SetupError, SparkUnavailableError
 from provender.local.java import java_command, java_environment
+from provender.local.process import free_port, is_listening, replace_text
 from provender.settings import Settings, load_settings
 
 START_TIMEOUT_SECONDS = 120.0
 _POLL_SECONDS = 0.1
 _KEEPER_POLL_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
+_HOST = "127.0.0.1"
 _SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
 
@@ -75,7 +76,7 @@ def running(settings: Settings) -> Address | None:
         address = Address(**json.loads((_folder(settings) / "server.json").read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    return address if _is_keeper(address.keeper_pid) and _listens(address.port) else None
+    return address if _is_keeper(address.keeper_pid) and is_listening(_HOST, address.port) else None
 
 
 def stop(settings: Settings) -> bool:
@@ -136,12 +137,6 @@ def _tail(log: Path, lines: int = 15) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def _is_keeper(pid: int) -> bool:
     try:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -162,7 +157,7 @@ def main() -> None:
     settings = load_settings(parser.parse_args().repo)
     ended = Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    port, token = _free_port(), secrets.token_hex(16)
+    port, token = free_port(), secrets.token_hex(16)
     jvm = _launch(settings, port, token)
     try:
         if _await_listening(jvm, port, ended):
@@ -246,7 +241,7 @@ def _die_with_parent() -> None:
 def _await_listening(jvm: subprocess.Popen[bytes], port: int, ended: Event) -> bool:
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while jvm.poll() is None and time.monotonic() < deadline:
-        if _listens(port):
+        if is_listening(_HOST, port):
             return True
         if ended.wait(_POLL_SECONDS):
             return False
@@ -255,10 +250,7 @@ def _await_listening(jvm: subprocess.Popen[bytes], port: int, ended: Event) -> b
 
 def _publish(settings: Settings, address: Address) -> None:
     path = _folder(settings) / "server.json"
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.touch(mode=0o600)
-    temporary.write_text(json.dumps(asdict(address)))
-    os.replace(temporary, path)
+    replace_text(path, json.dumps(asdict(address)), mode=0o600)
 
 
 def _keep(settings: Settings, jvm: subprocess.Popen[bytes], ended: Event) -> None:
@@ -282,12 +274,6 @@ def _end(jvm: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         jvm.kill()
         jvm.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":
