@@ -18,7 +18,7 @@ install: $(STAMP) ## Install everything into this checkout: uv, the locked envir
 $(STAMP): uv.lock pyproject.toml provender/local/jars.py
 	@test -x "$(UV)" || command -v "$(UV)" >/dev/null || { echo "installing uv"; python3 -m venv .provender/uv && .provender/uv/bin/pip install --quiet uv; }
 	@echo "installing the locked environment (about 2 GB, once)"
-	@$(UV) sync --frozen --quiet
+	@$(UV) sync --frozen --all-extras --quiet
 	@$(PYTHON) -m provender.local.jars --repo feature_defs
 	@touch $@
 
@@ -53,7 +53,7 @@ bench: install ## Benchmarks: a table on the terminal, JSON lines under bench/re
 	@$(RUN) python -m bench
 
 requirements: install ## Export requirements.txt from the lock file
-	@$(UV) export --frozen --no-hashes --no-emit-project --quiet -o requirements.txt
+	@$(UV) export --frozen --all-extras --no-hashes --no-emit-project --quiet -o requirements.txt
 
 clean: stop ## Remove everything that was installed or written into this checkout
 	rm -rf .venv .provender .pytest_cache .mypy_cache .ruff_cache .hypothesis
