@@ -15,6 +15,22 @@ key, ``provender``, which Feast ignores:
         jars_dir: jars                       # extra jars, relative to state_dir
         remote: sc://127.0.0.1:15002         # a Spark Connect server run by somebody else; default: our own
         conf: {spark.sql.shuffle.partitions: 4}
+      kubeflow:
+        backend: local                       # local (a process of this machine) or api (Kubeflow Pipelines)
+        host: https://kubeflow.example.com/pipeline
+        namespace: team-a
+        experiment: provender
+        token_file: /var/run/secrets/kubeflow/token
+        ca_file: /etc/ssl/kubeflow.pem       # default: the system's
+        pipeline_root: gs://bucket/pipelines # default: Kubeflow's own
+      serving:
+        backend: local                       # local (a process of this machine) or kserve
+        port: 8085                           # of the local predictor
+        namespace: models
+        image: registry.example.com/provender-serving:0.1.0
+        service_account: provender-serving
+        redis_secret: provender-redis        # secret with the key connection_string
+        url: http://{name}.models.example.com # default: the InferenceService's own status.url
 
 Imports neither Spark, Feast nor Airflow.
 """
@@ -23,7 +39,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -48,6 +64,35 @@ class SparkSettings(BaseModel):
     conf: dict[str, str | int | bool] = {}
 
 
+class KubeflowSettings(BaseModel):
+    """Where training pipelines run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backend: Literal["local", "api"] = "local"
+    host: str = ""
+    namespace: str = "kubeflow"
+    experiment: str = "provender"
+    token_file: Path | None = None
+    """File with a bearer token, read anew for each request, since Kubernetes renews it."""
+    ca_file: Path | None = None
+    pipeline_root: str = ""
+
+
+class ServingSettings(BaseModel):
+    """Where models are served."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backend: Literal["local", "kserve"] = "local"
+    port: int = Field(default=8085, ge=1, le=65535)
+    namespace: str = "default"
+    image: str = ""
+    service_account: str = ""
+    redis_secret: str = ""
+    url: str = ""
+
+
 class Settings(BaseModel):
     """The effective settings, every path absolute."""
 
@@ -61,6 +106,8 @@ class Settings(BaseModel):
     state_dir: Path
     statsd: str | None = None
     spark: SparkSettings = SparkSettings()
+    kubeflow: KubeflowSettings = KubeflowSettings()
+    serving: ServingSettings = ServingSettings()
     redis: str = ""
     """Feast's ``online_store.connection_string``, as it stands in the file."""
     redis_key_ttl_seconds: int | None = None

@@ -10,7 +10,8 @@ import provender
 airport_weather = FeatureView(
     name="airport_weather",
     entities=[origin],
-    ttl=timedelta(hours=6),
+    # Files come once a day, an hour after its end: what is known then is up to 26 hours old.
+    ttl=timedelta(hours=30),
     schema=provender.schema("weather"),
     source=provender.source("weather"),
 )

@@ -9,9 +9,10 @@ import sys
 from provender.settings import load_settings
 from provender.specs import views
 from provender.specs.catalog import Catalog
+from provender.specs.models import ModelCatalog
 from provender.specs.sql import problems as sql_problems
 
-HELP = "check every definition (sources, SQL, views) and print each problem with its file and line"
+HELP = "check every definition (sources, SQL, views, models) and print each problem with its file and line"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -24,24 +25,30 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """0 if all is well, else 1 with the problems on standard error (as JSON: on standard output)."""
     catalog = Catalog.load(load_settings(args.repo).repo)
-    found = problems(catalog)
+    models = ModelCatalog.load(catalog.repo, catalog)
+    found = problems(models)
     if args.json:
-        print(json.dumps({"sources": sorted(catalog.sources), "problems": found}, indent=2))
+        named = {"sources": sorted(catalog.sources), "models": sorted(models.models)}
+        print(json.dumps({**named, "problems": found}, indent=2))
     elif found:
         print("\n".join(found), file=sys.stderr)
         count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
         print(count, file=sys.stderr)
     else:
         print(f"all is well: {', '.join(sorted(catalog.sources)) or 'there are no sources yet'}")
+        if models.models:
+            print(f"models: {', '.join(sorted(models.models))}")
     return 1 if found else 0
 
 
-def problems(catalog: Catalog) -> list[str]:
-    """Lines ``file:line: what; remedy``: of specs, then of SQL, then of views."""
+def problems(models: ModelCatalog) -> list[str]:
+    """Lines ``file:line: what; remedy``: of sources, their SQL, the views, the models."""
+    catalog = models.sources
     lines = [line for error in catalog.broken.values() for line in str(error).splitlines()]
     for name, source in catalog.sources.items():
         for table in source.tables:
             if table.is_derived:
                 path = catalog.sql_path_of(name, table.name)
                 lines += map(str, sql_problems(catalog.sql_of(name, table.name), name, path, source.cadence))
-    return [*lines, *map(str, views.check(catalog.repo, catalog))]
+    lines += map(str, views.check(catalog.repo, catalog))
+    return lines + [line for error in models.broken.values() for line in str(error).splitlines()]

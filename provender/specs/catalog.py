@@ -41,7 +41,7 @@ class Catalog:
             cache_folder = load_settings(folder).state_dir / "specs"
         catalog = cls(folder)
         with SpecCache(cache_folder, folder) as cache:
-            for path in _spec_files(folder / SOURCES_FOLDER):
+            for path in spec_files(folder / SOURCES_FOLDER):
                 catalog._add(path, cache)
         return catalog
 
@@ -103,7 +103,7 @@ class Catalog:
         return source
 
 
-def _spec_files(folder: Path) -> list[Path]:
+def spec_files(folder: Path) -> list[Path]:
     """Spec files in the order of their names; ``.yml`` ones too, because they are told to be renamed."""
     if not folder.is_dir():
         return []

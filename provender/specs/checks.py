@@ -40,12 +40,13 @@ _LONGEST_TAG = 100  # Airflow's limit
 
 def check(document: Document) -> None:
     """Runs every check on ``document`` and adds what it finds to the document's problems."""
-    for each in (_check_name, _check_people, _check_bounds_of_time, _check_raw, _check_times, check_columns):
+    for each in (check_name, check_people, _check_bounds_of_time, _check_raw, _check_times, check_columns):
         each(document)
     check_tables(document)
 
 
-def _check_name(document: Document) -> None:
+def check_name(document: Document) -> None:
+    """The name is the file's."""
     name, stem = document.values.get("name"), document.path.stem
     if is_text(name) and name != stem:
         document.report(("name",), *_wrong_name(document, name, stem))
@@ -62,7 +63,8 @@ def _wrong_name(document: Document, name: str, stem: str) -> tuple[str, str]:
     return what, f"rename the file to {name}.yaml"
 
 
-def _check_people(document: Document) -> None:
+def check_people(document: Document) -> None:
+    """Owner and tags are one line each."""
     owner = document.values.get("owner")
     if isinstance(owner, str) and (not owner.strip() or not owner.isprintable()):
         document.report(

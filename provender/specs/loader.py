@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,15 @@ def _normalise(document: Document) -> None:
     places: list[tuple[Location, dict[str, Any]]] = [((), values)]
     places += [(("tables", i), table) for i, table in entries(values, "tables")]
     for place, mapping in places:
-        for key in {"delay", "timeout", "lateness", "online_ttl"} & mapping.keys():
-            mapping[key] = _duration(document, (*place, key), mapping[key])
+        normalise_durations(document, place, mapping, {"delay", "timeout", "lateness", "online_ttl"})
+
+
+def normalise_durations(
+    document: Document, place: Location, mapping: dict[str, Any], keys: Collection[str]
+) -> None:
+    """Reports what is no duration under ``keys`` of ``mapping``, and replaces it to report nothing twice."""
+    for key in set(keys) & mapping.keys():
+        mapping[key] = _duration(document, (*place, key), mapping[key])
 
 
 def _moment(document: Document, key: str) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -21,7 +22,16 @@ from provender.specs.model import (
 )
 from provender.specs.problems import Location, closest, did_you_mean, shown_location
 
-_MODELS: dict[tuple[str, ...], type[BaseModel]] = {
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A kind of spec: the model of each place (list positions left out), and what to write where a key is missing."""
+
+    models: Mapping[tuple[str, ...], type[BaseModel]]
+    examples: Mapping[str, str]
+
+
+_SOURCE_MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     (): Source,
     ("raw",): Raw,
     ("event_timestamp",): Timestamp,
@@ -31,7 +41,7 @@ _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("tables",): FeatureTable,
     ("tables", "features"): OutputColumn,
 }
-_EXAMPLES = {
+_SOURCE_EXAMPLES = {
     "name": "name: {stem}",
     "owner": "owner: <the team that answers for it>",
     "cadence": "cadence: daily",
@@ -45,6 +55,7 @@ _EXAMPLES = {
     "type": "type: INT64",
     "column": "column: <a column>",
 }
+SOURCE = Shape(_SOURCE_MODELS, _SOURCE_EXAMPLES)
 _WANTED = {
     "string_type": "text (quote it)",
     "bool_type": "true or false",
@@ -63,24 +74,24 @@ _WANTED = {
 }
 
 
-def report_schema_errors(document: Document, error: ValidationError) -> None:
+def report_schema_errors(document: Document, error: ValidationError, shape: Shape = SOURCE) -> None:
     """Adds a problem for each finding of ``error``; one for each place."""
     findings = error.errors(include_url=False)
-    misspelt = set(_misspelt(findings))
+    misspelt = set(_misspelt(findings, shape))
     places: set[Location] = set()
     for finding in findings:
         location = _existing(document, finding)
         if location in places or (finding["type"] == "missing" and location in misspelt):
             continue
         places.add(location)
-        document.report(location, *_wording(document, location, finding))
+        document.report(location, *_wording(document, location, finding, shape))
 
 
-def _misspelt(findings: list[Any]) -> Iterator[Location]:
+def _misspelt(findings: list[Any], shape: Shape) -> Iterator[Location]:
     """Keys that are not missing but misspelt: the unknown key's line says so already."""
     for finding in findings:
         if finding["type"] == "extra_forbidden":
-            match = closest(str(finding["loc"][-1]), _keys_at(finding["loc"][:-1]))
+            match = closest(str(finding["loc"][-1]), _keys_at(shape, finding["loc"][:-1]))
             if match is not None:
                 yield (*finding["loc"][:-1], match)
 
@@ -100,15 +111,15 @@ def _existing(document: Document, finding: Any) -> Location:
     return location
 
 
-def _wording(document: Document, location: Location, finding: Any) -> tuple[str, str]:
+def _wording(document: Document, location: Location, finding: Any, shape: Shape) -> tuple[str, str]:
     kind, place, context = finding["type"], shown_location(location), finding.get("ctx", {})
     if kind == "extra_forbidden":
         where = f" in {shown_location(location[:-1])}" if len(location) > 1 else ""
         return f"unknown key {location[-1]!r}{where}", did_you_mean(
-            str(location[-1]), _keys_at(location[:-1])
+            str(location[-1]), _keys_at(shape, location[:-1])
         )
     if kind == "missing":
-        example = _EXAMPLES.get(str(location[-1]), f"{location[-1]}: …").format(stem=document.path.stem)
+        example = shape.examples.get(str(location[-1]), f"{location[-1]}: …").format(stem=document.path.stem)
         return f"{place} is missing", f"add {example}"
     if kind == "value_error":
         what, _, remedy = str(context["error"]).partition("; ")
@@ -123,8 +134,8 @@ def _wording(document: Document, location: Location, finding: Any) -> tuple[str,
     return f"{place}: got {got}", str(finding["msg"]).replace("Input should be", "it should be")
 
 
-def _keys_at(location: Location) -> list[str]:
-    model = _MODELS.get(tuple(step for step in location if isinstance(step, str)))
+def _keys_at(shape: Shape, location: Location) -> list[str]:
+    model = shape.models.get(tuple(step for step in location if isinstance(step, str)))
     return list(model.model_fields) if model else []
 
 

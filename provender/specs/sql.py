@@ -25,7 +25,7 @@ from sqlglot.parsers.spark import SparkParser
 from provender.errors import SqlError
 from provender.intervals import Cadence
 from provender.specs.problems import Problem
-from provender.specs.sql_checks import Complaint, complaints
+from provender.specs.sql_checks import Complaint, complaints, row_complaints
 from provender.specs.sql_slices import UnsupportedError, slice_query
 
 _SPECIAL_FORMS = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "OVERLAY", "POSITION", "CEIL", "FLOOR")
@@ -47,6 +47,18 @@ def problems(sql: str, source_name: str, path: Path, cadence: Cadence | None = N
     query, found = _parse(sql)
     if query is not None:
         found = complaints(query, source_name, cadence)
+    return _at_lines(found, sql, path)
+
+
+def entity_problems(sql: str, source_name: str, path: Path) -> list[Problem]:
+    """Why ``sql`` cannot be the query of a model's entity rows over ``source_name``; empty if it can."""
+    query, found = _parse(sql)
+    if query is not None:
+        found = row_complaints(query, source_name)
+    return _at_lines(found, sql, path)
+
+
+def _at_lines(found: list[Complaint], sql: str, path: Path) -> list[Problem]:
     return [
         Problem(path, complaint.line or _line_of(sql, complaint.name), complaint.what, complaint.remedy)
         for complaint in found

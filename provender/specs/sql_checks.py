@@ -57,12 +57,17 @@ class Complaint:
 def complaints(query: exp.Query, source_name: str, cadence: Cadence | None) -> list[Complaint]:
     """Everything that is refused in ``query``."""
     found = [
-        *_tables(query, source_name),
-        *_functions(query),
+        *row_complaints(query, source_name),
+        *_time_windows(query),
         *_frames(query),
         *_long_joins(query, cadence),
-        *_own_columns(query),
     ]
+    return list(dict.fromkeys(found))
+
+
+def row_complaints(query: exp.Query, source_name: str) -> list[Complaint]:
+    """What is refused also where the query sees all raw rows, not those of one period: a model's entity rows."""
+    found = [*_tables(query, source_name), *_unrepeatable(query), *_own_columns(query)]
     return list(dict.fromkeys(found))
 
 
@@ -118,7 +123,7 @@ def _names(ctes: list[exp.Expr]) -> set[str]:
     return {cte.alias.lower() for cte in ctes}
 
 
-def _functions(query: exp.Query) -> Iterator[Complaint]:
+def _time_windows(query: exp.Query) -> Iterator[Complaint]:
     for node in query.find_all(exp.Func):
         name = function_name(node)
         if name in TIME_WINDOWS:
@@ -126,7 +131,12 @@ def _functions(query: exp.Query) -> Iterator[Complaint]:
             yield Complaint(
                 f"{name}() makes windows over time, and the SQL sees one period's rows", remedy, name=name
             )
-        elif name in UNREPEATABLE or (name == "unix_timestamp" and not node.expressions):
+
+
+def _unrepeatable(query: exp.Query) -> Iterator[Complaint]:
+    for node in query.find_all(exp.Func):
+        name = function_name(node)
+        if name in UNREPEATABLE or (name == "unix_timestamp" and not node.expressions):
             yield Complaint(
                 f"{name}() gives another answer each time", "use the rows' own columns", name=name
             )

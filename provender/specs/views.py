@@ -19,11 +19,11 @@ from provender.specs.problems import Problem, did_you_mean
 
 VIEWS_FOLDER = "views"
 _CALLS = ("source", "schema")
-_VIEW_CLASSES = ("FeatureView", "BatchFeatureView")
+VIEW_CLASSES = ("FeatureView", "BatchFeatureView")
 
 
 @dataclass(slots=True)
-class _Module:
+class Module:
     """A parsed views file."""
 
     path: Path
@@ -51,44 +51,50 @@ class _Module:
 
 def check(repo: Path, catalog: Catalog) -> list[Problem]:
     """Everything that is wrong with the views of ``repo``, in the order of files and lines."""
-    modules, problems = [], []
-    for path in sorted((repo / VIEWS_FOLDER).rglob("*.py")):
-        try:
-            modules.append(_Module(path, ast.parse(path.read_bytes(), filename=str(path))))
-        except (SyntaxError, ValueError, OSError) as error:
-            line = getattr(error, "lineno", None) or 1
-            problems.append(
-                Problem(path, line, f"not Python: {getattr(error, 'msg', error)}", "mend this line")
-            )
-    join_keys = _join_keys(modules)
+    modules, problems = parse_modules(repo)
+    join_keys = join_keys_by_variable(modules)
     for module in modules:
         problems += _check_module(module, catalog, join_keys)
     return sorted(problems, key=lambda problem: (str(problem.path), problem.line))
 
 
-def _join_keys(modules: list[_Module]) -> dict[str, str]:
+def parse_modules(repo: Path) -> tuple[list[Module], list[Problem]]:
+    """The views files of ``repo`` that are Python, and what is wrong with the others."""
+    modules, problems = [], []
+    for path in sorted((repo / VIEWS_FOLDER).rglob("*.py")):
+        try:
+            modules.append(Module(path, ast.parse(path.read_bytes(), filename=str(path))))
+        except (SyntaxError, ValueError, OSError) as error:
+            line = getattr(error, "lineno", None) or 1
+            problems.append(
+                Problem(path, line, f"not Python: {getattr(error, 'msg', error)}", "mend this line")
+            )
+    return modules, problems
+
+
+def join_keys_by_variable(modules: list[Module]) -> dict[str, str]:
     """Variable name to join key of every ``Entity(...)``; modules may import them from one another."""
     found: dict[str, str] = {}
     for module in modules:
         for name, value in module.values.items():
-            if _is_call(value, "Entity"):
-                keys = _keyword(value, "join_keys")
+            if is_call(value, "Entity"):
+                keys = keyword(value, "join_keys")
                 first = keys.elts[0] if isinstance(keys, ast.List | ast.Tuple) and keys.elts else None
-                key = _text(first) or _text(_keyword(value, "name"))
+                key = text(first) or text(keyword(value, "name"))
                 if key is not None:
                     found[name] = key
     return found
 
 
-def _check_module(module: _Module, catalog: Catalog, join_keys: dict[str, str]) -> Iterator[Problem]:
+def _check_module(module: Module, catalog: Catalog, join_keys: dict[str, str]) -> Iterator[Problem]:
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and _provender_call(module, node):
             yield from _check_reference(module, node, catalog)
-        if any(_is_call(node, name) for name in _VIEW_CLASSES):
+        if any(is_call(node, name) for name in VIEW_CLASSES):
             yield from _check_view(module, node, catalog, join_keys)
 
 
-def _check_reference(module: _Module, call: ast.Call, catalog: Catalog) -> Iterator[Problem]:
+def _check_reference(module: Module, call: ast.Call, catalog: Catalog) -> Iterator[Problem]:
     name, table = _arguments(call)
     if name is None or name in catalog.broken:
         return  # computed; or the source's own errors say what is wrong
@@ -106,26 +112,26 @@ def _check_reference(module: _Module, call: ast.Call, catalog: Catalog) -> Itera
 
 
 def _check_view(
-    module: _Module, view: ast.AST, catalog: Catalog, join_keys: dict[str, str]
+    module: Module, view: ast.AST, catalog: Catalog, join_keys: dict[str, str]
 ) -> Iterator[Problem]:
-    found = _table_of(module, _resolved(module, _keyword(view, "source")), catalog)
+    found = table_of(module, resolved(module, keyword(view, "source")), catalog)
     if found is None:
         return
     source, table = found
     yield from _check_entities(module, view, source, table, join_keys)
     columns = [column.name for column in (*source.keys_of(table), *source.features_of(table))]
-    listed = _resolved(module, _keyword(view, "schema"))
+    listed = resolved(module, keyword(view, "schema"))
     for element in listed.elts if isinstance(listed, ast.List | ast.Tuple) else ():
-        name = _text(_keyword(element, "name")) if _is_call(element, "Field") else None
+        name = text(keyword(element, "name")) if is_call(element, "Field") else None
         if name is not None and name not in columns:
             what = f"table {source.name}.{table.name} has no column {name!r}"
             yield module.problem(element, what, did_you_mean(name, columns))
 
 
 def _check_entities(
-    module: _Module, view: ast.AST, source: Source, table: FeatureTable, join_keys: dict[str, str]
+    module: Module, view: ast.AST, source: Source, table: FeatureTable, join_keys: dict[str, str]
 ) -> Iterator[Problem]:
-    entities = _resolved(module, _keyword(view, "entities"))
+    entities = resolved(module, keyword(view, "entities"))
     if not isinstance(entities, ast.List | ast.Tuple):
         return
     given = [join_keys.get(e.id) if isinstance(e, ast.Name) else None for e in entities.elts]
@@ -140,7 +146,7 @@ def _check_entities(
         yield module.problem(entities, what, f"add an Entity with join_keys=[{missing[0]!r}]")
 
 
-def _table_of(module: _Module, node: ast.expr | None, catalog: Catalog) -> tuple[Source, FeatureTable] | None:
+def table_of(module: Module, node: ast.expr | None, catalog: Catalog) -> tuple[Source, FeatureTable] | None:
     if not isinstance(node, ast.Call) or _provender_call(module, node) != "source":
         return None
     name, table = _arguments(node)
@@ -153,7 +159,7 @@ def _table_of(module: _Module, node: ast.expr | None, catalog: Catalog) -> tuple
         return None  # reported where it is named
 
 
-def _provender_call(module: _Module, call: ast.Call) -> str | None:
+def _provender_call(module: Module, call: ast.Call) -> str | None:
     """``source`` or ``schema``, if ``call`` is one of provender's."""
     function = call.func
     if isinstance(function, ast.Name):
@@ -166,12 +172,12 @@ def _provender_call(module: _Module, call: ast.Call) -> str | None:
 
 def _arguments(call: ast.Call) -> tuple[str | None, str | None]:
     """The source's and the table's name, where they are written out."""
-    name = call.args[0] if call.args else _keyword(call, "name")
-    table = call.args[1] if len(call.args) > 1 else _keyword(call, "table")
-    return _text(name), _text(table)
+    name = call.args[0] if call.args else keyword(call, "name")
+    table = call.args[1] if len(call.args) > 1 else keyword(call, "table")
+    return text(name), text(table)
 
 
-def _is_call(node: ast.AST | None, name: str) -> bool:
+def is_call(node: ast.AST | None, name: str) -> bool:
     if not isinstance(node, ast.Call):
         return False
     function = node.func
@@ -180,15 +186,15 @@ def _is_call(node: ast.AST | None, name: str) -> bool:
     )
 
 
-def _keyword(node: ast.AST | None, name: str) -> ast.expr | None:
+def keyword(node: ast.AST | None, name: str) -> ast.expr | None:
     keywords = node.keywords if isinstance(node, ast.Call) else []
     return next((keyword.value for keyword in keywords if keyword.arg == name), None)
 
 
-def _resolved(module: _Module, node: ast.expr | None) -> ast.expr | None:
+def resolved(module: Module, node: ast.expr | None) -> ast.expr | None:
     """What a name stands for, if it is assigned at the top level."""
     return module.values.get(node.id, node) if isinstance(node, ast.Name) else node
 
 
-def _text(node: ast.AST | None) -> str | None:
+def text(node: ast.AST | None) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
