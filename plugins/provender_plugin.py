@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from airflow.plugins_manager import AirflowPlugin
+
+from provender_airflow.timetables import ModelTimetable
 
 
 class ProvenderPlugin(AirflowPlugin):
-    """Operators and triggers are imported by their module; a later UI page is registered here."""
+    """Operators and triggers are imported by their module; what Airflow has to know by name is here."""
 
     name = "provender"
+    timetables: ClassVar[list[type]] = [ModelTimetable]

@@ -71,10 +71,10 @@ def features_dag(repo: Path, source: Source) -> DAG:
     return dag
 
 
-def broken_dag(name: str, error: SpecError) -> DAG:
-    """A red DAG in the place of a source whose spec is broken: its docs and its failure are the errors."""
+def broken_dag(name: str, error: SpecError, prefix: str = PREFIX) -> DAG:
+    """A red DAG in the place of one whose spec is broken: its docs and its failure are the errors."""
     dag = DAG(
-        dag_id=PREFIX + re.sub(r"[^A-Za-z0-9_.-]", "_", name),
+        dag_id=prefix + re.sub(r"[^A-Za-z0-9_.-]", "_", name),
         description="the spec is broken",
         schedule=CronTriggerTimetable("0 0 * * *", timezone="UTC", run_immediately=True),
         catchup=False,

@@ -1,4 +1,4 @@
-"""What Airflow's UI shows of a source, as Markdown."""
+"""What Airflow's UI shows of a source or a model, as Markdown."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from provender.errors import SpecError
 from provender.specs.model import Column, FeatureTable, Source
+from provender.specs.models import ModelSpec
 
 
 def source_docs(source: Source) -> str:
@@ -22,6 +23,43 @@ def source_docs(source: Source) -> str:
             *(_feature_table(source, table) for table in source.tables),
             "## Running it",
             _running(source),
+        ]
+    )
+
+
+def model_docs(spec: ModelSpec, features: Sequence[str], sources: Sequence[str]) -> str:
+    """Description, owner, rows, features, gate, and how to run it."""
+    rows = [
+        ("owner", spec.owner),
+        ("tags", ", ".join(spec.tags) or "none"),
+        ("starts", f"once for a key that all of {', '.join(sources)} have; the newest key only"),
+        ("rows", f"{spec.entities.sql or spec.entities.uri}, the last {spec.window}"),
+        ("label", spec.label),
+        ("features", "as known at each row's time" if spec.as_known else "as true at each row's time"),
+        (
+            "trained by",
+            f"`{spec.training.module}`, tested on the last {spec.training.test_share:.0%} of the rows",
+        ),
+        ("canary", ", ".join(f"{step}%" for step in (*spec.serving.canary, 100))),
+        ("approval", "by a person" if spec.approval else "none"),
+    ]
+    gate = [(r.metric, r.min, r.max, r.max_drop, r.max_rise) for r in spec.gate]
+    limits = [tuple("" if cell is None else str(cell) for cell in row) for row in gate]
+    return "\n\n".join(
+        [
+            f"# {spec.name}",
+            _text(spec.description),
+            _table(("", ""), rows),
+            "## Features",
+            "\n".join(f"- `{name}`" for name in features),
+            "## Gate",
+            _table(("metric", "at least", "at most", "may drop by", "may rise by"), limits),
+            "## Running it",
+            (
+                "By its sources' partitions, or by hand: with a partition key, or without one for the newest "
+                "complete key. A rejected model is a skipped deploy, not a red run. "
+                f"`provender models {spec.name}` shows what serves; `provender models rollback {spec.name}` goes back."
+            ),
         ]
     )
 

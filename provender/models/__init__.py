@@ -1,0 +1,1 @@
+"""Models after training: artifacts, what serves, the gate, deployments."""

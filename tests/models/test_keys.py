@@ -1,0 +1,118 @@
+"""For which key a model is trained: keys arrive in any order, and one model comes of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from provender.errors import SpecError
+from provender.intervals import Cadence, Partition
+from provender.models.keys import SourceProgress, Step, cadence_of, choose, expected_key, newest_complete_key
+from provender.specs.model import Source
+
+
+def source(name: str, cadence: Cadence = Cadence.DAILY, **more: Any) -> Source:
+    document = {
+        "name": name,
+        "owner": "travel",
+        "cadence": cadence,
+        "start": datetime(2026, 1, 5, tzinfo=UTC),
+        "raw": {"uri": "x/{partition}"},
+        "event_timestamp": {"column": "at"},
+        "columns": [{"name": "city", "type": "STRING"}, {"name": "at", "type": "TIMESTAMP"}],
+        "tables": [{"name": "city", "keys": ["city"]}],
+    }
+    return Source.model_validate(document | more)
+
+
+def day(key: str) -> Partition:
+    return Partition.parse(Cadence.DAILY, key)
+
+
+def asked(key: str | None, newest: str | None, **changed: Any) -> Step:
+    settings: dict[str, Any] = {
+        "by_hand": False,
+        "decided": {},
+        "expected": day("2026-01-31"),
+        "sources_are_busy": False,
+    }
+    chosen = choose(day(key) if key else None, day(newest) if newest else None, **settings | changed)
+    return chosen.step
+
+
+def test_the_newest_complete_key_is_the_newest_that_all_sources_have() -> None:
+    rides = SourceProgress(source("rides"), frozenset({"2026-01-05", "2026-01-06", "2026-01-07"}))
+    tips = SourceProgress(source("tips"), frozenset({"2026-01-06", "2026-01-05"}))
+    assert newest_complete_key([rides, tips], Cadence.DAILY) == day("2026-01-06")
+    assert newest_complete_key([rides, SourceProgress(source("tips"), frozenset())], Cadence.DAILY) is None
+
+
+def test_a_day_is_complete_when_all_its_hours_are() -> None:
+    hours = {f"2026-01-06T{hour:02d}" for hour in range(24)}
+    rides = SourceProgress(source("rides"), frozenset({"2026-01-05", "2026-01-06"}))
+    whole = SourceProgress(source("tips", Cadence.HOURLY), frozenset(hours))
+    part = SourceProgress(source("tips", Cadence.HOURLY), frozenset(hours - {"2026-01-06T13"}))
+    assert newest_complete_key([rides, whole], Cadence.DAILY) == day("2026-01-06")
+    assert newest_complete_key([rides, part], Cadence.DAILY) is None
+
+
+def test_a_source_that_is_closed_is_not_waited_for() -> None:
+    closed = source("tips", end=datetime(2026, 1, 7, tzinfo=UTC))
+    rides = SourceProgress(source("rides"), frozenset({"2026-01-07"}))
+    assert newest_complete_key([rides, SourceProgress(closed, frozenset())], Cadence.DAILY) == day(
+        "2026-01-07"
+    )
+
+
+def test_the_models_cadence_is_its_coarsest_sources() -> None:
+    assert cadence_of([source("a", Cadence.HOURLY), source("b")]) is Cadence.DAILY
+    with pytest.raises(SpecError, match="no common partitions"):
+        cadence_of(
+            [
+                source("a", Cadence.WEEKLY),
+                source("b", Cadence.MONTHLY, start=datetime(2026, 1, 1, tzinfo=UTC)),
+            ]
+        )
+
+
+def test_the_expected_key_is_the_newest_whole_one() -> None:
+    now = datetime(2026, 1, 20, 15, 30, tzinfo=UTC)
+    assert expected_key([source("a"), source("b", Cadence.HOURLY)], Cadence.DAILY, now) == day("2026-01-19")
+    assert expected_key([source("a")], Cadence.DAILY, datetime(2026, 1, 5, 1, tzinfo=UTC)) is None
+
+
+def test_only_the_newest_complete_key_is_trained_for() -> None:
+    assert asked("2026-01-06", "2026-01-06") is Step.TRAIN
+    assert asked("2026-01-05", "2026-01-06") is Step.SKIP
+    assert asked("2026-01-07", "2026-01-06") is Step.SKIP
+    assert asked("2026-01-07", None) is Step.SKIP
+    assert asked(None, "2026-01-06") is Step.TRAIN
+
+
+def test_a_repeated_key_is_skipped_unless_somebody_asks_for_it() -> None:
+    decided = {"2026-01-06": "deploy"}
+    assert asked("2026-01-06", "2026-01-06", decided=decided) is Step.SKIP
+    assert asked("2026-01-06", "2026-01-06", decided=decided, by_hand=True) is Step.TRAIN
+
+
+def test_an_old_key_waits_while_its_sources_are_busy_and_the_expected_one_does_not() -> None:
+    assert asked("2026-01-06", "2026-01-06", sources_are_busy=True) is Step.WAIT
+    assert asked("2026-01-31", "2026-01-31", sources_are_busy=True) is Step.TRAIN
+    assert asked("2026-01-06", "2026-01-06", sources_are_busy=True, by_hand=True) is Step.TRAIN
+
+
+def test_a_year_of_keys_trains_one_model_however_the_runs_interleave() -> None:
+    """Keys complete one after another; a run looks when it looks, and the last one finds quiet sources."""
+    keys = [f"2026-01-{number:02d}" for number in range(5, 29)]
+    trained = []
+    for position, key in enumerate(keys):
+        looks = iter([*keys[position:], keys[-1]])
+        step = Step.WAIT
+        while step is Step.WAIT:
+            newest = next(looks)
+            step = asked(key, newest, sources_are_busy=newest != keys[-1])
+        if step is Step.TRAIN:
+            trained.append(key)
+    assert trained == [keys[-1]]
