@@ -8,17 +8,19 @@ PYTHON := .venv/bin/python
 RUN := $(UV) run --frozen --no-sync
 STAMP := .provender/installed
 
-.PHONY: help install demo up stop test test-fast test-slow lint typing format bench requirements clean
+.PHONY: help install demo up stop test test-fast test-slow leak-check lint typing format pipeline bench bench-full requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## Install everything into this checkout: uv, the locked environment, Java if missing, Spark's jars
 
-$(STAMP): uv.lock pyproject.toml provender/local/jars.py
+$(STAMP): uv.lock training/uv.lock serving/uv.lock pyproject.toml provender/local/jars.py
 	@test -x "$(UV)" || command -v "$(UV)" >/dev/null || { echo "installing uv"; python3 -m venv .provender/uv && .provender/uv/bin/pip install --quiet uv; }
-	@echo "installing the locked environment (about 2 GB, once)"
+	@echo "installing three locked environments: Airflow and Spark, training, serving (about 3 GB, once)"
 	@$(UV) sync --frozen --all-extras --quiet
+	@$(UV) sync --frozen --quiet --project training
+	@$(UV) sync --frozen --quiet --project serving
 	@$(PYTHON) -m provender.local.jars --repo feature_defs
 	@touch $@
 
@@ -33,6 +35,8 @@ stop: ## Stop what `make up` and `make demo` started
 
 test: install ## All tests but the slow ones (15 minutes on 2 cores)
 	@$(RUN) pytest -m "not slow"
+	@training/.venv/bin/python -m pytest training/tests
+	@serving/.venv/bin/python -m pytest serving/tests
 
 test-fast: install ## Tests that need neither Spark nor Airflow (1 minute)
 	@$(RUN) pytest -m "not slow and not spark and not airflow"
@@ -56,4 +60,4 @@ requirements: install ## Export requirements.txt from the lock file
 	@$(UV) export --frozen --all-extras --no-hashes --no-emit-project --quiet -o requirements.txt
 
 clean: stop ## Remove everything that was installed or written into this checkout
-	rm -rf .venv .provender .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv training/.venv serving/.venv .provender .pytest_cache .mypy_cache .ruff_cache .hypothesis

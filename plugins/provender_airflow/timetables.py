@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
+from airflow.serialization.decoders import decode_asset_like, decode_partition_mapper
+from airflow.serialization.encoders import encode_asset_like, encode_partition_mapper
 from airflow.timetables.base import DagRunInfo
 from airflow.timetables.simple import PartitionedAssetTimetable
 from airflow.timetables.trigger import CronPartitionTimetable
+
+_NONE: Mapping[Any, Any] = MappingProxyType({})
 
 
 class ModelTimetable(PartitionedAssetTimetable):
@@ -20,8 +25,10 @@ class ModelTimetable(PartitionedAssetTimetable):
 
     periodic = True
 
-    def __init__(self, *, cron: str, key_format: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self, *, cron: str, key_format: str, partition_mapper_config: Mapping[Any, Any] = _NONE, **kwargs: Any
+    ) -> None:
+        super().__init__(partition_mapper_config=_for_scheduler(partition_mapper_config), **kwargs)
         self._partitions = CronPartitionTimetable(cron, timezone="UTC", key_format=key_format)
         self._cron, self._key_format = cron, key_format
 
@@ -49,3 +56,11 @@ class ModelTimetable(PartitionedAssetTimetable):
 
     def _decode_partition_date(self, partition_key: str) -> datetime | None:
         return self._partitions.resolve_partition_date(partition_key)
+
+
+def _for_scheduler(mappers: Mapping[Any, Any]) -> dict[Any, Any]:
+    """A DAG file has the SDK's assets and mappers, the scheduler's timetable wants its own."""
+    return {
+        decode_asset_like(encode_asset_like(asset)): decode_partition_mapper(encode_partition_mapper(mapper))
+        for asset, mapper in mappers.items()
+    }
