@@ -18,7 +18,7 @@ install: $(STAMP) ## Install everything into this checkout: uv, the locked envir
 $(STAMP): uv.lock training/uv.lock serving/uv.lock pyproject.toml provender/local/jars.py
 	@test -x "$(UV)" || command -v "$(UV)" >/dev/null || { echo "installing uv"; python3 -m venv .provender/uv && .provender/uv/bin/pip install --quiet uv; }
 	@echo "installing three locked environments: Airflow and Spark, training, serving (about 3 GB, once)"
-	@$(UV) sync --frozen --all-extras --quiet
+	@$(UV) sync --frozen --extra platform --quiet
 	@$(UV) sync --frozen --quiet --project training
 	@$(UV) sync --frozen --quiet --project serving
 	@$(PYTHON) -m provender.local.jars --repo feature_defs
