@@ -8,6 +8,8 @@
     │   ├── ContractError             raw rows break the source's contract past its limit
     │   ├── SqlError                  a feature table's SQL is refused or fails
     │   ├── SchemaChangeError         a table exists with other column types
+    │   ├── ArtifactError             a model artifact is missing, damaged or of another format
+    │   ├── DeployError               a model was not deployed, or was rolled back
     │   └── SetupError                something has to be installed first
     └── TransientError                trying again later can mend it
         ├── SourceNotReadyError       the raw files have not arrived
@@ -90,6 +92,14 @@ class SqlError(TerminalError):
 
 class SchemaChangeError(TerminalError):
     """A table exists with column types other than the spec's."""
+
+
+class ArtifactError(TerminalError):
+    """A model artifact is missing, damaged or of another format."""
+
+
+class DeployError(TerminalError):
+    """A model was not deployed, or did not pass its smoke test and was rolled back."""
 
 
 class SetupError(TerminalError):
