@@ -45,11 +45,14 @@ def address(connection_string: str) -> str:
     return f"{host}:{port}"
 
 
-def connect(connection_string: str) -> redis.Redis:
-    """A client; nothing connects before the first command. Unreachable is known after about a second."""
+def connect(connection_string: str, *, timeout_seconds: float = 60, retries: int = 3) -> redis.Redis:
+    """A client; nothing connects before the first command. Unreachable is known after about a second.
+
+    ``timeout_seconds`` bounds the wait for an answer; the connection string's own options come first.
+    """
     host, port, options = parse_connection_string(connection_string)
-    defaults = {"socket_connect_timeout": 10, "socket_timeout": 60}
-    retry = Retry(ExponentialBackoff(base=0.1, cap=0.5), retries=3)
+    defaults = {"socket_connect_timeout": min(10, timeout_seconds), "socket_timeout": timeout_seconds}
+    retry = Retry(ExponentialBackoff(base=0.1, cap=0.5), retries=retries)
     return redis.Redis(host=host, port=port, retry=retry, **(defaults | options))
 
 
