@@ -16,6 +16,7 @@
         ├── LockHeldError             another writer has the table
         ├── OnlineStoreError          Redis cannot be reached or broke off
         ├── SparkUnavailableError     the Spark engine cannot be reached
+        ├── PredictorError            the model's server, or the cluster that runs it, cannot be reached or is ill
         └── StorageError              the storage root cannot be read or written
 
 A message is one to four short lines: what broke, where, what is unharmed, what to type next.
@@ -120,6 +121,10 @@ class OnlineStoreError(TransientError):
 
 class SparkUnavailableError(TransientError):
     """The Spark engine cannot be reached or died."""
+
+
+class PredictorError(TransientError):
+    """The model's server cannot be reached or is not able to answer, or the cluster that runs it is not."""
 
 
 class StorageError(TransientError):
