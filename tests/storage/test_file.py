@@ -22,7 +22,7 @@ def run_and_kill(storage: FileStorage, code: str) -> None:
     """Runs ``code`` (which sees ``storage`` and ``die``) in a process that has to end by SIGKILL."""
     preamble = (
         "import os, signal\n"
-        "from provender import storage as module\n"
+        "from provender.storage import file as module\n"
         f"storage = module.FileStorage({storage.root!r})\n"
         "def die(*_, **__):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -140,7 +140,7 @@ def test_a_full_disk_is_one_sentence(storage: FileStorage, monkeypatch: pytest.M
     def full(*_: object) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("provender.storage._to_disk", full)
+    monkeypatch.setattr("provender.storage.file._to_disk", full)
     with pytest.raises(StorageError, match="No space left on device") as caught:
         storage.create("a/one", b"x")
     assert "free space" in str(caught.value)

@@ -1,14 +1,4 @@
-"""Files under one root, addressed by relative paths: the only module that touches them.
-
-:class:`Storage` is what the rest of the platform may rely on; :class:`FileStorage` is the folder
-(``file://``). Its guarantees, which every backend has to give:
-
-* ``create`` is create-if-absent in one step: of many writers exactly one succeeds;
-* a file written through ``writing`` appears whole when the block ends, or not at all;
-* ``lock`` admits one holder at a time, ends with its process, and tells whether the last holder died.
-
-Delta tables lie under the same root, but Spark and Delta readers open them by URI.
-"""
+"""The folder (``file://``)."""
 
 from __future__ import annotations
 
@@ -20,95 +10,17 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Protocol
-from urllib.parse import quote, unquote, urlparse
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote
 
-from provender.errors import LockHeldError, SettingsError, StorageError
+from provender.errors import StorageError
+from provender.storage.base import AlreadyExistsError, HeldLock, checked, lock_is_held
+from provender.storage.uris import local_path
 
 _LOCK_POLL_SECONDS = 0.1
-
-
-class AlreadyExistsError(StorageError):
-    """``create`` found a file of that name."""
-
-
-@dataclass(frozen=True)
-class HeldLock:
-    """What the holder of a lock learns when it gets it, and may leave behind if it dies."""
-
-    abandoned_by: str | None
-    """The owner that died, or gave up, with work announced; None if there is nothing to finish."""
-    abandoned_work: list[str]
-    """What that owner, and others before it, had announced to work on."""
-    announce: Callable[[list[str]], None]
-    """Says what this owner works on, for whoever gets the lock if it dies or gives up. Abandoned work stays
-    announced with it, until an owner leaves the block without an error and calls ``finish``."""
-    finish: Callable[[], None]
-    """Says that all announced work, abandoned work included, is done."""
-
-
-class Storage(Protocol):
-    """Files under one root. Paths are relative, with ``/``; ``..`` and absolute paths are refused."""
-
-    root: str
-
-    def uri(self, path: str) -> str:
-        """The URI of ``path``, for engines that open it themselves."""
-
-    def read(self, path: str) -> bytes:
-        """The whole file. Raises :class:`FileNotFoundError`."""
-
-    def open(self, path: str) -> BinaryIO:
-        """The file for streaming. Raises :class:`FileNotFoundError`."""
-
-    def create(self, path: str, data: bytes) -> None:
-        """Writes ``path`` if there is none. Raises :class:`AlreadyExistsError`."""
-
-    def writing(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """A stream whose bytes become ``path`` when the block ends without an error."""
-
-    def names(self, folder: str) -> list[str]:
-        """Sorted names directly in ``folder``; empty if there is no such folder."""
-
-    def exists(self, path: str) -> bool:
-        """Whether a file or folder of that name is there."""
-
-    def delete_tree(self, path: str) -> None:
-        """Removes a file or folder; nothing there is not an error."""
-
-    def lock(
-        self, name: str, owner: str, *, timeout_seconds: float, waiting: Callable[[str], None] | None = None
-    ) -> AbstractContextManager[HeldLock]:
-        """Holds ``name`` during the block.
-
-        What was announced and not finished when the block or its process ends is the next holder's
-        ``abandoned_work``. ``waiting`` is called once, with the holder's name, if it has to wait. Raises
-        :class:`LockHeldError` after ``timeout_seconds``.
-        """
-
-
-def storage_at(uri: str) -> Storage:
-    """The storage for a root URI. Raises :class:`SettingsError` for a scheme that has none."""
-    scheme = urlparse(uri).scheme
-    if scheme == "file":
-        return FileStorage(uri)
-    raise SettingsError(
-        f"no storage for {scheme or 'a bare path'!r}", where=uri, remedy="use a folder or a file:// URI"
-    )
-
-
-def local_path(uri: str) -> Path:
-    """The path of a ``file://`` URI or bare path."""
-    parsed = urlparse(uri)
-    return Path(unquote(parsed.path)) if parsed.scheme == "file" else Path(uri)
-
-
-def spark_path(uri: str) -> str:
-    """How Spark wants the path behind a ``file://`` URI: it does not decode what URIs encode."""
-    return f"file://{local_path(uri)}" if urlparse(uri).scheme == "file" else uri
 
 
 class FileStorage:
@@ -119,7 +31,7 @@ class FileStorage:
         self._folder = local_path(self.root)
 
     def uri(self, path: str) -> str:
-        return f"{self.root}/{quote(_checked(path))}"
+        return f"{self.root}/{quote(checked(path))}"
 
     def read(self, path: str) -> bytes:
         return self._at(path).read_bytes()
@@ -187,7 +99,7 @@ class FileStorage:
             )
 
     def _at(self, path: str) -> Path:
-        return self._folder / _checked(path)
+        return self._folder / checked(path)
 
     @contextmanager
     def _temporary(self, target: Path) -> Iterator[BinaryIO]:
@@ -216,13 +128,6 @@ class _HolderNote:
         document = {"owner": self.owner, "pid": os.getpid(), "work": work, "left_by": left_by}
         with self.storage.writing(f"locks/{self.name}.holder") as file:
             file.write(json.dumps(document).encode())
-
-
-def _checked(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or "\0" in path:
-        raise StorageError(f"{path!r} is not a path under the storage root")
-    return path
 
 
 def _to_disk(file: BinaryIO) -> None:
@@ -268,12 +173,7 @@ def _wait_for_lock(
             waiting(holder)
             announced = True
         if time.monotonic() >= deadline:
-            raise LockHeldError(
-                f"{path.name} is held by {holder}",
-                where=str(path),
-                unharmed="nothing was started",
-                remedy="wait for it to end, or stop it, then run the same command again",
-            )
+            raise lock_is_held(path.name, holder, str(path))
         # flock has no timeout of its own: polling is the only way to give up after one.
         time.sleep(_LOCK_POLL_SECONDS)
 

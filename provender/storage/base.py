@@ -1,0 +1,93 @@
+"""What every storage has to give.
+
+* ``create`` is create-if-absent in one step: of many writers exactly one succeeds;
+* a file written through ``writing`` appears whole when the block ends, or not at all;
+* ``lock`` admits one holder at a time, ends with its process, and tells whether the last holder died.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO, Protocol
+
+from provender.errors import LockHeldError, StorageError
+
+
+class AlreadyExistsError(StorageError):
+    """``create`` found a file of that name."""
+
+
+@dataclass(frozen=True)
+class HeldLock:
+    """What the holder of a lock learns when it gets it, and may leave behind if it dies."""
+
+    abandoned_by: str | None
+    """The owner that died, or gave up, with work announced; None if there is nothing to finish."""
+    abandoned_work: list[str]
+    """What that owner, and others before it, had announced to work on."""
+    announce: Callable[[list[str]], None]
+    """Says what this owner works on, for whoever gets the lock if it dies or gives up. Abandoned work stays
+    announced with it, until an owner leaves the block without an error and calls ``finish``."""
+    finish: Callable[[], None]
+    """Says that all announced work, abandoned work included, is done."""
+
+
+class Storage(Protocol):
+    """Files under one root. Paths are relative, with ``/``; ``..`` and absolute paths are refused."""
+
+    root: str
+
+    def uri(self, path: str) -> str:
+        """The URI of ``path``, for engines that open it themselves."""
+
+    def read(self, path: str) -> bytes:
+        """The whole file. Raises :class:`FileNotFoundError`."""
+
+    def open(self, path: str) -> BinaryIO:
+        """The file for streaming. Raises :class:`FileNotFoundError`."""
+
+    def create(self, path: str, data: bytes) -> None:
+        """Writes ``path`` if there is none. Raises :class:`AlreadyExistsError`."""
+
+    def writing(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """A stream whose bytes become ``path`` when the block ends without an error."""
+
+    def names(self, folder: str) -> list[str]:
+        """Sorted names directly in ``folder``; empty if there is no such folder."""
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or folder of that name is there."""
+
+    def delete_tree(self, path: str) -> None:
+        """Removes a file or folder; nothing there is not an error."""
+
+    def lock(
+        self, name: str, owner: str, *, timeout_seconds: float, waiting: Callable[[str], None] | None = None
+    ) -> AbstractContextManager[HeldLock]:
+        """Holds ``name`` during the block.
+
+        What was announced and not finished when the block or its process ends is the next holder's
+        ``abandoned_work``. ``waiting`` is called once, with the holder's name, if it has to wait. Raises
+        :class:`LockHeldError` after ``timeout_seconds``.
+        """
+
+
+def checked(path: str) -> str:
+    """``path``, if it stays under the root. Raises :class:`StorageError`."""
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\0" in path:
+        raise StorageError(f"{path!r} is not a path under the storage root")
+    return path
+
+
+def lock_is_held(name: str, holder: str, where: str) -> LockHeldError:
+    """The error of a storage that gave up waiting for a lock."""
+    return LockHeldError(
+        f"{name} is held by {holder}",
+        where=where,
+        unharmed="nothing was started",
+        remedy="wait for it to end, or stop it, then run the same command again",
+    )
