@@ -9,6 +9,7 @@
     │   ├── SqlError                  a feature table's SQL is refused or fails
     │   ├── SchemaChangeError         a table exists with other column types
     │   ├── ArtifactError             a model artifact is missing, damaged or of another format
+    │   ├── TrainingSetError          a training set cannot be built, read or built again
     │   ├── DeployError               a model was not deployed, or was rolled back
     │   └── SetupError                something has to be installed first
     └── TransientError                trying again later can mend it
@@ -97,6 +98,10 @@ class SchemaChangeError(TerminalError):
 
 class ArtifactError(TerminalError):
     """A model artifact is missing, damaged or of another format."""
+
+
+class TrainingSetError(TerminalError):
+    """A training set cannot be built as asked, read, or built again."""
 
 
 class DeployError(TerminalError):
