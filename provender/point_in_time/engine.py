@@ -68,7 +68,7 @@ def join(
     have the log's types. Raises :class:`TerminalError` where a key's type cannot be compared with the log's, and
     :class:`LogNotFoundError` where a table does not exist.
     """
-    moments = _micros(entities.column(timestamp_column))
+    moments = micros(entities.column(timestamp_column))
     result = entities
     for lookup in lookups:
         found = _join_one(entities, moments, lookup, filter_by_created_timestamp)
@@ -96,7 +96,9 @@ def _join_one(
     if bounds is None:
         return pa.table({output: pa.nulls(len(entities), kind) for output, kind in wanted.items()})
     keys = {f"k{i}": log_key for i, log_key in enumerate(lookup.keys.values())}
-    left = {name: _key(entities, column, lookup) for name, column in zip(keys, lookup.keys, strict=True)}
+    left = {
+        name: key_column(entities, column, lookup) for name, column in zip(keys, lookup.keys, strict=True)
+    }
     left |= {_ROW: pa.array(range(len(entities)), pa.int64()), _MOMENT: moments}
     with connection() as duck:
         duck.register("entities", pa.table(left))
@@ -223,7 +225,7 @@ class _Query:
         return ", ".join(names) or "1"
 
 
-def _key(entities: pa.Table, column: str, lookup: Lookup) -> pa.ChunkedArray:
+def key_column(entities: pa.Table, column: str, lookup: Lookup) -> pa.ChunkedArray:
     """An entity key column in a type that compares with the log's: whole numbers as int64, text as text."""
     values = entities.column(column)
     if pa.types.is_dictionary(values.type):
@@ -270,7 +272,7 @@ def _incomparable(column: str, has: pa.DataType, wanted: pa.DataType, lookup: Lo
     )
 
 
-def _micros(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def micros(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Whole microseconds since the epoch; finer parts are cut off, naive timestamps are UTC."""
     if not pa.types.is_timestamp(column.type):
         raise TerminalError(

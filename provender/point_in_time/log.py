@@ -6,11 +6,14 @@ Columns (see ``docs/semantics.md``): keys, features, ``event_timestamp``, ``crea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
@@ -26,6 +29,10 @@ DELETED = "deleted"
 
 _STATISTICS_CUT = timedelta(milliseconds=1)
 """Delta's statistics of timestamps are cut to milliseconds, the greatest too: it may be this much more."""
+
+
+_FILES_TO_ASK = 500
+_PARTS_TO_SAMPLE = 16
 
 
 class LogNotFoundError(TerminalError):
@@ -83,6 +90,37 @@ class FeatureLog:
         actions = pa.table(self.delta.get_add_actions(flatten=True))
         return [row["path"] for row in actions.to_pylist() if _may_hold(row, bounds)]
 
+    def rows(self, bounds: Bounds) -> int:
+        """At most how many versions are within ``bounds``, told by the files' statistics without reading any."""
+        if self.declared is not None and not self._exists:
+            return 0
+        actions = pa.table(self.delta.get_add_actions(flatten=True))
+        return sum(row["num_records"] or 0 for row in actions.to_pylist() if _may_hold(row, bounds))
+
+    def withdrawn(self, bounds: Bounds) -> int | None:
+        """How many versions within ``bounds`` are marked deleted; None where so many files would have to be asked
+        that a reader had better expect some. Most files answer by the statistics of their row groups."""
+        if len(self.files(bounds)) > _FILES_TO_ASK:
+            return None
+        data = self.dataset(bounds)
+        if isinstance(data, pa.Table):
+            return 0
+        return int(data.count_rows(filter=ds.field(DELETED)))
+
+    def sample(self, bounds: Bounds, columns: Sequence[str], rows: int) -> pa.Table:
+        """About ``rows`` of the versions within ``bounds``, each as likely as any other as far as the row groups that
+        are read (a few, evenly from all) are like the rest."""
+        data = self.dataset(bounds)
+        if isinstance(data, pa.Table):
+            return data.select(columns)
+        groups = [group for file in _some(list(data.get_fragments())) for group in file.split_by_row_group()]
+        parts = [group.to_table(columns=list(columns), schema=self.schema) for group in _some(groups)]
+        table = pa.concat_tables(parts)
+        share = rows / max(len(table), 1)
+        if share >= 1:
+            return table
+        return table.filter(pa.array(np.random.default_rng(0).random(len(table)) < share))
+
     def dataset(self, bounds: Bounds) -> ds.Dataset | pa.Table:
         """The files within ``bounds`` as one dataset with the table's schema; a column a file lacks is null."""
         files = self.files(bounds)
@@ -92,6 +130,11 @@ class FeatureLog:
         paths = [f"{root}/{unquote(path)}" for path in files]
         parquet = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
         return ds.dataset(paths, schema=self.schema, format=parquet, filesystem=filesystem)
+
+
+def _some(parts: list[Any]) -> list[Any]:
+    """At most :data:`_PARTS_TO_SAMPLE` of them, evenly from first to last."""
+    return parts[:: -(-len(parts) // _PARTS_TO_SAMPLE)] if parts else []
 
 
 def _may_hold(file: dict[str, object], bounds: Bounds) -> bool:
