@@ -68,12 +68,12 @@ class FeatureLog:
     @cached_property
     def schema(self) -> pa.Schema:
         """Column names and Arrow types, newest columns included."""
-        if self.declared is not None and not self._exists:
+        if self.declared is not None and not self.exists:
             return self.declared
         return pa.schema(self.delta.schema().to_arrow())
 
     @cached_property
-    def _exists(self) -> bool:
+    def exists(self) -> bool:
         try:
             return self.delta is not None
         except LogNotFoundError:
@@ -85,14 +85,14 @@ class FeatureLog:
 
     def files(self, bounds: Bounds) -> list[str]:
         """Paths, relative to the table, of the files that can hold a version within ``bounds``."""
-        if self.declared is not None and not self._exists:
+        if self.declared is not None and not self.exists:
             return []
         actions = pa.table(self.delta.get_add_actions(flatten=True))
         return [row["path"] for row in actions.to_pylist() if _may_hold(row, bounds)]
 
     def rows(self, bounds: Bounds) -> int:
         """At most how many versions are within ``bounds``, told by the files' statistics without reading any."""
-        if self.declared is not None and not self._exists:
+        if self.declared is not None and not self.exists:
             return 0
         actions = pa.table(self.delta.get_add_actions(flatten=True))
         return sum(row["num_records"] or 0 for row in actions.to_pylist() if _may_hold(row, bounds))
