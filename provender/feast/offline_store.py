@@ -29,13 +29,15 @@ from pydantic import StrictStr
 from provender.errors import SpecError, TerminalError
 from provender.feast import entities as rows
 from provender.feast.definitions import columns_of_view, join_keys_of_view
+from provender.feast.reads import log_read
 from provender.feast.registry import anchor_registry_paths
-from provender.feast.retrieval import ProvenderRetrievalJob
+from provender.feast.retrieval import ProvenderRetrievalJob, Staged
 from provender.feast.tables import Table, all_tables, resolve, resolve_in, settings_of
 from provender.point_in_time.engine import Lookup, connection, current_rows, join
 from provender.point_in_time.log import CREATED, EVENT
 from provender.spark.types import DDL
 from provender.specs.catalog import Catalog
+from provender.training_sets.lockfile import LogRead
 
 anchor_registry_paths()
 
@@ -76,12 +78,14 @@ class ProvenderOfflineStore(OfflineStore):
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
         requested, _ = _get_requested_feature_views_to_features_dict(feature_refs, feature_views, on_demand)
         lookups: list[Lookup] = []
+        reads: list[LogRead] = []
         ranged: list[tuple[Table, dict[str, str]]] = []
         for view, features in requested.items():
             table = resolve_in(settings, catalog, view.batch_source)
             keys = join_keys_of_view(view, table)
             ranged.append((table, keys))
             lookups.append(_lookup(view, table, keys, features, full_feature_names))
+            reads.append(log_read(view, table, catalog, features, lookups[-1]))
         if entity_df is None:
             entities, column = rows.of_range(
                 ranged, *compute_non_entity_date_range(feature_views, start_date, end_date)
@@ -95,6 +99,7 @@ class ProvenderOfflineStore(OfflineStore):
         return ProvenderRetrievalJob(
             lambda: join(entities, column, lookups, filter_by_created_timestamp=filter_by_created_timestamp),
             settings.repo,
+            staged=Staged(settings, entities, column, tuple(reads), filter_by_created_timestamp),
             full_feature_names=full_feature_names,
             on_demand_feature_views=on_demand,
             metadata=RetrievalMetadata(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -16,7 +19,30 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
 
-from provender.errors import TerminalError
+from provender.errors import TerminalError, TrainingSetError
+from provender.settings import Settings
+from provender.training_sets.build import build_from
+from provender.training_sets.lockfile import LogRead
+from provender.training_sets.request import Request
+from provender.training_sets.rows import Rows, rows_of
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What a point-in-time join was asked for, ready to be built as a training set."""
+
+    settings: Settings
+    entities: pa.Table
+    timestamp: str
+    reads: tuple[LogRead, ...]
+    as_known: bool
+
+    def request(self, name: str, full_feature_names: bool) -> Request:
+        """The request for a training set called ``name``."""
+        rows = rows_of(self.entities, {"frame": name}, self.timestamp)
+        features = tuple(reference for read in self.reads for reference in read.references)
+        names = {"as_known": self.as_known, "full_feature_names": full_feature_names}
+        return Request(name, rows, features, **names)
 
 
 class ProvenderRetrievalJob(RetrievalJob):
@@ -27,12 +53,15 @@ class ProvenderRetrievalJob(RetrievalJob):
         compute: Callable[[], pa.Table],
         repo: Path,
         *,
+        staged: Staged | None = None,
         full_feature_names: bool = False,
         on_demand_feature_views: list[OnDemandFeatureView] | None = None,
         metadata: RetrievalMetadata | None = None,
     ) -> None:
         self._compute = compute
         self._repo = repo
+        self._staged = staged
+        self._output: Future[str] | None = None
         self._full_feature_names = full_feature_names
         self._on_demand_feature_views = on_demand_feature_views or []
         self._metadata = metadata
@@ -58,6 +87,42 @@ class ProvenderRetrievalJob(RetrievalJob):
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
         frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()
         return frame
+
+    @property
+    def reads(self) -> tuple[LogRead, ...]:
+        """How each view's log is read; empty for a scan."""
+        return self._staged.reads if self._staged else ()
+
+    def get_output_file_uri(self, timeout: float | None = None, *, name: str = "historical_features") -> str:
+        """Stages the entity rows, joins them, and answers the URI of the Parquet file, a lockfile beside it.
+
+        The rows are ordered by time. The same rows, features and logs again are the same file. Waits ``timeout``
+        seconds at most and raises :class:`TimeoutError`; the work goes on, and the next call waits for it again.
+        Raises :class:`TrainingSetError` for on-demand views, which are computed by :meth:`to_df`.
+        """
+        if self._staged is None or self._on_demand_feature_views:
+            on_demand = ", ".join(view.name for view in self._on_demand_feature_views)
+            raise TrainingSetError(
+                f"on-demand views cannot be in a training set: {on_demand}"
+                if on_demand
+                else "a scan has no output file",
+                unharmed="everything: nothing was written",
+                remedy="use to_df, to_arrow or persist",
+            )
+        if self._output is None:
+            executor = ThreadPoolExecutor(1, "historical-features")
+            self._output = executor.submit(self._build, self._staged, name)
+            executor.shutdown(wait=False)
+        return self._output.result(timeout)
+
+    def _build(self, staged: Staged, name: str) -> str:
+        request = staged.request(name, self._full_feature_names)
+        assert isinstance(request.entities, Rows)
+        attempt = f"frame-{secrets.token_hex(6)}"
+        built = build_from(
+            staged.settings, request, request.entities, staged.reads, attempt, say=lambda _: None
+        )
+        return built.data_uri
 
     def persist(
         self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None

@@ -56,7 +56,7 @@ def canonical(table: pa.Table) -> pa.Table:
 
 
 def in_canonical_order(table: pa.Table, first: str | None = None) -> pa.Table:
-    """A canonical table's rows sorted by column ``first`` (if given), then by all columns in the order of their names."""
+    """A canonical table sorted by column ``first`` (if given), then by all columns in the order of their names."""
     names = sorted(table.column_names)
     keys = [first, *(name for name in names if name != first)] if first else names
     if not keys or not len(table):

@@ -1,0 +1,48 @@
+"""Spark application: a training set, for a model or from a file of entity rows."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from provender.errors import ProvenderError
+from provender.settings import Settings, load_settings
+from provender.training_sets.build import build
+from provender.training_sets.request import Request, request_of_model
+from spark_jobs.entry import report
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repo", required=True, help="folder of feature_store.yaml")
+    parser.add_argument("--attempt", required=True, help="name of this attempt")
+    parser.add_argument("--model", help="name of a model spec")
+    parser.add_argument("--key", help="partition to train for (default: the newest complete one)")
+    parser.add_argument("--name", help="of the training set, where there is no model")
+    parser.add_argument("--entities", help="Parquet or CSV file of entity rows")
+    parser.add_argument("--features", help="view:feature,… or the name of a feature service")
+    parser.add_argument("--label", help="column of the entity rows")
+    parser.add_argument(
+        "--as-known", action="store_true", help="leave out what was created after a row's time"
+    )
+    parsed = parser.parse_args()
+    if not parsed.model and not (parsed.name and parsed.entities and parsed.features):
+        parser.error("either --model, or --name with --entities and --features")
+    settings = load_settings(parsed.repo)
+    try:
+        built = build(settings, _request(settings, parsed), parsed.attempt)
+    except ProvenderError as error:
+        return report(error)
+    print(f"report: {built.report_uri}", flush=True)
+    return 0
+
+
+def _request(settings: Settings, parsed: argparse.Namespace) -> Request:
+    if parsed.model:
+        return request_of_model(settings, parsed.model, parsed.key)
+    features = tuple(parsed.features.split(",")) if ":" in parsed.features else parsed.features
+    return Request(parsed.name, parsed.entities, features, label=parsed.label, as_known=parsed.as_known)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
