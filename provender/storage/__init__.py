@@ -32,6 +32,10 @@ def storage_at(uri: str) -> Storage:
     scheme = urlparse(uri).scheme
     if scheme == "file":
         return FileStorage(uri)
+    if scheme == "gs":
+        from provender.storage.gcs import GcsStorage
+
+        return GcsStorage(uri)
     raise SettingsError(
         f"no storage for {scheme or 'a bare path'!r}",
         where=uri,

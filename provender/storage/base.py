@@ -55,6 +55,12 @@ class Storage(Protocol):
     def writing(self, path: str) -> AbstractContextManager[BinaryIO]:
         """A stream whose bytes become ``path`` when the block ends without an error."""
 
+    def copy(self, uri: str, path: str) -> bool:
+        """Copies what lies at ``uri`` to ``path`` within the storage's own system, whole or not at all, without
+        moving the bytes through this process. False: it cannot, so they have to be read and written.
+
+        ``uri`` names one immutable version of a file (``gs://bucket/name#generation``)."""
+
     def names(self, folder: str) -> list[str]:
         """Sorted names directly in ``folder``; empty if there is no such folder."""
 

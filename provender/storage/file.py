@@ -62,6 +62,9 @@ class FileStorage:
                 os.replace(f"{temporary.name}.done", target)
             _folder_to_disk(target.parent)
 
+    def copy(self, uri: str, path: str) -> bool:
+        return False
+
     def names(self, folder: str) -> list[str]:
         try:
             return sorted(entry for entry in os.listdir(self._at(folder)) if not entry.startswith(".tmp-"))

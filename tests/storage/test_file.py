@@ -4,13 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
-from provender.errors import LockHeldError, StorageError
-from provender.storage import AlreadyExistsError, FileStorage
+from provender.errors import StorageError
+from provender.storage import FileStorage
 
 
 @pytest.fixture
@@ -52,52 +51,6 @@ def test_a_process_killed_while_creating_leaves_nothing_or_all(storage: FileStor
     assert storage.names("a") == []
     run_and_kill(storage, "module._folder_to_disk = die\nstorage.create('a/one', b'x')")
     assert storage.read("a/one") == b"x"
-
-
-def test_of_many_creators_one_succeeds(storage: FileStorage) -> None:
-    outcomes: list[str] = []
-
-    def create(number: int) -> None:
-        try:
-            storage.create("a/one", b"%d" % number)
-            outcomes.append(str(number))
-        except AlreadyExistsError:
-            pass
-
-    threads = [threading.Thread(target=create, args=(n,)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [storage.read("a/one").decode()] == outcomes
-
-
-def test_a_writer_that_fails_leaves_nothing(storage: FileStorage) -> None:
-    with pytest.raises(RuntimeError), storage.writing("a/file") as file:
-        file.write(b"half")
-        raise RuntimeError
-    assert not storage.exists("a/file")
-    assert list(Path(storage._folder / "a").iterdir()) == []
-
-
-@pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc/passwd", "", "a\0b"])
-def test_paths_that_leave_the_root_are_refused(storage: FileStorage, path: str) -> None:
-    for use in (storage.read, storage.uri, storage.exists, storage.delete_tree, storage.names):
-        with pytest.raises(StorageError):
-            use(path)
-    with pytest.raises(StorageError):
-        storage.create(path, b"")
-
-
-def test_a_lock_has_one_holder_and_says_whom_one_waits_for(storage: FileStorage) -> None:
-    waited_for: list[str] = []
-    with storage.lock("t", "first", timeout_seconds=0):
-        with pytest.raises(LockHeldError, match="first"):
-            with storage.lock("t", "second", timeout_seconds=0.2, waiting=waited_for.append):
-                raise AssertionError
-        with storage.lock("other", "third", timeout_seconds=0) as held:
-            assert held.abandoned_by is None
-    assert waited_for == ["first"]
 
 
 def test_a_killed_holder_gives_the_lock_away_with_its_work(storage: FileStorage) -> None:

@@ -1,0 +1,80 @@
+"""The connection to Google Cloud Storage, and its errors as the platform's.
+
+Credentials are Google's application default ones: a service account's key file that
+``GOOGLE_APPLICATION_CREDENTIALS`` names, workload identity on Google Cloud, or what ``gcloud`` left on a person's
+machine. Where ``STORAGE_EMULATOR_HOST`` names an emulator there are none. Delta readers, Arrow and Spark find the
+same ones (:mod:`provender.storage.readers`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import requests
+from google.api_core import exceptions as api
+from google.auth import exceptions as auth
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from google.resumable_media import DataCorruption
+
+from provender.errors import SettingsError, StorageError
+from provender.storage.readers import emulator_url
+
+_ANY_PROJECT = "provender"
+"""Objects belong to buckets; only requests about buckets themselves ask for the project."""
+
+
+def client() -> storage.Client:
+    """This process's client. Raises :class:`SettingsError` if there are no credentials."""
+    # A forked child must not share its parent's open connections.
+    return _client(os.getpid(), emulator_url(), os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"))
+
+
+@lru_cache(maxsize=4)
+def _client(_pid: int, emulator: str | None, _key_file: str | None) -> storage.Client:
+    if emulator:
+        return storage.Client(project=_ANY_PROJECT, credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
+    with translated("Google Cloud Storage"):
+        return storage.Client(project=os.environ.get("GOOGLE_CLOUD_PROJECT", _ANY_PROJECT))
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Google's errors as :class:`StorageError`, or :class:`SettingsError` where no retry can mend it."""
+    try:
+        yield
+    except (api.Unauthorized, api.Forbidden) as error:
+        raise SettingsError(
+            f"Google Cloud Storage refuses it: {_first_line(error)}",
+            where=where,
+            unharmed="everything committed before",
+            remedy="give the account roles/storage.objectAdmin on the bucket, then run the same command again",
+        ) from error
+    except auth.GoogleAuthError as error:
+        raise SettingsError(
+            f"no usable Google credentials: {_first_line(error)}",
+            where=where,
+            unharmed="everything",
+            remedy="set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file, or use workload identity",
+        ) from error
+    except api.NotFound as error:
+        raise StorageError(
+            "there is no such bucket, or the file has gone",
+            where=where,
+            unharmed="everything committed before",
+            remedy="make the bucket, or correct provender.storage_root",
+        ) from error
+    except (api.GoogleAPICallError, api.RetryError, requests.RequestException, DataCorruption) as error:
+        raise StorageError(
+            f"Google Cloud Storage does not answer: {_first_line(error)}",
+            where=where,
+            unharmed="everything committed before; the unfinished file is not there",
+            remedy="run the same command again",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

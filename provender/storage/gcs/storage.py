@@ -1,0 +1,184 @@
+"""The storage on ``gs://``.
+
+What Google Cloud Storage gives: an object appears whole or not at all, reading and listing see every finished write,
+and a write may be bound to the generation that the object has. Nothing here relies on a condition on deleting,
+copying or resumable uploads, which emulators pass over.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any, BinaryIO, cast
+
+from google.api_core.exceptions import NotFound, PreconditionFailed
+from google.cloud.storage import Blob, Bucket
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from provender.errors import SettingsError
+from provender.storage.base import AlreadyExistsError, HeldLock, checked
+from provender.storage.gcs import objects
+from provender.storage.gcs.client import client, translated
+from provender.storage.gcs.lock import LEASE_SECONDS, held_lock
+
+_IN_MEMORY_BYTES = 8 << 20
+_CHUNK_BYTES = 8 << 20
+_READ_BYTES = 1 << 20
+_PAGE_NAMES = 1000
+"""The most that Google gives at once."""
+_DELETERS = 8
+
+
+class GcsStorage:
+    """A bucket, or a folder of one.
+
+    ``lease_seconds``: how long a lock outlives its holder's last sign of life.
+    """
+
+    def __init__(self, root: str, *, lease_seconds: float = LEASE_SECONDS) -> None:
+        self.root = root.rstrip("/")
+        self._bucket_name, _, folder = self.root.removeprefix("gs://").partition("/")
+        self._folder = f"{folder}/" if folder else ""
+        self._lease_seconds = lease_seconds
+        if not self._bucket_name:
+            raise SettingsError("a gs:// root names no bucket", where=root, remedy="write gs://bucket/folder")
+
+    def uri(self, path: str) -> str:
+        return f"{self.root}/{checked(path)}"
+
+    def read(self, path: str) -> bytes:
+        with translated(self.uri(path)):
+            data, generation = objects.read(self._bucket, self._name(path))
+        if generation == objects.NOBODY:
+            raise FileNotFoundError(self.uri(path))
+        return data
+
+    def open(self, path: str) -> BinaryIO:
+        with translated(self.uri(path)):
+            blob = self._bucket.get_blob(self._name(path))
+        if blob is None:
+            raise FileNotFoundError(self.uri(path))
+        return io.BufferedReader(_Reading(blob), _READ_BYTES)
+
+    def create(self, path: str, data: bytes) -> None:
+        with translated(self.uri(path)):
+            try:
+                objects.put(self._bucket, self._name(path), data, objects.NOBODY)
+            except PreconditionFailed as error:
+                raise AlreadyExistsError(f"{path} exists already", where=self.root) from error
+
+    @contextmanager
+    def writing(self, path: str) -> Iterator[BinaryIO]:
+        # Not the client's own writable stream: that one finishes its upload when it is closed, whatever for.
+        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as spool:
+            name = self._name(path)
+            yield cast(BinaryIO, spool)
+            spool.seek(0, os.SEEK_END)
+            size = spool.tell()
+            spool.seek(0)
+            with translated(self.uri(path)):
+                blob = self._bucket.blob(name, chunk_size=_CHUNK_BYTES)
+                blob.upload_from_file(spool, size=size, checksum="crc32c", retry=DEFAULT_RETRY)
+
+    def copy(self, uri: str, path: str) -> bool:
+        source = source_of(uri)
+        if source is None:
+            return False
+        with translated(self.uri(path)):
+            target = self._bucket.blob(self._name(path))
+            token, _, _ = target.rewrite(source, retry=DEFAULT_RETRY)
+            while token is not None:
+                token, _, _ = target.rewrite(source, token=token, retry=DEFAULT_RETRY)
+        return True
+
+    def names(self, folder: str) -> list[str]:
+        prefix = f"{self._name(folder)}/"
+        with translated(self.uri(folder)):
+            found = client().list_blobs(
+                self._bucket_name,
+                prefix=prefix,
+                delimiter="/",
+                fields="items(name),prefixes,nextPageToken",
+                page_size=_PAGE_NAMES,
+            )
+            # Hadoop marks a folder with an object of no bytes that is called like it.
+            names = {blob.name.removeprefix(prefix) for blob in found if blob.name != prefix}
+        return sorted(names | {name.removeprefix(prefix).rstrip("/") for name in found.prefixes})
+
+    def exists(self, path: str) -> bool:
+        name = self._name(path)
+        with translated(self.uri(path)):
+            if self._bucket.blob(name).exists(retry=DEFAULT_RETRY):
+                return True
+            below = client().list_blobs(self._bucket_name, prefix=f"{name}/", max_results=1)
+            return any(True for _ in below)
+
+    def delete_tree(self, path: str) -> None:
+        name = self._name(path)
+        with translated(self.uri(path)), ThreadPoolExecutor(_DELETERS) as pool:
+            below = client().list_blobs(self._bucket_name, prefix=f"{name}/")
+            for _ in pool.map(_delete, [self._bucket.blob(name), *below]):
+                pass
+
+    def lock(
+        self, name: str, owner: str, *, timeout_seconds: float, waiting: Callable[[str], None] | None = None
+    ) -> AbstractContextManager[HeldLock]:
+        return held_lock(
+            self._bucket,
+            self._name(f"locks/{name}"),
+            owner,
+            lease_seconds=self._lease_seconds,
+            timeout_seconds=timeout_seconds,
+            waiting=waiting,
+        )
+
+    @property
+    def _bucket(self) -> Bucket:
+        return client().bucket(self._bucket_name)
+
+    def _name(self, path: str) -> str:
+        return f"{self._folder}{checked(path).strip('/')}"
+
+
+class _Reading(io.RawIOBase):
+    """An object's bytes as they are asked for, always of the generation that was found when it was opened."""
+
+    def __init__(self, blob: Blob) -> None:
+        self._where = f"gs://{blob.bucket.name}/{blob.name}"
+        self._reader = blob.open("rb", chunk_size=_CHUNK_BYTES)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with translated(self._where):
+            data = self._reader.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return int(self._reader.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._reader.tell())
+
+
+def source_of(uri: str) -> Blob | None:
+    """The object behind ``gs://bucket/name#generation``; None for what is not on Google Cloud Storage."""
+    if not uri.startswith("gs://"):
+        return None
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    name, _, generation = name.rpartition("#")
+    return client().bucket(bucket).blob(name, generation=int(generation))
+
+
+def _delete(blob: Blob) -> None:
+    with suppress(NotFound):  # deleted by another, or by the first try of this one
+        blob.delete(retry=DEFAULT_RETRY)
