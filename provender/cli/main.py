@@ -25,6 +25,7 @@ COMMANDS = (
     "stage",
     "ingest",
     "materialize",
+    "training-set",
     "status",
     "quarantine",
     "up",

@@ -61,11 +61,12 @@ def open_training_set(storage: Storage, reference: str) -> TrainingSet:
     return _read(folder if "://" in folder else Path(folder).resolve().as_uri())
 
 
-def training_sets(storage: Storage, name: str) -> Iterator[TrainingSet]:
-    """Every training set of that name, whole ones only."""
-    for each in storage.names(f"{ROOT}/{name}"):
-        if storage.exists(f"{ROOT}/{name}/{each}/{LOCKFILE}"):
-            yield _read(storage.uri(f"{ROOT}/{name}/{each}"))
+def training_sets(storage: Storage, name: str | None = None) -> Iterator[TrainingSet]:
+    """Every training set (of that name), whole ones only."""
+    for folder in [name] if name else storage.names(ROOT):
+        for each in storage.names(f"{ROOT}/{folder}"):
+            if storage.exists(f"{ROOT}/{folder}/{each}/{LOCKFILE}"):
+                yield _read(storage.uri(f"{ROOT}/{folder}/{each}"))
 
 
 def write_parquet(storage: Storage, path: str, table: pa.Table) -> None:
