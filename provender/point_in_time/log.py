@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
-from pyarrow import fs
 
 from provender.errors import TerminalError
+from provender.storage.readers import arrow_filesystem, delta_options
 
 EVENT = "event_timestamp"
 CREATED = "created_timestamp"
@@ -61,7 +61,7 @@ class FeatureLog:
     def delta(self) -> DeltaTable:
         """The Delta table. Raises :class:`LogNotFoundError`."""
         try:
-            return DeltaTable(self.uri)
+            return DeltaTable(self.uri, storage_options=delta_options(self.uri))
         except TableNotFoundError as error:
             raise LogNotFoundError("there is no such feature table yet", where=self.uri) from error
 
@@ -126,7 +126,7 @@ class FeatureLog:
         files = self.files(bounds)
         if not files:
             return self.schema.empty_table()
-        filesystem, root = fs.FileSystem.from_uri(self.uri)
+        filesystem, root = arrow_filesystem(self.uri)
         paths = [f"{root}/{unquote(path)}" for path in files]
         parquet = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
         return ds.dataset(paths, schema=self.schema, format=parquet, filesystem=filesystem)
