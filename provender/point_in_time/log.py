@@ -95,7 +95,7 @@ class FeatureLog:
         if self.declared is not None and not self.exists:
             return 0
         actions = pa.table(self.delta.get_add_actions(flatten=True))
-        return sum(row["num_records"] or 0 for row in actions.to_pylist() if _may_hold(row, bounds))
+        return sum(_most_rows(row) for row in actions.to_pylist() if _may_hold(row, bounds))
 
     def withdrawn(self, bounds: Bounds) -> int | None:
         """How many versions within ``bounds`` are marked deleted; None where so many files would have to be asked
@@ -135,6 +135,12 @@ class FeatureLog:
 def _some(parts: list[Any]) -> list[Any]:
     """At most :data:`_PARTS_TO_SAMPLE` of them, evenly from first to last."""
     return parts[:: -(-len(parts) // _PARTS_TO_SAMPLE)] if parts else []
+
+
+def _most_rows(file: dict[str, Any]) -> int:
+    """A row takes a byte at least, where nobody has counted them."""
+    counted = file["num_records"]
+    return int(file["size_bytes"] if counted is None else counted)
 
 
 def _may_hold(file: dict[str, object], bounds: Bounds) -> bool:

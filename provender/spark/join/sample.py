@@ -36,7 +36,9 @@ def hot_keys(samples: Sequence[Sample], keys: Sequence[str]) -> pa.Table:
     if not weighted:
         return pa.table({BOUNDS: pa.array([], bounds.type)})
     rows = pa.concat_tables(weighted, promote_options="permissive").drop_null()
-    counted = rows.group_by(list(keys)).aggregate([("weight", "sum"), (AT, "list"), ("weight", "list")])
+    # Arrow cannot list what it does not group.
+    rows = rows.append_column("all", pa.array(np.zeros(len(rows), np.int8)))
+    counted = rows.group_by([*keys, "all"]).aggregate([("weight", "sum"), (AT, "list"), ("weight", "list")])
     hot = counted.filter(pc.greater(counted.column("weight_sum"), float(HOT_ROWS)))
     cuts = [
         _cuts(np.asarray(row[f"{AT}_list"]), np.asarray(row["weight_list"]), row["weight_sum"])

@@ -33,7 +33,7 @@ class Skew:
     @property
     def pieced(self) -> bool:
         """Whether rows have a ``piece``."""
-        return self.gaps or self.hot is not None
+        return self.gaps or self.hot is not None or not self.keys
 
     def split_entities(self, entities: DataFrame) -> DataFrame:
         """With ``piece``, if there are any."""
