@@ -20,6 +20,7 @@ from provender.settings import load_settings
 from provender.specs.catalog import Catalog
 from provender.specs.model import Source, Timestamp
 from provender.staging import stage
+from provender.staging.raw_file import RawFile, local_file
 
 _EPOCH_UNITS: dict[str, Literal["s", "ms", "us"]] = {"epoch_s": "s", "epoch_ms": "ms", "epoch_us": "us"}
 
@@ -51,11 +52,11 @@ def ingest(
     attempt = f"frame-{secrets.token_hex(6)}"
 
     @contextmanager
-    def deliver(wanted: Partition) -> Iterator[dict[str, Path]]:
+    def deliver(wanted: Partition) -> Iterator[dict[str, RawFile]]:
         with tempfile.TemporaryDirectory(prefix="provender-frame-") as folder:
             path = Path(folder) / "frame.parquet"
             pq.write_table(parts[wanted], path, coerce_timestamps="us", allow_truncated_timestamps=True)
-            yield {path.name: path}
+            yield {path.name: local_file(path)}
 
     stage(settings, spec, sorted(parts), attempt, deliver)
     manifest = ingest_staged(settings, source, sorted(parts), attempt, say=lambda _: None)

@@ -12,6 +12,7 @@ from provender.intervals import Partition
 from provender.ledger import Draft, Job, Kind, Ledger
 from provender.ledger.progress import admitted_reasons, ingested_partitions
 from provender.storage import storage_at
+from provender.storage.readers import delta_options
 
 HELP = "list rows that broke their source's contract, or admit them"
 _SHOWN_ROWS = 20
@@ -64,7 +65,10 @@ def _rows(wanted: Asked, limit: int) -> list[dict[str, Any]]:
 
     uri = storage_at(wanted.settings.storage_root).uri(f"quarantine/{wanted.source.name}")
     rows: list[dict[str, Any]] = (
-        deltalake.DeltaTable(uri).to_pyarrow_dataset().head(limit, use_threads=False).to_pylist()
+        deltalake.DeltaTable(uri, storage_options=delta_options(uri))
+        .to_pyarrow_dataset()
+        .head(limit, use_threads=False)
+        .to_pylist()
     )
     return rows
 

@@ -21,6 +21,7 @@ from provender.specs.model import (
     Source,
 )
 from provender.storage import Storage, spark_path
+from provender.storage.readers import delta_options
 
 RECORDED_TIMESTAMP = "recorded_timestamp"
 DELETED = "deleted"
@@ -104,7 +105,7 @@ class DeltaTable:
 
     def identity(self) -> str:
         """Delta's id of the table: another one means that it was created anew."""
-        return str(deltalake.DeltaTable(self.uri).metadata().id)
+        return str(deltalake.DeltaTable(self.uri, storage_options=delta_options(self.uri)).metadata().id)
 
     def last_commit(self) -> dict[str, int]:
         """``version``, ``files`` and ``bytes`` of the newest commit. Under the table's lock: of one's own."""

@@ -24,6 +24,7 @@ from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
 from provender.specs.model import Source
 from provender.storage import Storage, storage_at
+from provender.storage.readers import delta_options
 
 SMALL_FILE_BYTES = 64 << 20
 """A file under this is small: a day of a large source is above it and is never rewritten."""
@@ -77,7 +78,8 @@ def _tidy_source(
 
 def small_files(table: DeltaTable) -> int:
     """How many of the table's files are under :data:`SMALL_FILE_BYTES`."""
-    actions = deltalake.DeltaTable(table.uri).get_add_actions(flatten=True)
+    log = deltalake.DeltaTable(table.uri, storage_options=delta_options(table.uri))
+    actions = log.get_add_actions(flatten=True)
     sizes = actions.column("size_bytes").to_pylist()
     return sum(size < SMALL_FILE_BYTES for size in sizes)
 

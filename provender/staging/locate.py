@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-from pathlib import Path
-
 from provender.errors import SourceNotReadyError
 from provender.intervals import Partition
 from provender.ledger import Ledger
@@ -12,26 +9,22 @@ from provender.ledger.progress import staged_partitions
 from provender.settings import Settings
 from provender.specs.model import Source
 from provender.specs.raw_uri import expand
+from provender.staging.raw_file import RawFile, find
 from provender.storage import local_path, storage_at
 
 
 def raw_location(settings: Settings, source: Source, partition: Partition) -> str:
-    """The path or glob of the partition's raw files, absolute."""
-    path = local_path(expand(source.raw.uri, partition))
+    """The path, ``gs://`` URI or glob of the partition's raw files, absolute."""
+    uri = expand(source.raw.uri, partition)
+    if uri.startswith("gs://"):
+        return uri
+    path = local_path(uri)
     return str(path if path.is_absolute() else (settings.repo / path).resolve())
 
 
-def raw_files(settings: Settings, source: Source, partition: Partition) -> list[Path]:
+def raw_files(settings: Settings, source: Source, partition: Partition) -> list[RawFile]:
     """The partition's raw files, sorted; empty if none has arrived."""
-    location = raw_location(settings, source, partition)
-    if any(sign in location for sign in "*?["):
-        return sorted(path for path in map(Path, glob.glob(location, recursive=True)) if path.is_file())
-    path = Path(location)
-    if path.is_dir():
-        return sorted(
-            found for found in path.iterdir() if found.is_file() and not found.name.startswith((".", "_"))
-        )
-    return [path] if path.is_file() else []
+    return find(raw_location(settings, source, partition))
 
 
 def arrived(settings: Settings, source: Source, partition: Partition) -> bool:
@@ -45,7 +38,7 @@ def arrived(settings: Settings, source: Source, partition: Partition) -> bool:
     return source.raw.is_partitioned and partition.key in staged_partitions(ledger)
 
 
-def require_raw_files(settings: Settings, source: Source, partition: Partition) -> list[Path]:
+def require_raw_files(settings: Settings, source: Source, partition: Partition) -> list[RawFile]:
     """Like :func:`raw_files`, but none there raises :class:`SourceNotReadyError`."""
     files = raw_files(settings, source, partition)
     if not files:

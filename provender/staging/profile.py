@@ -12,7 +12,7 @@ import hashlib
 import io
 import zlib
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,12 @@ _MAX_HEADER_BYTES = 1 << 20
 _BOM = codecs.BOM_UTF8
 
 
+class Readable(Protocol):
+    """What is read from its beginning to its end."""
+
+    def read(self, size: int) -> bytes: ...
+
+
 def profile(file: BinaryIO, name: str, raw: Raw) -> dict[str, Any]:
     """Reads ``file`` to its end.
 
@@ -36,26 +42,24 @@ def profile(file: BinaryIO, name: str, raw: Raw) -> dict[str, Any]:
     then no field is taken to hold a line break); for Parquet ``schema`` (column name to Arrow type) and ``twice``
     (column names that occur twice, upper and lower case alike).
     """
-    sha, size = hashlib.sha256(), 0
+    read = _Hashed(file)
     file_format = "parquet" if name.endswith(".parquet") else raw.format
     text = None if file_format == "parquet" else _TextProfile(raw)
     damage: str | None = None
-    for chunk in _hashed(file, sha):
-        size += len(chunk)
-    if text and size:
-        file.seek(0)
+    if text:
         try:
-            for piece in unpacked(file, name):
+            for piece in unpacked(read, name):
                 text.see(piece)
         except (zlib.error, EOFError) as error:
-            damage = f"damaged gzip: {error}"
-    found: dict[str, Any] = {"format": file_format, "bytes": size, "sha256": sha.hexdigest()}
+            damage = f"damaged gzip: {error}" if read.size else None
+    read.to_the_end()
+    found: dict[str, Any] = {"format": file_format, "bytes": read.size, "sha256": read.sha.hexdigest()}
     if text:
         found.update(text.result())
         if found.get("multiline") and not damage:
             file.seek(0)
             found.update(scan_quotes(unpacked(file, name), raw))
-    elif size:
+    elif read.size:
         file.seek(0)
         try:
             found.update(_parquet_schema(file))
@@ -64,7 +68,7 @@ def profile(file: BinaryIO, name: str, raw: Raw) -> dict[str, Any]:
     return found | ({"unreadable": damage} if damage else {})
 
 
-def unpacked(file: BinaryIO, name: str) -> Iterator[bytes]:
+def unpacked(file: Readable, name: str) -> Iterator[bytes]:
     """The file's bytes in pieces, inflated if it is called ``.gz``. A damaged one raises ``EOFError`` or
     ``zlib.error``."""
     return _inflated(file) if name.endswith(".gz") else _chunks(file)
@@ -81,18 +85,30 @@ def header_of(file: BinaryIO, name: str, raw: Raw) -> list[str] | None:
     return header
 
 
-def _hashed(file: BinaryIO, sha: Any) -> Iterator[bytes]:
-    for chunk in _chunks(file):
-        sha.update(chunk)
-        yield chunk
+class _Hashed:
+    """A file that counts and digests what is read from it: a file far away is read once."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha, self.size = hashlib.sha256(), 0
+
+    def read(self, size: int) -> bytes:
+        chunk = self._file.read(size)
+        self.sha.update(chunk)
+        self.size += len(chunk)
+        return chunk
+
+    def to_the_end(self) -> None:
+        for _ in _chunks(self):
+            pass
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
+def _chunks(file: Readable) -> Iterator[bytes]:
     while chunk := file.read(CHUNK_BYTES):
         yield chunk
 
 
-def _inflated(file: BinaryIO) -> Iterator[bytes]:
+def _inflated(file: Readable) -> Iterator[bytes]:
     """A gzip file may be several one after the other."""
     inflate = zlib.decompressobj(wbits=31)
     for chunk in _chunks(file):

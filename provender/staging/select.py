@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,7 @@ from provender.settings import Settings
 from provender.specs.model import Source
 from provender.staging.locate import raw_files, raw_location
 from provender.staging.profile import header_of, profile, unpacked
+from provender.staging.raw_file import RawFile
 from provender.staging.times import UNREADABLE, moments, time_format
 
 _BATCH_ROWS = 65_536
@@ -82,20 +83,20 @@ def selected_rows(settings: Settings, source: Source, partition: Partition) -> I
         yield selection
 
 
-def _refuse_past_limit(source: Source, selection: Selection, files: list[Path]) -> None:
+def _refuse_past_limit(source: Source, selection: Selection, files: list[RawFile]) -> None:
     limit = 0.0 if source.violations.action == "fail" else source.violations.max_share
     if selection.unplaced and selection.unplaced / selection.rows > limit:
         raise ContractError(
             f"{source.name}: {selection.unplaced} of {selection.rows} raw rows name no moment in "
             f"{source.raw.time_column!r}, or have too few or too many fields: more than {limit:.1%}",
-            where=", ".join(map(str, files[:3])),
+            where=", ".join(file.where for file in files[:3]),
             unharmed="what was staged before",
             remedy="deliver corrected rows, or change raw.time_column or violations.max_share in "
             f"sources/{source.name}.yaml, then run the same command again",
         )
 
 
-def _select_batches(source: Source, partition: Partition, files: list[Path], selection: Selection) -> None:
+def _select_batches(source: Source, partition: Partition, files: list[RawFile], selection: Selection) -> None:
     how = time_format(source)
     writer: pq.ParquetWriter | None = None
     waiting: list[pa.Table] = []
@@ -132,11 +133,11 @@ def _within(times: Any, partition: Partition) -> Any:
     return (times >= to_micros(partition.start)) & (times < to_micros(partition.end))
 
 
-def _batches(source: Source, files: list[Path], selection: Selection) -> Iterator[pa.RecordBatch]:
+def _batches(source: Source, files: list[RawFile], selection: Selection) -> Iterator[pa.RecordBatch]:
     wanted = time_format(source).column
     for file in files:
         try:
-            if not file.stat().st_size:
+            if not file.bytes:
                 continue
             batches = _parquet(file) if _is_parquet(source, file) else _csv(source, file, selection)
             for batch in batches:
@@ -144,7 +145,7 @@ def _batches(source: Source, files: list[Path], selection: Selection) -> Iterato
                     raise ContractError(
                         f"{source.name}: {file.name} has no time column {wanted!r}; it has "
                         f"{', '.join(batch.schema.names[:20])}",
-                        where=str(file),
+                        where=file.where,
                         unharmed="what was staged before",
                         remedy="correct raw.time_column in the spec, or deliver the file again",
                     )
@@ -153,18 +154,18 @@ def _batches(source: Source, files: list[Path], selection: Selection) -> Iterato
             raise _unreadable(source, file, error) from error
 
 
-def _is_parquet(source: Source, file: Path) -> bool:
+def _is_parquet(source: Source, file: RawFile) -> bool:
     return source.raw.format == "parquet" or file.name.endswith(".parquet")
 
 
-def _parquet(file: Path) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(file) as parquet:
+def _parquet(file: RawFile) -> Iterator[pa.RecordBatch]:
+    with file.open() as opened, pq.ParquetFile(opened) as parquet:
         if not parquet.metadata.num_rows:
             yield pa.RecordBatch.from_pylist([], schema=parquet.schema_arrow)
         yield from parquet.iter_batches(batch_size=_BATCH_ROWS)
 
 
-def _csv(source: Source, file: Path, selection: Selection) -> Iterator[pa.RecordBatch]:
+def _csv(source: Source, file: RawFile, selection: Selection) -> Iterator[pa.RecordBatch]:
     options = source.raw.options
     has_header = str(options.get("header", True)).lower() == "true"
     quote, escape = str(options.get("quote", '"')), str(options.get("escape", '"'))
@@ -191,14 +192,23 @@ def _csv(source: Source, file: Path, selection: Selection) -> Iterator[pa.Record
         strings_can_be_null=True,
         quoted_strings_can_be_null=True,
     )
-    with pc.open_csv(file, read_options=read, parse_options=parse, convert_options=convert) as reader:
+    with (
+        file.open() as opened,
+        _inflated(opened, file.name) as stream,
+        pc.open_csv(stream, read_options=read, parse_options=parse, convert_options=convert) as reader,
+    ):
         yield from reader
 
 
-def _header(source: Source, file: Path) -> list[str]:
+def _inflated(opened: BinaryIO, name: str) -> pa.NativeFile:
+    stream = pa.PythonFile(opened, mode="r")
+    return pa.CompressedInputStream(stream, "gzip") if name.endswith(".gz") else stream
+
+
+def _header(source: Source, file: RawFile) -> list[str]:
     """The file's column names, made distinct where they are empty or twice: rows are selected all the same, and the
     contract says what it thinks of them."""
-    with file.open("rb") as opened:
+    with file.open() as opened:
         names = header_of(opened, file.name, source.raw) or [column.name for column in source.columns]
     seen: dict[str, int] = {}
     distinct = []
@@ -208,21 +218,21 @@ def _header(source: Source, file: Path) -> list[str]:
     return distinct
 
 
-def _unreadable(source: Source, file: Path, error: Exception) -> ContractError:
+def _unreadable(source: Source, file: RawFile, error: Exception) -> ContractError:
     """With the place, as far as it can be told."""
-    with file.open("rb") as opened:
+    with file.open() as opened:
         found = profile(opened, file.name, source.raw)
     place = f"byte {found['invalid_at']} cannot be decoded" if found.get("invalid_at") is not None else ""
     reason = place or found.get("unreadable") or str(error).splitlines()[0][:300]
     return ContractError(
         f"{source.name}: {file.name} cannot be read: {reason}",
-        where=str(file),
+        where=file.where,
         unharmed="what was staged before",
         remedy="set raw.options in the spec (encoding, sep, quote), or deliver the file again",
     )
 
 
-def _select_lines(source: Source, partition: Partition, files: list[Path], selection: Selection) -> None:
+def _select_lines(source: Source, partition: Partition, files: list[RawFile], selection: Selection) -> None:
     how = time_format(source)
     with selection.path.open("wb") as selected:
         for file in files:
@@ -237,8 +247,8 @@ def _select_lines(source: Source, partition: Partition, files: list[Path], selec
                 raise _unreadable(source, file, error) from error
 
 
-def _line_batches(file: Path) -> Iterator[list[bytes]]:
-    with file.open("rb") as opened:
+def _line_batches(file: RawFile) -> Iterator[list[bytes]]:
+    with file.open() as opened:
         lines: list[bytes] = []
         for line in _lines(unpacked(opened, file.name)):
             if line.strip():

@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from provender import metrics
@@ -25,14 +24,15 @@ from provender.settings import Settings
 from provender.specs.model import Source
 from provender.staging.locate import raw_files, require_raw_files
 from provender.staging.profile import CHUNK_BYTES, profile
+from provender.staging.raw_file import RawFile, local_file
 from provender.staging.select import selected_rows
 from provender.storage import Storage, storage_at
 
 LOCK_TIMEOUT_SECONDS = 1800.0
 
 
-Deliver = Callable[[Partition], AbstractContextManager[dict[str, Path]]]
-"""Gives a partition's raw files for the time of copying them: name to be staged under, and path."""
+Deliver = Callable[[Partition], AbstractContextManager[dict[str, RawFile]]]
+"""Gives a partition's raw files for the time of copying them: name to be staged under, and file."""
 
 
 def stage(
@@ -93,10 +93,10 @@ def _stage_one(
     storage: Storage,
     source: Source,
     partition: Partition,
-    files: dict[str, Path],
+    files: dict[str, RawFile],
     before: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    profiles = [_profiled(path, name, source) for name, path in files.items()]
+    profiles = [_profiled(file, name, source) for name, file in files.items()]
     content = digest([[p["name"], p["bytes"], p["sha256"]] for p in profiles])[:32]
     if before is not None and before["content"] == content:
         # The same bytes; but the spec may say now that they are to be read in another way.
@@ -118,8 +118,8 @@ def _stage_one(
 @contextmanager
 def _raw_files(
     settings: Settings, source: Source, partition: Partition, notes: list[str]
-) -> Iterator[dict[str, Path]]:
-    """Names to give the staged files, and the paths to copy them from; adds to ``notes``."""
+) -> Iterator[dict[str, RawFile]]:
+    """Names to give the staged files, and the files to copy; adds to ``notes``."""
     if source.raw.is_partitioned:
         yield _distinct_names(require_raw_files(settings, source, partition))
         return
@@ -129,34 +129,34 @@ def _raw_files(
                 f"{selection.unplaced} of {selection.rows} raw rows name no moment in {source.raw.time_column!r}, "
                 "or have too few or too many fields: they belong to no partition and were not staged"
             )
-        yield {selection.path.name: selection.path}
+        yield {selection.path.name: local_file(selection.path)}
 
 
-def _distinct_names(files: list[Path]) -> dict[str, Path]:
+def _distinct_names(files: list[RawFile]) -> dict[str, RawFile]:
     """Names that no reader takes for a pattern, a hidden file or another folder."""
-    names = [re.sub(r"[^A-Za-z0-9._=+-]", "-", path.name).lstrip("._") or "file" for path in files]
+    names = [re.sub(r"[^A-Za-z0-9._=+-]", "-", file.name).lstrip("._") or "file" for file in files]
     if len(set(names)) == len(names):
         return dict(zip(names, files, strict=True))
     return {f"{at:05d}-{name}": path for at, (name, path) in enumerate(zip(names, files, strict=True))}
 
 
-def _profiled(path: Path, name: str, source: Source) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"name": name, **profile(file, name, source.raw)}
+def _profiled(file: RawFile, name: str, source: Source) -> dict[str, Any]:
+    with file.open() as opened:
+        return {"name": name, **profile(opened, name, source.raw)}
 
 
-def _copy(storage: Storage, path: Path, target: str, sha256: str) -> None:
-    if storage.exists(target):
+def _copy(storage: Storage, file: RawFile, target: str, sha256: str) -> None:
+    if storage.exists(target) or storage.copy(file.where, target):
         return
     sha = hashlib.sha256()
-    with path.open("rb") as raw, storage.writing(target) as staged:
+    with file.open() as raw, storage.writing(target) as staged:
         while chunk := raw.read(CHUNK_BYTES):
             sha.update(chunk)
             staged.write(chunk)
         if sha.hexdigest() != sha256:
             raise SourceNotReadyError(
                 "the raw file changed while it was being staged",
-                where=str(path),
+                where=file.where,
                 unharmed="everything staged before",
                 remedy="wait until its delivery has ended, then run the same command again",
             )

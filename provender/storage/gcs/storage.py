@@ -7,13 +7,12 @@ copying or resumable uploads, which emulators pass over.
 
 from __future__ import annotations
 
-import io
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Bucket
@@ -24,10 +23,10 @@ from provender.storage.base import AlreadyExistsError, HeldLock, checked
 from provender.storage.gcs import objects
 from provender.storage.gcs.client import client, translated
 from provender.storage.gcs.lock import LEASE_SECONDS, held_lock
+from provender.storage.gcs.reading import opened
 
 _IN_MEMORY_BYTES = 8 << 20
 _CHUNK_BYTES = 8 << 20
-_READ_BYTES = 1 << 20
 _PAGE_NAMES = 1000
 """The most that Google gives at once."""
 _DELETERS = 8
@@ -62,7 +61,7 @@ class GcsStorage:
             blob = self._bucket.get_blob(self._name(path))
         if blob is None:
             raise FileNotFoundError(self.uri(path))
-        return io.BufferedReader(_Reading(blob), _READ_BYTES)
+        return opened(blob)
 
     def create(self, path: str, data: bytes) -> None:
         with translated(self.uri(path)):
@@ -142,32 +141,6 @@ class GcsStorage:
 
     def _name(self, path: str) -> str:
         return f"{self._folder}{checked(path).strip('/')}"
-
-
-class _Reading(io.RawIOBase):
-    """An object's bytes as they are asked for, always of the generation that was found when it was opened."""
-
-    def __init__(self, blob: Blob) -> None:
-        self._where = f"gs://{blob.bucket.name}/{blob.name}"
-        self._reader = blob.open("rb", chunk_size=_CHUNK_BYTES)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        with translated(self._where):
-            data = self._reader.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return int(self._reader.seek(offset, whence))
-
-    def tell(self) -> int:
-        return int(self._reader.tell())
 
 
 def source_of(uri: str) -> Blob | None:
