@@ -17,6 +17,7 @@ from provender.models.artifact import (
     artifact_document,
 )
 from provender.storage import Storage
+from provender.training_sets.lockfile import Lockfile
 
 CREATED = datetime(2026, 3, 10, 6, tzinfo=UTC)
 
@@ -48,9 +49,11 @@ def write_artifact(
     examples: tuple[Example, ...] = (),
     training_set: str = "0123456789abcdef",
     created: datetime = CREATED,
+    lockfile: Lockfile | None = None,
 ) -> str:
     """Writes ``models/<model>/versions/<version>``. Returns the version."""
     signed = signed or signature()
+    training_set = lockfile.id if lockfile else training_set
     documents = {
         "signature.json": signed.to_document(),
         "lockfile.json": {"format": 1, "id": training_set},
@@ -62,6 +65,8 @@ def write_artifact(
     }
     files = {name: json.dumps(document).encode() for name, document in documents.items()}
     files["model.skops"] = model
+    if lockfile is not None:
+        files["lockfile.json"] = lockfile.to_bytes()
     document = artifact_document(signed.model, training_set, files, created)
     folder = f"models/{signed.model}/versions/{document['version']}"
     for name, data in (*files.items(), (ARTIFACT_FILE, json.dumps(document).encode())):
