@@ -27,5 +27,32 @@ def in_spark(
     return SparkJoin(settings, lambda: [entities], "t", lookups, as_known).to_arrow()
 
 
-ENGINES: dict[str, Join] = {"duckdb": in_duckdb, "spark": in_spark}
-EVERY_ENGINE = pytest.mark.parametrize("engine", ["duckdb", pytest.param("spark", marks=pytest.mark.spark)])
+def in_spark_sorted(
+    settings: Settings | None, entities: pa.Table, lookups: list[Lookup], as_known: bool
+) -> pa.Table:
+    """As with logs that are too large to send to every task."""
+    from provender.spark.join import plan
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "SMALL_LOG_ROWS", 0)
+        return in_spark(settings, entities, lookups, as_known)
+
+
+def in_spark_pieces(
+    settings: Settings | None, entities: pa.Table, lookups: list[Lookup], as_known: bool
+) -> pa.Table:
+    """As with keys that have too many rows for one task."""
+    from provender.spark.join import plan, sample
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (plan, sample):
+            patch.setattr(module, "HOT_ROWS", 20)
+        return in_spark_sorted(settings, entities, lookups, as_known)
+
+
+ENGINES: dict[str, Join] = {
+    "duckdb": in_duckdb,
+    "spark": in_spark,
+    "spark_sorted": in_spark_sorted,
+    "spark_pieces": in_spark_pieces,
+}

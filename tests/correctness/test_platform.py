@@ -16,7 +16,7 @@ import pytest
 
 from provender.online.views import save_applied_views
 from tests.correctness.cases import differing, examples, smallest, without_parts
-from tests.correctness.engines import ENGINES, EVERY_ENGINE
+from tests.correctness.engines import ENGINES
 from tests.correctness.world import (
     ALL_READINGS,
     FEW_READINGS,
@@ -160,7 +160,7 @@ def test_the_logs_hold_the_versions_of_the_oracle(worlds: list[World], make_worl
 
 
 @pytest.mark.parametrize("as_known", [False, True], ids=["as known now", "as known then"])
-@EVERY_ENGINE
+@pytest.mark.parametrize("engine", ["duckdb", "spark"])
 def test_training_rows_hold_the_values_of_the_oracle(
     worlds: list[World], make_worlds: MakeWorlds, profile: Profile, engine: str, as_known: bool
 ) -> None:
