@@ -1,4 +1,4 @@
-"""What runs on one machine, as one list: Redis, Airflow, running jobs, the warm Spark engine."""
+"""What runs on one machine, as one list: Redis, Airflow, the predictor, running jobs, the warm Spark engine."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from provender.errors import SetupError
-from provender.local import airflow_config, airflow_server, jobs, redis_server
+from provender.errors import PredictorError, SetupError
+from provender.local import airflow_config, airflow_server, jobs, predictor, redis_server
 from provender.local.process import ProcessRecord
 from provender.settings import Settings
 
@@ -36,6 +36,8 @@ def up(settings: Settings, tell: Tell, *, airflow: bool = True) -> None:
             redis_server.start(settings, tell)
         else:
             tell(f"redis: {settings.redis.split(',')[0]} is another machine's, not started here")
+        if predictor.pointers(settings):  # a first deployment starts it otherwise
+            predictor.ensure(settings, tell)
         if airflow:
             airflow_server.start(settings, tell)
 
@@ -47,13 +49,20 @@ def down(settings: Settings, tell: Tell) -> None:
         tell(f"job {name}: ended")
     if _stop_spark(settings):
         tell("spark: stopped")
+    if predictor.stop(settings):
+        tell("predictor: stopped")
     if redis_server.is_ours(settings):
         tell("redis: stopped" if redis_server.stop(settings) else "redis: was not running")
 
 
 def status(settings: Settings) -> list[ServiceStatus]:
     """Every service, running or not."""
-    return [_redis_status(settings), _airflow_status(settings), *_job_statuses(settings)]
+    return [
+        _redis_status(settings),
+        _airflow_status(settings),
+        _predictor_status(settings),
+        *_job_statuses(settings),
+    ]
 
 
 def _redis_status(settings: Settings) -> ServiceStatus:
@@ -69,6 +78,20 @@ def _airflow_status(settings: Settings) -> ServiceStatus:
     health = airflow_server.health(settings)
     ill = [name for name in airflow_server.COMPONENTS if health.get(name) != "healthy"]
     return ServiceStatus("airflow", f"not healthy: {', '.join(ill)}" if ill else "running", url, log)
+
+
+def _predictor_status(settings: Settings) -> ServiceStatus:
+    log = str(predictor.log_file(settings))
+    if not predictor.is_running(settings):
+        return ServiceStatus("predictor", "stopped", predictor.url(settings), log)
+    try:
+        found = predictor.models(settings)
+    except PredictorError as error:
+        return ServiceStatus("predictor", f"not healthy: {error.what}", predictor.url(settings), log)
+    ill = [model["name"] for model in found if model["failure"] and not model["version"]]
+    state = f"not loaded: {', '.join(ill)}" if ill else "running"
+    served = ", ".join(f"{model['name']} {model['version']}" for model in found if model["version"])
+    return ServiceStatus("predictor", state, predictor.url(settings), served or log)
 
 
 def _job_statuses(settings: Settings) -> Iterator[ServiceStatus]:

@@ -147,7 +147,7 @@ class Reader:
         count = max((len(column) for column in columns.values()), default=0)
         asked = [self._keys(group, columns, count) for group in groups]
         answers = iter(self._ask(groups, [keys for keys, _ in asked]))
-        values: dict[str, list[Any]] = dict.fromkeys(features, [])
+        values: dict[str, list[Any]] = {name: [] for name in features}  # in the order asked for
         times: dict[str, ViewTimes] = {}
         for group, (keys, places) in zip(groups, asked, strict=True):
             found = [next(answers) for _ in keys]

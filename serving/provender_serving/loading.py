@@ -13,18 +13,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import skops.io
 
-from provender.errors import ProvenderError
+from provender.errors import ProvenderError, TransientError
 from provender.models.artifact import MODEL_FILE, Artifact, Example, Signature, read_artifact
+from provender.models.inputs import model_input
 from provender.models.trusted import TRUSTED
 from provender.online.reader import Reader
 from provender_serving import metrics
 from provender_serving.instances import Instance, InstanceParser
 from provender_serving.lookup import FeatureLookup, Resolved
 from provender_serving.pointer import Pointer, Policy
-from provender_serving.problems import LoadError, RequestError
+from provender_serving.problems import LoadError, LoadLaterError, RequestError
 
 TOLERANCE = 1e-9
 """How far a golden row's prediction may be from the recorded one, absolutely and relatively."""
@@ -50,10 +50,10 @@ class LoadedModel:
         """One number per instance: the second class's probability, or the regression's value."""
         if not instances:
             return []
-        matrix = np.empty((len(instances), len(self.signature.inputs)), dtype=object)
-        for position, name in enumerate(self.signature.inputs):
-            column = resolved.columns.get(name)
-            matrix[:, position] = [i.values[name] for i in instances] if column is None else column.values
+        columns = {name: column.values for name, column in resolved.columns.items()}
+        for brought in self.signature.request:
+            columns[brought.name] = [instance.values[brought.name] for instance in instances]
+        matrix = model_input(columns, self.signature.inputs)
         if self.signature.mode == "classification":
             found = self.estimator.predict_proba(matrix)[:, 1]
         else:
@@ -80,8 +80,10 @@ def load_model(name: str, pointer: Pointer) -> LoadedModel:
         estimator = _estimator(artifact)
         model = LoadedModel(artifact.version, signature, InstanceParser(signature), lookup, estimator, reader)
         check_golden_rows(model, artifact.examples)
+    except TransientError as error:
+        raise LoadLaterError(error.what) from error
     except ProvenderError as error:
-        raise LoadError(str(error)) from error
+        raise LoadError(error.what) from error
     except OSError as error:
         raise LoadError(f"the artifact {pointer.artifact} cannot be read: {error}") from error
     return model

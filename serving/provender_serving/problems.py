@@ -84,7 +84,15 @@ class RefusedError(RequestError):
 
 
 class LoadError(Exception):
-    """Why a model was not loaded."""
+    """Why a model was not loaded; ``terminal`` unless trying again can help."""
+
+    terminal = True
+
+
+class LoadLaterError(LoadError):
+    """Redis or the storage does not answer now."""
+
+    terminal = False
 
 
 def bad_request(field: str, problem: str, instance: int | None = None) -> BadRequestError:

@@ -30,6 +30,8 @@ class PointerRepository(ModelRepository):
         super().__init__()
         self._pointers = pointers
         self._lock = asyncio.Lock()
+        self.starting = True
+        """Whether some pointer was not tried yet since the start."""
         self.failures: dict[str, str] = {}
         """Name of each model whose latest load failed, to the reason."""
 
@@ -49,8 +51,8 @@ class PointerRepository(ModelRepository):
 
     def unload(self, name: str) -> None:
         """Raises :class:`KeyError` if nothing of the name is served."""
-        predictor = self.models.pop(name)
         self.failures.pop(name, None)
+        predictor = self.models.pop(name)
         metrics.forget_model(name, predictor.loaded.version)
         predictor.stop()
 
@@ -60,16 +62,19 @@ class PointerRepository(ModelRepository):
         Redis may start after the predictor, and an artifact may arrive later: neither needs a person.
         """
         waiting = self._pointers.names()
+        self.starting = bool(waiting)
         while waiting:
             for name in waiting:
                 await self._try(name)
+            self.starting = False
             waiting = [name for name in waiting if name not in self.models and name in self.failures]
             if waiting:
                 await asyncio.sleep(RETRY_SECONDS)
 
     def describe(self) -> list[dict[str, Any]]:
         """What serves since when, and what failed to load."""
-        return [self._describe(name) for name in sorted({*self.models, *self.failures})]
+        known = {*self.models, *self.failures} & {*self.models, *self._pointers.names()}
+        return [self._describe(name) for name in sorted(known)]
 
     def predictors(self) -> Iterable[Predictor]:
         """All that serve."""

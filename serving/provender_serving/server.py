@@ -104,7 +104,7 @@ def _protocol(scope: Scope) -> str | None:
 
 def _describe(repository: PointerRepository) -> Callable[[], Awaitable[dict[str, Any]]]:
     async def describe() -> dict[str, Any]:
-        return {"models": repository.describe()}
+        return {"starting": repository.starting, "models": repository.describe()}
 
     return describe
 
@@ -134,4 +134,5 @@ async def _answer_online_store_error(_: Request, error: Exception) -> JSONRespon
 
 
 async def _answer_load_error(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"error": str(error)}, status_code=503)
+    assert isinstance(error, LoadError)
+    return JSONResponse({"error": str(error), "terminal": error.terminal}, status_code=503)

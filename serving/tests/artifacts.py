@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,3 +108,7 @@ def write_artifact(
         (target / name).write_bytes(data)
     (target / ARTIFACT_FILE).write_text(json.dumps(document))
     return target.as_uri()
+
+
+if __name__ == "__main__":  # for tests of an environment without scikit-learn: FOLDER SEED [SHIFT]
+    print(write_artifact(Path(sys.argv[1]), seed=int(sys.argv[2]), shift=float((sys.argv[3:] or ["0"])[0])))
