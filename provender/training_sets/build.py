@@ -79,6 +79,20 @@ def attempts_set(settings: Settings, name: str, attempt: str) -> TrainingSet | N
     return open_training_set(storage, receipt["id"])
 
 
+def make_report(settings: Settings, training_set: TrainingSet) -> str:
+    """The URI of the report; it is made anew from the logs if it is gone."""
+    folder = storage_at(training_set.uri)
+    if not folder.exists(REPORT_FILE):
+        found = joined(settings, training_set.entities(), training_set.lockfile.inputs)
+        _write_report(folder, REPORT_FILE, training_set.lockfile, found)
+    return training_set.report_uri
+
+
+def _write_report(storage: Storage, path: str, lockfile: Lockfile, found: pa.Table) -> None:
+    with storage.writing(path) as file:
+        file.write(render(lockfile, summarise(lockfile.inputs, found)).encode())
+
+
 def _rows(settings: Settings, request: Request, attempt: str) -> Rows:
     rows = _raw_rows(settings, request.entities, attempt)
     if not request.is_for_training:
@@ -125,8 +139,7 @@ def _write(settings: Settings, storage: Storage, inputs: Inputs, entities: pa.Ta
     data = found.select([*entities.column_names, *inputs.outputs])
     write_parquet(storage, f"{folder}/{DATA_FILE}", data)
     lockfile = Lockfile(inputs, datetime.now(UTC), _stored(DATA_FILE, data))
-    with storage.writing(f"{folder}/{REPORT_FILE}") as file:
-        file.write(render(lockfile, summarise(lockfile.inputs, found)).encode())
+    _write_report(storage, f"{folder}/{REPORT_FILE}", lockfile, found)
     try:
         storage.create(f"{folder}/{LOCKFILE}", lockfile.to_bytes())
     except AlreadyExistsError:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -53,10 +55,11 @@ def rows_of(table: pa.Table, origin: Mapping[str, Any], timestamp: str = EVENT_T
 
 def read_rows(uri: str) -> Rows:
     """The entity rows of a Parquet or CSV file, by path or URI. Raises :class:`TrainingSetError`."""
-    folder, _, name = uri.rpartition("/")
+    located = uri if "://" in uri else Path(uri).resolve().as_uri()
+    folder, _, name = located.rpartition("/")
     storage = storage_at(folder)
     try:
-        with storage.open(name) as file:
+        with storage.open(unquote(name)) as file:
             table = pa.csv.read_csv(file) if name.endswith(".csv") else pq.read_table(file)
     except (FileNotFoundError, pa.ArrowInvalid) as error:
         raise TrainingSetError(
