@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from provender.errors import ContractError, SpecError
 from provender.online.connection import connect, translated
-from provender.online.decode import decode_created, decode_timestamp, decode_value, moment
+from provender.online.decode import decode_created, decode_timestamp, decode_values, moment
 from provender.online.layout import ViewLayout, field_name, key_prefix
 from provender.specs.model import ColumnType
 from provender.specs.problems import did_you_mean
@@ -94,6 +94,7 @@ class _Group:
     prefix: bytes
     head: bytes
     fields: bytes
+    width: int
     parts: tuple[_ViewPart, ...]
 
 
@@ -256,6 +257,7 @@ def _group(keys: tuple[tuple[str, ColumnType], ...], views: Mapping[str, Sequenc
         prefix=key_prefix(names_of_keys),
         head=b"*%d\r\n$5\r\nHMGET\r\n" % (len(fields) + 2),
         fields=b"".join(b"$%d\r\n%b\r\n" % (len(field), field) for field in fields),
+        width=len(fields),
         parts=tuple(parts),
     )
 
@@ -288,13 +290,14 @@ def _decode(
     times: dict[str, ViewTimes],
 ) -> None:
     """Adds the group's columns and times. Each distinct entity is decoded once, then spread over its rows."""
-    known = _spread([any(field is not None for field in fields) for fields in found], places, False)
+    known = _spread([fields.count(None) < len(fields) for fields in found], places, False)
+    columns = list(zip(*found, strict=True)) if found else [()] * group.width
     for part in group.parts:
-        event = [decode_timestamp(fields[part.event]) for fields in found]
-        created = [decode_created(fields[part.created], at) for fields, at in zip(found, event, strict=True)]
+        event = [decode_timestamp(data) for data in columns[part.event]]
+        created = [decode_created(data, at) for data, at in zip(columns[part.created], event, strict=True)]
         times[part.view] = ViewTimes(_spread(event, places), _spread(created, places), known)
         for name, at in part.features:
-            values[name] = _spread([decode_value(fields[at]) for fields in found], places)
+            values[name] = _spread(decode_values(columns[at]), places)
 
 
 def _spread(distinct: list[Any], places: Sequence[int], absent: Any = None) -> list[Any]:
