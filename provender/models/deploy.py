@@ -12,7 +12,8 @@ is found by the next one: its own is taken up where it was, another's is undone 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import Event
@@ -35,7 +36,18 @@ from provender.storage import Storage, storage_at
 _ASKS_PER_HUNDRED = 30
 """How often a canary without an address of its own is asked until it answers: this many times, over its share. That
 it never answers although it has its share then has a chance of e^-30."""
+_LOCK_SECONDS = 1800.0
 Say = Callable[[str], None]
+
+
+@contextmanager
+def only_deployer(storage: Storage, model: str, attempt: str) -> Iterator[None]:
+    """Keeps others from deploying ``model`` during the block, which may be one step of several.
+
+    Raises :class:`provender.errors.LockHeldError` after half an hour.
+    """
+    with storage.lock(f"{model}.deployment", attempt, timeout_seconds=_LOCK_SECONDS):
+        yield
 
 
 @dataclass
@@ -166,12 +178,26 @@ class Rollout:
         """Waits until the staged version is ready. Where it fails, or takes too long, everything is put back."""
         pause, deadline = Event(), time.monotonic() + self.serving.timeout.total_seconds()
         while True:
-            found = self.backend.readiness(self.served, percent)
+            found = self.readiness(percent)
             if found.state is ReadyState.READY:
                 return
             if found.state is ReadyState.FAILED or time.monotonic() >= deadline:
                 self.not_ready(found)
             pause.wait(self.backend.poll_seconds)
+
+    def readiness(self, percent: int) -> Readiness:
+        """How the staged version stands. Where that cannot be told for now, it counts as waiting."""
+        try:
+            return self.backend.readiness(self.served, percent)
+        except PredictorError as error:
+            return Readiness(ReadyState.WAITING, error.what)
+
+    def outcome(self) -> dict[str, Any]:
+        """The document since which this version serves. Raises :class:`DeployError` if it does not."""
+        serving = self.store.state().serving
+        if serving is None or serving.version != self.version:
+            raise DeployError(f"version {self.version} of {self.model} does not serve")
+        return serving.to_document()
 
     def not_ready(self, found: Readiness) -> NoReturn:
         """Puts everything back, because the version did not become ready."""

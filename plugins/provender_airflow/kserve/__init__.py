@@ -1,0 +1,1 @@
+"""Serving backends with Airflow's connections. What they do is :mod:`provender.kserve` and :mod:`provender.local`."""

@@ -1,0 +1,18 @@
+"""The serving backend the settings name, its cluster taken from an Airflow connection."""
+
+from __future__ import annotations
+
+from provender.models.backend import ServingBackend
+from provender.models.backends import backend_for
+from provender.settings import Settings
+
+
+def serving_backend(settings: Settings, kubernetes_conn_id: str) -> ServingBackend:
+    """Raises :class:`provender.errors.SettingsError` for a backend that cannot be had."""
+    if settings.serving.backend == "local":
+        return backend_for(settings)
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import (
+        KubernetesHook,  # seconds, too slow for parsing
+    )
+
+    return backend_for(settings, KubernetesHook(conn_id=kubernetes_conn_id).get_conn())
