@@ -28,6 +28,7 @@ COMMANDS = (
     "training-set",
     "status",
     "quarantine",
+    "models",
     "up",
     "down",
     "services",

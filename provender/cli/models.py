@@ -1,0 +1,169 @@
+"""``provender models``: a model's versions, and the way back to an earlier one."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from provender.errors import SpecError
+from provender.intervals import iso
+from provender.models.deployments import Deployment
+from provender.models.store import ModelStore, Version, model_names
+from provender.settings import Settings, load_settings
+from provender.specs.models import ModelCatalog
+from provender.specs.problems import did_you_mean
+from provender.storage import storage_at
+
+HELP = "list models and their versions: what serves, since when, metrics, lockfile; or roll one back"
+_SHOWN_METRICS = 4
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """``models [NAME] [--json]`` and ``models rollback NAME [--to VERSION]``."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "models",
+        help=HELP,
+        description=HELP,
+        usage="provender models [NAME] [--json]\n       provender models rollback NAME [--to VERSION]",
+    )
+    parser.add_argument(
+        "words", nargs="*", metavar="NAME", help="a model; with 'rollback' before it, roll it back"
+    )
+    parser.add_argument("--to", metavar="VERSION", help="rollback: to this version (default: the one before)")
+    parser.add_argument("--json", action="store_true", help="print a JSON document instead of lines")
+    parser.set_defaults(parser=parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Raises :class:`provender.errors.SpecError` for an unknown model, :class:`DeployError` for a rollback that
+    cannot be done."""
+    settings = load_settings(args.repo)
+    match args.words:
+        case ["rollback", name]:
+            return _roll_back(settings, name, args.to)
+        case [] if args.to is None:
+            return _show(settings, None, args.json)
+        case [name] if args.to is None and name != "rollback":
+            return _show(settings, name, args.json)
+    return int(args.parser.error("give one model, or: rollback NAME [--to VERSION]"))
+
+
+def _roll_back(settings: Settings, name: str, to: str | None) -> int:
+    from provender.models.backends import backend_for
+    from provender.models.deploy import only_deployer
+    from provender.models.rollback import roll_back
+    from provender.specs.models.spec import Serving
+
+    spec = ModelCatalog.load(settings.repo).models.get(name)
+    serving = spec.serving if spec else Serving()  # a spec that is broken now must not stand in the way back
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    attempt = f"cli-{getpass.getuser()}-{moment}-{secrets.token_hex(3)}"
+    with only_deployer(storage_at(settings.storage_root), name, attempt):
+        backend = backend_for(settings)
+        done = roll_back(settings, backend, name, serving, to=to, attempt=attempt)
+    print(f"{name}: version {done.version} serves again instead of {done.previous}")
+    return 0
+
+
+def _show(settings: Settings, name: str | None, as_json: bool) -> int:
+    stores = _stores(settings, name)
+    if as_json:
+        print(json.dumps([as_document(store, detailed=name is not None) for store in stores], indent=2))
+    elif name is not None:
+        print("\n".join(_detailed(stores[0])))
+    else:
+        print("\n".join(_overview(store) for store in stores) or "there are no models yet")
+    return 0
+
+
+def _stores(settings: Settings, name: str | None) -> list[ModelStore]:
+    """Of the model ``name``, or of all that are defined or stored."""
+    storage = storage_at(settings.storage_root)
+    catalog = ModelCatalog.load(settings.repo)
+    known = sorted({*catalog.models, *catalog.broken, *model_names(storage)})
+    if name is not None and name not in known:
+        raise SpecError(f"no model is called {name!r}", remedy=did_you_mean(name, known))
+    return [ModelStore(storage, each) for each in ([name] if name else known)]
+
+
+def as_document(store: ModelStore, *, detailed: bool) -> dict[str, Any]:
+    """For machines: what serves; ``detailed`` with every version and deployment."""
+    state = store.state()
+    document: dict[str, Any] = {
+        "model": store.model,
+        "serving": _deployment(state.serving),
+        "trying": _deployment(state.trying),
+    }
+    if detailed:
+        document["versions"] = [_version(each) for each in store.versions()]
+        document["deployments"] = [_deployment(each) for each in store.log.all()]
+    return document
+
+
+def _version(version: Version) -> dict[str, Any]:
+    artifact = version.artifact
+    return {
+        "version": artifact.version,
+        "state": version.state,
+        "since": iso(version.since) if version.since else None,
+        "key": version.key,
+        "created": iso(artifact.created),
+        "metrics": artifact.metrics,
+        "training_set": artifact.training_set,
+        "uri": artifact.uri,
+        "reason": version.reason,
+    }
+
+
+def _deployment(deployment: Deployment | None) -> dict[str, Any] | None:
+    if deployment is None:
+        return None
+    return {name: value for name, value in deployment.to_document().items() if name != "serving"}
+
+
+def _overview(store: ModelStore) -> str:
+    state = store.state()
+    if state.serving is None:
+        text = f"{store.model:24} nothing serves, {len(store.version_names())} versions"
+    else:
+        text = f"{store.model:24} {_summary(state.serving)}"
+    if state.trying is not None:
+        text += f"; trying {state.trying.version} with {state.trying.percent}%"
+    return text
+
+
+def _summary(serving: Deployment) -> str:
+    since = f"since {serving.at:%Y-%m-%d %H:%M} UTC" if serving.at else ""
+    return f"{serving.version} serves {since}, {_metrics(serving.metrics)}"
+
+
+def _detailed(store: ModelStore) -> Iterator[str]:
+    versions = store.versions()
+    yield _overview(store)
+    for version in versions:
+        since = f"{version.since:%Y-%m-%d %H:%M}" if version.since else ""
+        yield f"\n  {version.artifact.version}  {version.state:12} {since}"
+        yield f"    trained       {version.artifact.created:%Y-%m-%d %H:%M} UTC{_for(version.key)}"
+        yield f"    metrics       {_metrics(version.artifact.metrics)}"
+        yield f"    training set  training_sets/{version.artifact.lockfile.get('name')}/{version.artifact.training_set}"
+        if version.reason:
+            yield f"    because       {version.reason.splitlines()[0]}"
+    if not versions:
+        yield f"  no version yet; start model__{store.model} in Airflow"
+    if store.previous() is not None:
+        yield f"\n  back to {store.previous()}: provender models rollback {store.model}"
+
+
+def _for(key: str) -> str:
+    return f", for {key}" if key else ""
+
+
+def _metrics(metrics: Any) -> str:
+    shown = [f"{name} {value:.4g}" for name, value in sorted(metrics.items())[:_SHOWN_METRICS]]
+    return ", ".join(shown) or "no metrics"
