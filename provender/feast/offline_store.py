@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pandas as pd
 import pyarrow as pa
@@ -18,13 +19,13 @@ from feast.data_source import DataSource
 from feast.errors import FeastEntityDFMissingColumnsError
 from feast.feature_logging import LoggingConfig, LoggingSource
 from feast.feature_view import FeatureView
-from feast.infra.offline_stores.file_source import FileSource
+from feast.infra.offline_stores.file_source import FileLoggingDestination, FileSource
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.utils import _get_requested_feature_views_to_features_dict, compute_non_entity_date_range
-from pydantic import StrictStr
+from pydantic import StrictInt, StrictStr
 
 from provender.errors import SpecError, TerminalError
 from provender.feast import entities as rows
@@ -33,7 +34,8 @@ from provender.feast.reads import log_read
 from provender.feast.registry import anchor_registry_paths
 from provender.feast.retrieval import ProvenderRetrievalJob, Staged
 from provender.feast.tables import Table, all_tables, resolve, resolve_in, settings_of
-from provender.point_in_time.engine import Lookup, connection, current_rows, join
+from provender.point_in_time.choice import DUCKDB_ROWS, Choice, Engine, Work
+from provender.point_in_time.engine import Lookup, connection, current_rows
 from provender.point_in_time.log import CREATED, EVENT
 from provender.spark.types import DDL
 from provender.specs.catalog import Catalog
@@ -43,9 +45,17 @@ anchor_registry_paths()
 
 
 class ProvenderOfflineStoreConfig(FeastConfigBaseModel):
-    """Has nothing to set: where the tables are is said once, under ``provender`` in the same file."""
+    """Where the tables are is said once, under ``provender`` in the same file; here, who joins."""
 
     type: StrictStr = "provender.feast.offline_store.ProvenderOfflineStore"
+    engine: Engine = Engine.AUTO
+    """``auto``: DuckDB up to ``duckdb_rows``, Spark above; ``duckdb`` or ``spark``: always that one."""
+    duckdb_rows: StrictInt = DUCKDB_ROWS
+    """Entity rows and versions that a join may have to read, by Delta's statistics."""
+
+    @property
+    def choice(self) -> Choice:
+        return Choice(self.engine, self.duckdb_rows)
 
 
 class ProvenderOfflineStore(OfflineStore):
@@ -96,9 +106,12 @@ class ProvenderOfflineStore(OfflineStore):
             entities, column = rows.from_frame(entity_df)
         _check_columns(entities.column_names, lookups)
         least, greatest = rows.limits(entities, column)
+        work = Work(settings, entities, column, lookups, filter_by_created_timestamp, _choice(config))
         return ProvenderRetrievalJob(
-            lambda: join(entities, column, lookups, filter_by_created_timestamp=filter_by_created_timestamp),
+            work.done,
             settings.repo,
+            on_spark=work.on_spark,
+            for_spark=work.engine is Engine.SPARK,
             staged=Staged(settings, entities, column, tuple(reads), filter_by_created_timestamp),
             full_feature_names=full_feature_names,
             on_demand_feature_views=on_demand,
@@ -174,7 +187,8 @@ class ProvenderOfflineStore(OfflineStore):
     def offline_write_batch(
         config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None
     ) -> None:
-        """Refused: every row goes through its source's contract. Raises :class:`TerminalError`."""
+        """Refused: a feature table is what its source's deliveries say, and a delivery replaces its partition, so that
+        a few rows more would withdraw all others of their day. Raises :class:`TerminalError`."""
         raise TerminalError(
             f"rows of view {feature_view.name!r} cannot be written to its feature table directly",
             unharmed="the feature table",
@@ -189,8 +203,35 @@ class ProvenderOfflineStore(OfflineStore):
         logging_config: LoggingConfig,
         registry: BaseRegistry,
     ) -> None:
-        """Refused. Raises :class:`TerminalError`."""
-        raise TerminalError("logging of served features is not supported by this offline store")
+        """Appends the logs as a Parquet file of its own in the destination's folder.
+
+        ``data``: a table, or a Parquet file or folder. The destination is a ``FileLoggingDestination`` with a local
+        path, relative to the feature repo. Raises :class:`TerminalError` for another.
+        """
+        destination = logging_config.destination
+        if not isinstance(destination, FileLoggingDestination) or destination.path.startswith(("s3:", "gs:")):
+            raise TerminalError(
+                f"logs of served features cannot be written to {type(destination).__name__}",
+                unharmed="the logs, where they are",
+                remedy='LoggingConfig(destination=FileLoggingDestination(path="<folder>"))',
+            )
+        table = data if isinstance(data, pa.Table) else ds.dataset(data, format="parquet").to_table()
+        ds.write_dataset(
+            table,
+            settings_of(config).repo / destination.path.removeprefix("file://"),
+            basename_template=f"{uuid4().hex}-{{i}}.parquet",
+            partitioning=destination.partition_by,
+            format="parquet",
+            file_options=ds.ParquetFileFormat().make_write_options(
+                coerce_timestamps="us", allow_truncated_timestamps=True
+            ),
+            existing_data_behavior="overwrite_or_ignore",
+        )
+
+
+def _choice(config: RepoConfig) -> Choice:
+    store = config.offline_store
+    return store.choice if isinstance(store, ProvenderOfflineStoreConfig) else Choice()
 
 
 def _lookup(

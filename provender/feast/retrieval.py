@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 import pandas as pd
@@ -20,11 +20,17 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
 
 from provender.errors import TerminalError, TrainingSetError
-from provender.settings import Settings
+from provender.feast.on_spark import remote_files, spark_frame
+from provender.settings import Settings, load_settings
 from provender.training_sets.build import build_from
 from provender.training_sets.lockfile import LogRead
 from provender.training_sets.request import Request
 from provender.training_sets.rows import Rows, rows_of
+
+if TYPE_CHECKING:  # Spark takes a second to import, and a notebook may never need it
+    from pyspark.sql import DataFrame
+
+    from provender.spark.join.run import SparkJoin
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class ProvenderRetrievalJob(RetrievalJob):
         repo: Path,
         *,
         staged: Staged | None = None,
+        on_spark: Callable[[], SparkJoin] | None = None,
+        for_spark: bool = False,
         full_feature_names: bool = False,
         on_demand_feature_views: list[OnDemandFeatureView] | None = None,
         metadata: RetrievalMetadata | None = None,
@@ -61,6 +69,8 @@ class ProvenderRetrievalJob(RetrievalJob):
         self._compute = compute
         self._repo = repo
         self._staged = staged
+        self._on_spark = on_spark
+        self._for_spark = for_spark
         self._output: Future[str] | None = None
         self._full_feature_names = full_feature_names
         self._on_demand_feature_views = on_demand_feature_views or []
@@ -87,6 +97,29 @@ class ProvenderRetrievalJob(RetrievalJob):
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
         frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()
         return frame
+
+    def to_spark_df(self) -> DataFrame:
+        """The rows, on-demand features included, as a Spark frame, in no order, usable until the process ends.
+
+        A join is planned and not run, whatever the size; a scan and on-demand features are computed first.
+        Raises :class:`SparkUnavailableError`, :class:`SetupError` where Java or the jars are missing.
+        """
+        return spark_frame(load_settings(self._repo), self._spark_join(), self.to_arrow)
+
+    def supports_remote_storage_export(self) -> bool:
+        return True
+
+    def to_remote_storage(self) -> list[str]:
+        """URIs of Parquet files under the storage root, written for the caller: rows in no order, on-demand features
+        included. A join that is for Spark is written by its tasks."""
+        join = self._spark_join() if self._for_spark else None
+        return remote_files(load_settings(self._repo), join, self.to_arrow)
+
+    def _spark_join(self) -> SparkJoin | None:
+        """The join, if nothing but Spark is needed for the whole result."""
+        if self._on_spark is None or self._on_demand_feature_views:
+            return None
+        return self._on_spark()
 
     @property
     def reads(self) -> tuple[LogRead, ...]:

@@ -10,13 +10,28 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from feast.errors import FeastEntityDFMissingColumnsError, SavedDatasetLocationAlreadyExists
-from feast.infra.offline_stores.file_source import FileSource, SavedDatasetFileStorage
+from feast.feature_logging import FeatureServiceLoggingSource, LoggingConfig
+from feast.infra.offline_stores.file_source import FileLoggingDestination, FileSource, SavedDatasetFileStorage
 
 from provender.errors import SourceNotReadyError, SpecError, TerminalError
 from provender.feast.offline_store import ProvenderOfflineStore
 from tests.feast.conftest import Shop, version
 from tests.point_in_time.logs import at
+
+
+@pytest.fixture(params=["duckdb", pytest.param("spark", marks=pytest.mark.spark)])
+def shop(shop: Shop, request: pytest.FixtureRequest) -> Shop:
+    """The applied repo, on each engine in turn: the answers are the same."""
+    settings = shop.repo / "feature_store.yaml"
+    document = yaml.safe_load(settings.read_text())
+    document["offline_store"]["engine"] = request.param
+    if request.param == "spark":
+        document["provender"]["spark"] = {"remote": request.getfixturevalue("engine_url")}
+    settings.write_text(yaml.safe_dump(document))
+    return shop
+
 
 FEATURES = ["driver_trips:trips", "driver_trips:rate"]
 
@@ -211,3 +226,19 @@ def test_a_range_without_end_or_start_uses_feasts_defaults(shop: Shop) -> None:
     job = shop.store().get_historical_features(features=FEATURES, end_date=at(60))
     assert job.to_df()["trips"].tolist() == [10]
     assert shop.store().get_feature_view("driver_trips").ttl == timedelta(hours=2)
+
+
+def test_logs_of_served_features_are_files_that_feast_reads_back(shop: Shop) -> None:
+    store = shop.store()
+    logging = LoggingConfig(destination=FileLoggingDestination(path="logs/served"))
+    service = store.get_feature_service("everything")
+    logs = pa.table({"driver_id": [1, 2], "driver_trips__trips": pa.array([3, 4], pa.int32())})
+    logs = logs.append_column("__log_timestamp", pa.array([at(1), at(2)], pa.timestamp("ns", tz="UTC")))
+    for _ in range(2):
+        ProvenderOfflineStore.write_logged_features(
+            store.config, logs, FeatureServiceLoggingSource(service, "shop"), logging, store.registry
+        )
+    source = FileSource(path="logs/served", timestamp_field="__log_timestamp")
+    columns = (["driver_id"], ["driver_trips__trips"], "__log_timestamp", None)
+    read = ProvenderOfflineStore.pull_all_from_table_or_query(store.config, source, *columns, at(2), at(9))
+    assert read.to_arrow().column("driver_trips__trips").to_pylist() == [4, 4]

@@ -43,5 +43,5 @@ def intervals(tracks: Sequence[Track], keys: Sequence[str]) -> DataFrame:
     for track in tracks[1:]:
         moments = moments.unionByName(track.rows.select(*keys, AT))
     states = states_at(moments.distinct().withColumn(ROW, F.lit(0)), tracks, Skew(keys)).drop(ROW)
-    key = Window.partitionBy(*(keys or [F.lit(0)])).orderBy(AT)
+    key = Window.partitionBy(*[F.col(key) for key in keys] or [F.lit(0)]).orderBy(AT)
     return states.withColumn("until", F.lead(AT).over(key))

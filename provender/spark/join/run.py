@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from provender.point_in_time.engine import Lookup
 from provender.settings import Settings
 from provender.spark.failures import spark_failures
 from provender.spark.join.entities import StagedRows, stage_rows
+from provender.spark.join.lasting import keep_until_exit, lasting_session
 from provender.spark.join.plan import join
 from provender.spark.session import spark_session
+from provender.spark.types import quoted
 from provender.storage import Storage, spark_path, storage_at
 
 FOLDER = "retrievals"
@@ -48,56 +51,111 @@ class SparkJoin:
 
         Raises :class:`TerminalError`, :class:`SparkUnavailableError`, :class:`SparkJobError`.
         """
-        with self._cleaned(), self.frame(carry=False) as frame:
-            with self._translated():
-                frame.write.parquet(spark_path(self.storage.uri(f"{self.name}/answer")))
+        try:
+            with self.frame(carry=False) as frame:
+                self._write(frame)
             return self._read_answer()
+        finally:
+            self.clean()
+
+    def to_frame(self) -> DataFrame:
+        """The entity rows' columns and the output columns, in no order; planned, not run. Usable until the process
+        ends, and so are the staged rows."""
+        keep_until_exit(self.settings, self.name)
+        rows, names = self._carrying()
+        return _named(self.plan(lasting_session(self.settings), rows), [*names, *self.outputs()])
+
+    def to_files(self) -> list[str]:
+        """The URIs of Parquet files with the entity rows' columns and the output columns, in no order. They stay."""
+        rows, names = self._carrying()
+        with spark_session(self.settings, self.name) as spark:
+            self._write(_named(self.plan(spark, rows), [*names, *self.outputs()]))
+        self.storage.delete_tree(self._entities)
+        return [self.storage.uri(path) for path in self._answers()]
 
     @contextmanager
     def frame(self, *, carry: bool) -> Iterator[DataFrame]:
-        """The answer as a frame of a Spark session that lives as long as the block: ``row``, ``c…``, ``o…``."""
+        """The answer as a frame of a session that lives as long as the block: ``row``, ``c0``…, ``o0``…."""
         rows = self.stage(carry=carry)
         with spark_session(self.settings, self.name) as spark:
             yield self.plan(spark, rows)
 
     def stage(self, *, carry: bool) -> StagedRows:
         """Writes the entity rows to where Spark reads them."""
-        path = f"{self.name}/entities.parquet"
         return stage_rows(
-            self.storage, path, self.batches(), self.timestamp_column, self.lookups, carry=carry
+            self.storage, self._entities, self.batches(), self.timestamp_column, self.lookups, carry=carry
         )
 
     def plan(self, spark: SparkSession, rows: StagedRows) -> DataFrame:
-        """:func:`join` over staged rows."""
+        """:func:`provender.spark.join.plan.join` over staged rows."""
         with self._translated():
             return join(
                 spark, rows, self.lookups, filter_by_created_timestamp=self.filter_by_created_timestamp
             )
 
-    def _read_answer(self) -> pa.Table:
+    def clean(self) -> None:
+        """Removes what was staged and written."""
+        self.storage.delete_tree(self.name)
+
+    @property
+    def _entities(self) -> str:
+        return f"{self.name}/entities.parquet"
+
+    def _carrying(self) -> tuple[StagedRows, list[str]]:
+        """Staged rows with all their columns, and the names of these."""
+        seen: list[str] = []
+
+        def watched() -> Iterator[pa.Table]:
+            for batch in self.batches():
+                seen[:] = batch.column_names
+                yield batch
+
+        rows = stage_rows(
+            self.storage, self._entities, watched(), self.timestamp_column, self.lookups, carry=True
+        )
+        return rows, seen
+
+    def _write(self, frame: DataFrame) -> None:
+        with self._translated():
+            frame.write.parquet(spark_path(self.storage.uri(f"{self.name}/answer")))
+
+    def _answers(self) -> list[str]:
         folder = f"{self.name}/answer"
-        names = [name for name in self.storage.names(folder) if name.endswith(".parquet")]
+        return [f"{folder}/{name}" for name in self.storage.names(folder) if name.endswith(".parquet")]
+
+    def _read_answer(self) -> pa.Table:
         parts = []
-        for name in names:
-            with self.storage.open(f"{folder}/{name}") as file:
+        for path in self._answers():
+            with self.storage.open(path) as file:
                 parts.append(pq.read_table(file))
         found = pa.concat_tables(parts).sort_by("row").drop_columns(["row"])
         wanted = self.outputs()
         columns = [c.cast(kind) for c, kind in zip(found.columns, wanted.values(), strict=True)]
         return pa.table(columns, names=list(wanted))
 
-    def clean(self) -> None:
-        """Removes what was staged and written."""
-        self.storage.delete_tree(self.name) if self.storage.exists(self.name) else None
-
-    @contextmanager
-    def _cleaned(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            self.clean()
-
     @contextmanager
     def _translated(self) -> Iterator[None]:
         with spark_failures("joining features to entity rows", self.settings.storage_root):
             yield
+
+
+def frame_of(settings: Settings, table: pa.Table) -> DataFrame:
+    """A table that is here already, as a frame of Spark's, usable until the process ends."""
+    name = f"{FOLDER}/{secrets.token_hex(8)}"
+    keep_until_exit(settings, name)
+    uri = write_table(storage_at(settings.storage_root), name, table)
+    return lasting_session(settings).read.parquet(spark_path(uri))
+
+
+def write_table(storage: Storage, name: str, table: pa.Table) -> str:
+    """The URI of a Parquet file with the table, as Spark can read it."""
+    path = f"{name}/answer/part-0.parquet"
+    with storage.writing(path) as file:
+        pq.write_table(table, file, coerce_timestamps="us", allow_truncated_timestamps=True)
+    return storage.uri(path)
+
+
+def _named(frame: DataFrame, names: Sequence[str]) -> DataFrame:
+    """The frame without ``row``, under the names that users know."""
+    inner = [column for column in frame.columns if column != "row"]
+    return frame.select(*[F.col(quoted(c)).alias(name) for c, name in zip(inner, names, strict=True)])
