@@ -17,8 +17,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyspark
-
 from provender.errors import SetupError
 from provender.local.java import ensure, java_command
 from provender.settings import Settings, load_settings
@@ -32,10 +30,11 @@ class Jar:
     name: str
     version: str
     sha256: str
+    classifier: str = ""
 
     @property
     def file_name(self) -> str:
-        return f"{self.name}-{self.version}.jar"
+        return "-".join(part for part in (self.name, self.version, self.classifier) if part) + ".jar"
 
 
 JARS = (
@@ -77,6 +76,22 @@ JARS = (
     ),
 )
 
+GCS_JARS = (
+    Jar(
+        "com.google.cloud.bigdataoss",
+        "gcs-connector",
+        "hadoop3-2.2.26",
+        "cbaa2773283c2237f933f48deb77a6f912619e367b26efe186aee74f4b35d89c",
+        "shaded",
+    ),
+)
+"""What a storage root on ``gs://`` needs besides: 38 MB that nobody else fetches or loads."""
+
+
+def wanted(settings: Settings) -> tuple[Jar, ...]:
+    """The jars that these settings need."""
+    return JARS + (GCS_JARS if settings.storage_root.startswith("gs://") else ())
+
 
 def install(settings: Settings) -> list[Path]:
     """Makes sure that every jar is in ``<state_dir>/<jars_dir>``; fetches what is missing.
@@ -85,11 +100,11 @@ def install(settings: Settings) -> list[Path]:
     """
     folder = settings.state_dir / settings.spark.jars_dir
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [jar for jar in JARS if not _is_there(folder / jar.file_name, jar)]
+    missing = [jar for jar in wanted(settings) if not _is_there(folder / jar.file_name, jar)]
     if missing:
         print(f"fetching {len(missing)} jars for Spark", flush=True)
         _fetch(settings, missing, folder)
-    return [folder / jar.file_name for jar in JARS]
+    return [folder / jar.file_name for jar in wanted(settings)]
 
 
 def _is_there(path: Path, jar: Jar) -> bool:
@@ -97,6 +112,8 @@ def _is_there(path: Path, jar: Jar) -> bool:
 
 
 def _fetch(settings: Settings, jars: list[Jar], folder: Path) -> None:
+    import pyspark
+
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as scratch:
         descriptor = Path(scratch) / "ivy.xml"
         descriptor.write_text(_ivy_module(jars))
@@ -107,7 +124,12 @@ def _fetch(settings: Settings, jars: list[Jar], folder: Path) -> None:
             "-jar",
             str(ivy),
         ]
-        command += ["-ivy", str(descriptor), "-retrieve", f"{scratch}/[artifact]-[revision].[ext]"]
+        command += [
+            "-ivy",
+            str(descriptor),
+            "-retrieve",
+            f"{scratch}/[artifact]-[revision](-[classifier]).[ext]",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         for jar in jars:
             fetched = Path(scratch) / jar.file_name
@@ -121,14 +143,21 @@ def _fetch(settings: Settings, jars: list[Jar], folder: Path) -> None:
 
 
 def _ivy_module(jars: list[Jar]) -> str:
-    wanted = "".join(
-        f'<dependency org="{jar.group}" name="{jar.name}" rev="{jar.version}" transitive="false" conf="default"/>'
+    dependencies = "".join(
+        f'<dependency org="{jar.group}" name="{jar.name}" rev="{jar.version}" transitive="false" conf="default">'
+        f'<artifact name="{jar.name}" type="jar" ext="jar"{_maven_classifier(jar)}/></dependency>'
         for jar in jars
     )
     return (
-        '<ivy-module version="2.0"><info organisation="provender" module="jars"/>'
-        f'<configurations><conf name="default"/></configurations><dependencies>{wanted}</dependencies></ivy-module>'
+        '<ivy-module version="2.0" xmlns:m="http://ant.apache.org/ivy/maven">'
+        '<info organisation="provender" module="jars"/>'
+        f'<configurations><conf name="default"/></configurations><dependencies>{dependencies}</dependencies>'
+        "</ivy-module>"
     )
+
+
+def _maven_classifier(jar: Jar) -> str:
+    return f' m:classifier="{jar.classifier}"' if jar.classifier else ""
 
 
 def _tail(text: str, lines: int = 8) -> str:

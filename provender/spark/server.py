@@ -29,9 +29,11 @@ from pathlib import Path
 from threading import Event
 
 from provender.errors import SetupError, SparkUnavailableError
+from provender.local.jars import GCS_JARS, wanted
 from provender.local.java import java_command, java_environment
 from provender.local.process import free_port, is_listening, replace_text
 from provender.settings import Settings, load_settings
+from provender.storage.readers import hadoop_conf
 
 START_TIMEOUT_SECONDS = 120.0
 _POLL_SECONDS = 0.1
@@ -125,12 +127,16 @@ def _start(settings: Settings) -> Address:
 
 
 def find_jars(settings: Settings) -> list[Path]:
-    """The jars Spark needs besides its own. Raises :class:`SetupError` if Delta is not among them."""
+    """The jars Spark needs besides its own. Raises :class:`SetupError` if one that these settings need is missing."""
     folder = settings.state_dir / settings.spark.jars_dir
-    jars = sorted(folder.glob("*.jar"))
-    if not any("delta-spark" in jar.name for jar in jars):
-        raise SetupError("the Delta jars are missing", where=str(folder), remedy="run: make install")
-    return jars
+    needed, idle = wanted(settings), {jar.file_name for jar in GCS_JARS}
+    missing = [jar.file_name for jar in needed if not (folder / jar.file_name).is_file()]
+    if missing:
+        raise SetupError(
+            f"jars for Spark are missing: {', '.join(missing)}", where=str(folder), remedy="run: make install"
+        )
+    unused = idle - {jar.file_name for jar in needed}
+    return sorted(jar for jar in folder.glob("*.jar") if jar.name not in unused)
 
 
 def _tail(log: Path, lines: int = 15) -> str:
@@ -209,6 +215,7 @@ def server_conf(settings: Settings, port: int) -> dict[str, str]:
         "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -Duser.timezone=UTC -Dderby.system.home=/nonexistent",
         "spark.log.level": "WARN",
         **SESSION_CONF,
+        **hadoop_conf(settings.storage_root),
         # One shuffle partition a core: a small day is all start-up, and a large one is split by size anyway.
         "spark.sql.shuffle.partitions": settings.spark.cores or os.cpu_count() or 2,
         "spark.databricks.delta.snapshotPartitions": 1,

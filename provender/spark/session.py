@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 from provender.errors import SparkUnavailableError
 from provender.settings import Settings
 from provender.spark import server
+from provender.storage.readers import hadoop_conf
 
 # PySpark prints every failed plan, with both stacks, before it raises; the message we raise is enough.
 logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
@@ -40,7 +41,7 @@ _SMALL_WORK_CONF = {
 def spark_session(settings: Settings, attempt: str) -> Iterator[SparkSession]:
     """The session of ``attempt``. Raises :class:`SparkUnavailableError` if the engine cannot be reached."""
     if settings.spark.backend != "local":
-        yield _application_session(attempt)
+        yield _application_session(settings, attempt)
         return
     with ExitStack() as stack:
         url = settings.spark.remote or stack.enter_context(server.in_use(settings)).url
@@ -135,8 +136,8 @@ def _apply_conf(session: SparkSession) -> None:
         session.conf.set(name, server.SESSION_CONF[name])
 
 
-def _application_session(attempt: str) -> SparkSession:
+def _application_session(settings: Settings, attempt: str) -> SparkSession:
     builder = SparkSession.builder.appName(attempt)
-    for name, value in server.SESSION_CONF.items():
+    for name, value in (server.SESSION_CONF | hadoop_conf(settings.storage_root)).items():
         builder = builder.config(name, value)
     return builder.getOrCreate()

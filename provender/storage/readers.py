@@ -58,12 +58,11 @@ def hadoop_conf(uri: str) -> dict[str, str]:
         "fs.AbstractFileSystem.gs.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFS",
     }
     emulator = emulator_url()
-    if emulator is None:
-        conf |= {"fs.gs.auth.type": "APPLICATION_DEFAULT"}
-    else:
+    if emulator is not None:
         conf |= {
             "fs.gs.storage.root.url": emulator,
-            "fs.gs.auth.type": "UNAUTHENTICATED",
-            "fs.gs.auth.null.enabled": "true",
+            "fs.gs.auth.service.account.enable": "false",
+            "fs.gs.auth.null.enable": "true",
         }
-    return {f"spark.hadoop.{name}": value for name, value in conf.items()}
+    hadoop = {f"spark.hadoop.{name}": value for name, value in conf.items()}
+    return {"spark.delta.logStore.gs.impl": "io.delta.storage.GCSLogStore", **hadoop}
