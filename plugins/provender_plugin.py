@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
+from provender_airflow.links import REPORTS
+from provender_airflow.reports import Reports
 from provender_airflow.timetables import ModelTimetable
 
 
@@ -14,3 +16,6 @@ class ProvenderPlugin(AirflowPlugin):
 
     name = "provender"
     timetables: ClassVar[list[type]] = [ModelTimetable]
+    fastapi_apps: ClassVar[list[Any]] = [
+        {"app": Reports(), "url_prefix": REPORTS, "name": "provender reports"},
+    ]

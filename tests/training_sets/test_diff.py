@@ -19,9 +19,8 @@ def test_late_and_corrected_versions_are_named_with_their_rows(builder: Builder)
     b = builder.build(*ROWS)
     found = differ(builder, a, b)
     assert found.causes == {Cause.DATA} and found.has_differences
-    late, corrected, other = sorted(
-        found.changed(10), key=lambda row: (-row.entity["driver_id"], row.entity["event_timestamp"])
-    )
+    rows = {row.entity["driver_id"]: row for row in found.changed(10)}
+    late, corrected = rows[2], rows[1]
     assert late.features["driver_trips__trips"] == (None, 20)
     assert [(v.kind, v.keys) for v in late.versions] == [("late", {"driver_id": 2})]
     assert corrected.features["driver_trips__trips"] == (10, 12)
