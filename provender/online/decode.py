@@ -23,8 +23,9 @@ _SIGN = 1 << 63
 _DOUBLE = struct.Struct("<xd").unpack
 _FLOAT = struct.Struct("<xf").unpack
 _SECONDS_TAG = 0x08
+_DOUBLE_TAG = 0x29
 _FIXED = {
-    0x29: np.dtype([("tag", "u1"), ("value", "<f8")]),
+    _DOUBLE_TAG: np.dtype([("tag", "u1"), ("value", "<f8")]),
     0x35: np.dtype([("tag", "u1"), ("value", "<f4")]),
 }
 _FEW = 8
@@ -40,6 +41,8 @@ def decode_value(data: bytes | None) -> Any:
     """
     if not data:
         return None
+    if data[0] == _DOUBLE_TAG:
+        return _DOUBLE(data)[0]
     try:
         return _DECODERS[data[0]](data)
     except KeyError as error:
@@ -126,7 +129,6 @@ _DECODERS: dict[int, Callable[[bytes], Any]] = {
     0x12: lambda data: _blob(data).decode(),
     0x18: _integer,
     0x20: _integer,
-    0x29: lambda data: _DOUBLE(data)[0],
     0x35: lambda data: _FLOAT(data)[0],
     0x38: lambda data: bool(data[1]),
     0x40: _timestamp,

@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from provender.errors import ContractError, SpecError
 from provender.online.connection import connect, translated
-from provender.online.decode import decode_created, decode_timestamp, decode_values, moment
+from provender.online.decode import decode_created, decode_timestamp, decode_value, decode_values, moment
 from provender.online.layout import ViewLayout, field_name, key_prefix
 from provender.specs.model import ColumnType
 from provender.specs.problems import did_you_mean
@@ -290,6 +290,9 @@ def _decode(
     times: dict[str, ViewTimes],
 ) -> None:
     """Adds the group's columns and times. Each distinct entity is decoded once, then spread over its rows."""
+    if len(found) == len(places) == 1:
+        _decode_one(group, found[0], values, times)
+        return
     known = _spread([fields.count(None) < len(fields) for fields in found], places, False)
     columns = list(zip(*found, strict=True)) if found else [()] * group.width
     for part in group.parts:
@@ -298,6 +301,18 @@ def _decode(
         times[part.view] = ViewTimes(_spread(event, places), _spread(created, places), known)
         for name, at in part.features:
             values[name] = _spread(decode_values(columns[at]), places)
+
+
+def _decode_one(
+    group: _Group, fields: Sequence[bytes | None], values: dict[str, list[Any]], times: dict[str, ViewTimes]
+) -> None:
+    """As :func:`_decode`, for one row, which is what servers are asked for most: without the columns' fixed cost."""
+    known = [fields.count(None) < len(fields)]
+    for part in group.parts:
+        event = decode_timestamp(fields[part.event])
+        times[part.view] = ViewTimes([event], [decode_created(fields[part.created], event)], known)
+        for name, at in part.features:
+            values[name] = [decode_value(fields[at])]
 
 
 def _spread(distinct: list[Any], places: Sequence[int], absent: Any = None) -> list[Any]:

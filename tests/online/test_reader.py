@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from provender.errors import ContractError, OnlineStoreError, SpecError
 from provender.online import layout as pack
-from provender.online.decode import decode_timestamp, decode_value
+from provender.online.decode import decode_timestamp, decode_value, decode_values
 from provender.online.layout import ViewLayout
 from provender.online.reader import Reader
 from provender.online.writer import OnlineWriter
@@ -282,6 +282,20 @@ def test_every_packed_value_decodes_to_itself(kind: ColumnType) -> None:
     if kind is ColumnType.TIMESTAMP:  # whole seconds are kept
         expected = [v and v.replace(microsecond=0) for v in expected]
     assert [decode_value(packed) for packed in pack.pack_values(kind, column)] == expected
+
+
+MIXED = st.sampled_from(
+    [(ColumnType.DOUBLE, 0.1), (ColumnType.FLOAT, 1.5), (ColumnType.DOUBLE, None), (ColumnType.INT64, 41)]
+    + [(ColumnType.STRING, ")" * length) for length in (0, 3, 7, 16)]  # ")" is the tag of a double
+)
+
+
+@given(st.lists(MIXED, max_size=12), st.integers(0, 12))
+def test_a_column_decodes_as_its_values_do(mixed: list[tuple[ColumnType, Any]], doubles: int) -> None:
+    values = [(ColumnType.DOUBLE, float(n)) for n in range(doubles)] + mixed
+    packed = [pack.pack_values(kind, pa.array([v], pack.ARROW_TYPES[kind]))[0] for kind, v in values]
+    assert decode_values(packed) == [decode_value(data) for data in packed] == [v for _, v in values]
+    assert decode_values([*packed, None]) == [*decode_values(packed), None]
 
 
 @given(st.lists(st.integers(-(2**63) + 1, 2**63 - 1), min_size=1, max_size=20))
