@@ -17,6 +17,7 @@
         ├── LockHeldError             another writer has the table
         ├── OnlineStoreError          Redis cannot be reached or broke off
         ├── SparkUnavailableError     the Spark engine cannot be reached
+        ├── KubeflowError             Kubeflow Pipelines cannot be reached or is ill, or lost a run
         ├── PredictorError            the model's server, or the cluster that runs it, cannot be reached or is ill
         └── StorageError              the storage root cannot be read or written
 
@@ -126,6 +127,10 @@ class OnlineStoreError(TransientError):
 
 class SparkUnavailableError(TransientError):
     """The Spark engine cannot be reached or died."""
+
+
+class KubeflowError(TransientError):
+    """Kubeflow Pipelines cannot be reached or is not able to answer, or a run ended without a report."""
 
 
 class PredictorError(TransientError):

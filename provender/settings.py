@@ -23,6 +23,9 @@ key, ``provender``, which Feast ignores:
         token_file: /var/run/secrets/kubeflow/token
         ca_file: /etc/ssl/kubeflow.pem       # default: the system's
         pipeline_root: gs://bucket/pipelines # default: Kubeflow's own
+        image: registry.example.com/provender-training:0.1.0
+        workspace_claim: provender-workspace # PersistentVolumeClaim that all steps of a run share
+        service_account_secret: gcp-key      # secret with key.json; none is needed with workload identity
       serving:
         backend: local                       # local (a process of this machine) or kserve
         port: 8085                           # of the local predictor
@@ -77,6 +80,10 @@ class KubeflowSettings(BaseModel):
     """File with a bearer token, read anew for each request, since Kubernetes renews it."""
     ca_file: Path | None = None
     pipeline_root: str = ""
+    image: str = ""
+    """Of the steps; empty: the one that the compiled pipeline names."""
+    workspace_claim: str = ""
+    service_account_secret: str = ""
 
 
 class ServingSettings(BaseModel):

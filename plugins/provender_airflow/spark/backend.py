@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from provender import errors
 from provender.errors import (
     ProvenderError,
     SettingsError,
     SparkUnavailableError,
     TerminalError,
-    TransientError,
 )
 from provender.settings import SETTINGS_FILE, Settings
 from provender_airflow.spark.job import SparkJob
@@ -89,15 +87,6 @@ def backend_for(settings: Settings) -> SparkBackend:
         where=f"{settings.repo / SETTINGS_FILE}, provender.spark.backend",
         remedy="write: backend: local",
     )
-
-
-def error_from_dict(document: dict[str, str]) -> ProvenderError:
-    """The error an application reported (``PROVENDER_ERROR {…}``), as the class it was raised as."""
-    kind = getattr(errors, document.get("kind", ""), None)
-    if not (isinstance(kind, type) and issubclass(kind, ProvenderError)):
-        kind = TerminalError if document.get("terminal") == "true" else TransientError
-    texts = {name: document.get(name, "") for name in ("where", "unharmed", "remedy")}
-    return kind(document.get("what", "the application failed"), **texts)
 
 
 def error_from_exit(exit_code: int | None, reason: str, log: str) -> ProvenderError:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from provender.errors import ProvenderError
 from provender.local import jobs
 from provender.settings import Settings
+from provender_airflow.local_jobs import environment, reported_error
 from provender_airflow.spark.backend import (
     JobHandle,
     JobState,
     JobStatus,
-    error_from_dict,
     error_from_exit,
 )
 from provender_airflow.spark.job import SparkJob
 
 _INTERRUPT = "provender.local.interrupt_spark"
-ERROR_PREFIX = "PROVENDER_ERROR "
-_TAIL_BYTES = 64 * 1024
 _STATES = {
     jobs.JobState.RUNNING: JobState.RUNNING,
     jobs.JobState.SUCCEEDED: JobState.SUCCEEDED,
@@ -51,7 +47,7 @@ class LocalBackend:
             job.name,
             [*python, job.module, *job.arguments],
             cwd=self._settings.repo.parent,
-            env=_environment(),
+            env=environment(PYSPARK_PYTHON=sys.executable),
             on_cancel=[*python, _INTERRUPT, str(self._settings.repo), "{attempt}"],
             lease_seconds=self._lease_seconds,
         )
@@ -74,7 +70,7 @@ class LocalBackend:
         state = _STATES[status.state]
         if state in (JobState.RUNNING, JobState.SUCCEEDED):
             return JobStatus(state)
-        reported = _reported_error(submission.log_file)
+        reported = reported_error(submission.log_file)
         return JobStatus(
             state, reported or error_from_exit(status.exit_code, status.reason, str(submission.log_file))
         )
@@ -99,31 +95,9 @@ class LocalBackend:
         _submission(handle).cancel()
 
 
-def _environment() -> dict[str, str]:
-    # Airflow's own variables say what this *task* is; the application is a process of its own.
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_CTX_", "_AIRFLOW"))
-    }
-    return {**inherited, "PYTHONUNBUFFERED": "1", "PYSPARK_PYTHON": sys.executable}
-
-
 def _handle(submission: jobs.Submission) -> JobHandle:
     return JobHandle(submission.name, submission.attempt, str(submission.folder))
 
 
 def _submission(handle: JobHandle) -> jobs.Submission:
     return jobs.Submission(Path(handle.reference))
-
-
-def _reported_error(log: Path) -> ProvenderError | None:
-    """What the application's last ``PROVENDER_ERROR`` line says."""
-    with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        lines = stream.read().decode("utf-8", errors="replace").splitlines()
-    for line in reversed(lines):
-        if line.startswith(ERROR_PREFIX):
-            try:
-                return error_from_dict(json.loads(line.removeprefix(ERROR_PREFIX)))
-            except ValueError:
-                return None
-    return None

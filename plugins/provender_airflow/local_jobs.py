@@ -1,0 +1,48 @@
+"""What Spark applications and training runs share when they are processes of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from provender import errors
+from provender.errors import ProvenderError, TerminalError, TransientError
+
+ERROR_PREFIX = "PROVENDER_ERROR "
+_TAIL_BYTES = 64 * 1024
+
+
+def environment(**added: str) -> dict[str, str]:
+    """The task's environment without what says that it is a task: the process is one of its own."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_CTX_", "_AIRFLOW"))
+    }
+    return {**inherited, "PYTHONUNBUFFERED": "1", **added}
+
+
+def last_lines(log: Path) -> list[str]:
+    """The log's last 64 KiB, line by line."""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        return stream.read().decode("utf-8", errors="replace").splitlines()
+
+
+def reported_error(log: Path) -> ProvenderError | None:
+    """What the log's last ``PROVENDER_ERROR`` line says."""
+    for line in reversed(last_lines(log)):
+        if line.startswith(ERROR_PREFIX):
+            try:
+                return error_from_dict(json.loads(line.removeprefix(ERROR_PREFIX)))
+            except ValueError:
+                return None
+    return None
+
+
+def error_from_dict(document: dict[str, str]) -> ProvenderError:
+    """The error a process reported (``PROVENDER_ERROR {…}``), as the class it was raised as."""
+    kind = getattr(errors, document.get("kind", ""), None)
+    if not (isinstance(kind, type) and issubclass(kind, ProvenderError)):
+        kind = TerminalError if document.get("terminal") == "true" else TransientError
+    texts = {name: document.get(name, "") for name in ("where", "unharmed", "remedy")}
+    return kind(document.get("what", "the application failed"), **texts)

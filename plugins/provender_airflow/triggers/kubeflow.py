@@ -1,0 +1,72 @@
+"""Waits for a training run to end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from provender.errors import ProvenderError, TransientError
+from provender.settings import load_settings
+from provender_airflow.kubeflow.backend import JobState, KubeflowBackend, RunHandle, backend_for
+
+PATIENCE_SECONDS = 300.0
+"""How long a backend that does not answer is asked again before the task hears of it."""
+
+
+class KubeflowRunTrigger(BaseTrigger):
+    """Fires when the run ended, with its ``state``; or with an ``error`` when it cannot be asked any more.
+
+    A person who clears the task, or marks it, ends the run. A triggerer that stops leaves it alone.
+    """
+
+    def __init__(self, repo: str, handle: dict[str, str], poll_seconds: float | None = None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.repo = repo
+        self.handle = handle
+        self.poll_seconds = poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        arguments = {"repo": self.repo, "handle": self.handle, "poll_seconds": self.poll_seconds}
+        return "provender_airflow.triggers.kubeflow.KubeflowRunTrigger", arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        try:
+            backend = await asyncio.to_thread(self._backend)
+            state = await self._end(backend, RunHandle(**self.handle))
+        except ProvenderError as error:
+            yield TriggerEvent({"error": error.to_dict()})  # type: ignore[no-untyped-call]
+            return
+        yield TriggerEvent({"state": state.value})  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """A person acted on the deferred task: the run ends with it."""
+        await asyncio.to_thread(lambda: self._backend().cancel(RunHandle(**self.handle)))
+
+    async def _end(self, backend: KubeflowBackend, handle: RunHandle) -> JobState:
+        """How it ended. Raises the error of a backend that does not answer for long, or never will."""
+        clock = asyncio.get_running_loop()
+        answered = clock.time()
+        pause = self.poll_seconds or backend.poll_seconds
+        while True:
+            try:
+                status = await asyncio.to_thread(backend.poll, handle)
+                answered = clock.time()
+                if status.is_final:
+                    return status.state
+            except TransientError as error:
+                if clock.time() - answered > PATIENCE_SECONDS:
+                    raise
+                self.log.warning("%s", error)
+            await asyncio.sleep(pause)
+
+    def _backend(self) -> KubeflowBackend:
+        return backend_for(load_settings(self.repo))
+
+
+def trigger_for(repo: str, handle: RunHandle) -> KubeflowRunTrigger:
+    """The trigger that awaits ``handle``."""
+    return KubeflowRunTrigger(repo, asdict(handle))
