@@ -50,8 +50,7 @@ class InferenceServices:
             with _translated(self.namespace, name, "applying"):
                 answer = self._api.patch_namespaced_custom_object(
                     name=name,
-                    # JSON is YAML; given as text, since the client would send a dictionary as JSON only.
-                    body=json.dumps(document),
+                    body=document,
                     field_manager=FIELD_MANAGER,
                     field_validation="Strict",
                     force=True,
