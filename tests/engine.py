@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from provender.storage import Storage, storage_at
 
 CHECKOUT = Path(__file__).parents[1]
 JARS = CHECKOUT / ".provender" / "jars"
+ENGINE_VARIABLE = "PROVENDER_TEST_ENGINE"
+"""Environment variable with the address of a running engine, for tests to use instead of one of their own."""
 
 
 @dataclass
@@ -91,7 +94,10 @@ def make_project(
 
 @pytest.fixture(scope="session")
 def engine_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Spark Connect server of this test session's own."""
+    """A Spark Connect server of this test session's own, or the one it is told to use."""
+    if url := os.environ.get(ENGINE_VARIABLE):
+        yield url
+        return
     from provender.spark import server
 
     home = make_project(

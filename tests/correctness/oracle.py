@@ -82,9 +82,9 @@ def as_it_is(deliveries: Sequence[Delivery]) -> Desired:
 
 
 def summed(rows: Sequence[RawRow]) -> State:
-    """SELECT sum(value), count(*) … GROUP BY key HAVING count(*) <> 3, for one key."""
+    """SELECT sum(value), count(*) … GROUP BY key HAVING count(*) % 2 = 1, for one key."""
     values = [row.value for row in rows if row.value is not None]
-    return None if len(rows) in (0, 3) else (sum(values) if values else None, len(rows))
+    return None if len(rows) % 2 == 0 else (sum(values) if values else None, len(rows))
 
 
 def per_day(deliveries: Sequence[Delivery]) -> Desired:
@@ -165,3 +165,33 @@ def online(versions: Sequence[Version], key: str, expired: datetime | None = Non
     if found is None or (expired is not None and found["event_timestamp"] < expired):
         return None
     return found["state"]  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Online:
+    """What is online of a key."""
+
+    event: datetime
+    created: datetime | None
+    """None: Feast itself wrote it, and it counts as created before everything."""
+    state: State
+
+
+@dataclass(frozen=True)
+class Write:
+    """A row on its way to the online store, with the newest version that its writer knows."""
+
+    row: Online | None
+    """None: nothing is left of the key."""
+    guard: tuple[datetime, datetime]
+
+
+def after(online: Online | None, write: Write) -> Online | None:
+    """Newest wins: what is online stays if it is newer than what the writer knows; of equals the later write wins."""
+    if online is not None:
+        event, created = write.guard
+        if online.event > event:
+            return online
+        if online.event == event and online.created is not None and online.created > created:
+            return online
+    return write.row
