@@ -2,21 +2,21 @@
 
     versions recorded in (last, now] ─▶ newest row per key ─▶ Redis, newest wins ─▶ marker ─▶ manifest
 
-A key whose changes withdraw a version is computed from its whole history instead: its row falls back to what the
-log now says, guarded by the newest version the log knows, so that it cannot undo a newer write.
+A run may be bounded to some views and event timestamps, as Feast's own are. What it leaves out stays due: neither
+marker nor manifest then say that the log is online, so the next run finds it again.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from provender import metrics
@@ -30,17 +30,12 @@ from provender.online.views import AppliedView, load_applied_views
 from provender.online.writer import Counts, OnlineWriter
 from provender.settings import Settings
 from provender.spark.failures import spark_failures
+from provender.spark.online_rows import Bounds, Recorded, ViewPlan, is_anything_outside, online_rows
 from provender.spark.session import spark_session, tune_for
-from provender.spark.tables import (
-    DELETED,
-    RECORDED_TIMESTAMP,
-    DeltaTable,
-    feature_table,
-)
-from provender.spark.types import quoted
+from provender.spark.tables import DeltaTable, feature_table
 from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
-from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, FeatureTable, Source
+from provender.specs.model import FeatureTable, Source
 from provender.storage import Storage, storage_at
 
 _UNPACKED = 4
@@ -48,36 +43,23 @@ _UNPACKED = 4
 _COUNTS = "written long, skipped long, deleted long, error string"
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """What committed attempts wrote to a table after a time, as their manifests say."""
-
-    anything: bool
-    withdrawals: bool
-    """Whether one of the versions may withdraw another."""
-    parquet_bytes: int
-
-
-@dataclass(frozen=True)
-class ViewPlan:
-    """What one view needs. ``since`` None means a full rebuild, and ``reason`` says why."""
-
-    view: AppliedView
-    table: DeltaTable
-    table_id: str
-    since: datetime | None
-    reason: str
-    changes: Recorded
-    online_ttl_seconds: float | None
-
-
 def materialize(
-    settings: Settings, source_name: str, attempt: str, *, full: bool = False, say: Say = print
+    settings: Settings,
+    source_name: str,
+    attempt: str,
+    *,
+    full: bool = False,
+    only: Mapping[str, Bounds] | None = None,
+    say: Say = print,
 ) -> Manifest:
-    """Brings every online view over ``source_name`` up to its last committed ingest.
+    """Brings the online views over ``source_name`` up to its last committed ingest.
 
-    The manifest's ``wrote`` has one entry per view written (``view``, ``table``, ``table_id``, ``layout``,
-    ``recorded_up_to``, ``rebuilt`` with the reason or null, ``written``, ``skipped``, ``deleted``).
+    ``only``: the views to write, each with its bounds; None: every applied view, without bounds. What that leaves
+    out stays due.
+
+    The manifest's ``wrote`` has one entry per view that is up to date now (``view``, ``table``, ``table_id``,
+    ``layout``, ``recorded_up_to``, ``rebuilt`` with the reason or null, ``written``, ``skipped``, ``deleted``); a
+    view of which something is still due has a note instead. ``recorded_up_to`` goes forward when no view is behind.
 
     Raises :class:`SourceNotReadyError` if nothing was ingested, :class:`SettingsError` if nothing is applied,
     :class:`OnlineStoreError` with the address.
@@ -95,30 +77,52 @@ def materialize(
         views = [
             v for v in load_applied_views(storage, settings.project) if v.source == source.name and v.online
         ]
-        plans = _plans(settings, storage, source, ledger, views, full)
+        chosen = [v for v in views if only is None or v.view in only]
+        plans = _plans(settings, storage, source, ledger, chosen, full)
+        if only is not None:
+            plans = [replace(plan, bounds=only[plan.view.view]) for plan in plans]
         held.announce([plan.view.view for plan in plans])
-        wrote = _write_views(settings, plans, attempt, up_to, ledger.next_number(Job.MATERIALIZE), say)
-        manifest = ledger.commit(_draft(attempt, started, up_to, wrote, views))
+        done = _write_views(settings, plans, attempt, up_to, ledger.next_number(Job.MATERIALIZE), say)
+        is_whole = len(chosen) == len(views) and all(view.is_whole for view in done)
+        reached = up_to if is_whole else _reached(ledger)
+        manifest = ledger.commit(_draft(attempt, started, reached, up_to, done, views))
         held.finish()
     metrics.job_done(settings, manifest)
     return manifest
 
 
+def _reached(ledger: Ledger) -> datetime | None:
+    last = ledger.last(Job.MATERIALIZE)
+    return last.recorded_up_to if last else None
+
+
 def _draft(
-    attempt: str, started: datetime, up_to: datetime, wrote: list[dict[str, Any]], views: list[AppliedView]
+    attempt: str,
+    started: datetime,
+    reached: datetime | None,
+    up_to: datetime,
+    done: list[Written],
+    views: list[AppliedView],
 ) -> Draft:
+    wrote = [_entry(view, up_to) for view in done if view.is_whole]
     notes = [f"{entry['view']} was rebuilt: {entry['rebuilt']}" for entry in wrote if entry["rebuilt"]]
+    notes += [
+        f"{view.plan.view.view}: only {view.plan.bounds} was written; the rest is still due"
+        for view in done
+        if not view.is_whole
+    ]
     if not views:
         notes.append("no applied view with online=True reads this source")
+    total = sum((view.counts for view in done), Counts())
     return Draft(
         Job.MATERIALIZE,
         attempt,
         Kind.MANIFEST if wrote else Kind.RECEIPT,
         partitions={},
         started=started,
-        recorded_up_to=up_to,
+        recorded_up_to=reached,
         wrote=wrote,
-        counts={name: sum(entry[name] for entry in wrote) for name in ("written", "skipped", "deleted")},
+        counts=asdict(total),
         notes=notes,
     )
 
@@ -201,30 +205,42 @@ def _changes(ledger: Ledger, table: DeltaTable, since: datetime | None) -> Recor
     return Recorded(changed, withdrawals, size)
 
 
+@dataclass(frozen=True)
+class Written:
+    """What became of one view. ``is_whole``: nothing of it is due any more."""
+
+    plan: ViewPlan
+    counts: Counts
+    is_whole: bool
+
+
 def _write_views(
     settings: Settings, plans: list[ViewPlan], attempt: str, up_to: datetime, number: int, say: Say
-) -> list[dict[str, Any]]:
+) -> list[Written]:
     if not plans:
         return []
     writer = OnlineWriter(settings.redis, settings.project, settings.redis_key_ttl_seconds)
-    wrote = []
+    done = []
     with spark_session(settings, attempt) as spark:
         tune_for(spark, _UNPACKED * max(plan.changes.parquet_bytes for plan in plans))
         for plan in plans:
             if plan.reason:
                 say(f"rebuilding {plan.view.view}: {plan.reason}")
             with spark_failures(f"materializing {plan.view.view}", plan.table.uri):
-                counts = _write_view(spark, writer, plan, up_to)
+                written = _write_view(spark, writer, plan, up_to)
+            counts = written.counts
             say(
                 f"{plan.view.view}: {counts.written} rows written, {counts.skipped} kept, {counts.deleted} removed"
             )
-            marker = Marker(plan.table.uri, plan.table_id, iso(up_to), number)
-            write_marker(settings.redis, settings.project, plan.view.view, marker)
-            wrote.append(_entry(plan, counts, up_to))
-    return wrote
+            if written.is_whole:
+                marker = Marker(plan.table.uri, plan.table_id, iso(up_to), number)
+                write_marker(settings.redis, settings.project, plan.view.view, marker)
+            done.append(written)
+    return done
 
 
-def _entry(plan: ViewPlan, counts: Counts, up_to: datetime) -> dict[str, Any]:
+def _entry(written: Written, up_to: datetime) -> dict[str, Any]:
+    plan = written.plan
     return {
         "view": plan.view.view,
         "table": plan.table.path,
@@ -232,25 +248,26 @@ def _entry(plan: ViewPlan, counts: Counts, up_to: datetime) -> dict[str, Any]:
         "layout": plan.view.layout_hash,
         "recorded_up_to": iso(up_to),
         "rebuilt": plan.reason or None,
-        "written": counts.written,
-        "skipped": counts.skipped,
-        "deleted": counts.deleted,
+        **asdict(written.counts),
     }
 
 
-def _write_view(spark: SparkSession, writer: OnlineWriter, plan: ViewPlan, up_to: datetime) -> Counts:
-    generation = secrets.token_hex(8) if plan.since is None else None
-    rows = online_rows(plan.table.read(spark), plan, up_to)
+def _write_view(spark: SparkSession, writer: OnlineWriter, plan: ViewPlan, up_to: datetime) -> Written:
+    log = plan.table.read(spark)
+    is_whole = plan.bounds.are_open or not is_anything_outside(log, plan, up_to)
+    # A part must neither replace what is newer nor remove what it did not look at.
+    generation = secrets.token_hex(8) if plan.since is None and is_whole else None
     task = _WritePartition(writer, plan.view.layout, generation, plan.online_ttl_seconds)
     sums = [F.sum(name).alias(name) for name in ("written", "skipped", "deleted")]
     error = F.first("error", ignorenulls=True).alias("error")
+    rows = online_rows(log, plan, up_to)
     row = rows.mapInArrow(task, _COUNTS).agg(*sums, error).collect()[0]  # type: ignore[arg-type]
     if row["error"]:
         raise OnlineStoreError(**json.loads(row["error"]))
     counts = Counts(row["written"] or 0, row["skipped"] or 0, row["deleted"] or 0)
-    if generation is None:
-        return counts
-    return replace(counts, deleted=counts.deleted + writer.sweep(plan.view.layout, generation))
+    if generation is not None:
+        counts += Counts(deleted=writer.sweep(plan.view.layout, generation))
+    return Written(plan, counts, is_whole)
 
 
 @dataclass(frozen=True)
@@ -284,57 +301,3 @@ class _WritePartition:
                 "error": pa.array([failure], pa.string()),
             }
         )
-
-
-def online_rows(log: DataFrame, plan: ViewPlan, up_to: datetime) -> DataFrame:
-    """One row per key that may have changed: join keys, features, ``event_timestamp``, ``created_timestamp`` (null
-    if nothing is left of the key), ``guard_event``, ``guard_created`` (the newest version that the log knows)."""
-    recorded = F.col(RECORDED_TIMESTAMP)
-    known = log.where(recorded <= F.lit(iso(up_to)).cast("timestamp"))
-    keys = [plan.view.column(name) for name in plan.view.join_keys]
-    names = {n: plan.view.column(n) for n in (*plan.view.join_keys, *plan.view.features)}
-    if plan.since is None:
-        return _newest(known, keys, names, may_be_deleted=True)
-    changed = known.where(recorded > F.lit(iso(plan.since)).cast("timestamp"))
-    if not plan.changes.withdrawals:
-        return _newest(changed, keys, names, may_be_deleted=False)
-    withdrawn = F.broadcast(changed.where(DELETED).select(*map(quoted, keys)).distinct())
-    histories = known.join(withdrawn, keys, "left_semi")
-    plain = changed.join(withdrawn, keys, "left_anti")
-    return _newest(histories.unionByName(plain), keys, names, may_be_deleted=True)
-
-
-def _newest(rows: DataFrame, keys: list[str], names: dict[str, str], *, may_be_deleted: bool) -> DataFrame:
-    version = F.struct(
-        EVENT_TIMESTAMP, CREATED_TIMESTAMP, *[quoted(c) for c in sorted(set(names.values()) - set(keys))]
-    )
-    order = F.struct(EVENT_TIMESTAMP, CREATED_TIMESTAMP, RECORDED_TIMESTAMP)
-    if may_be_deleted:
-        # A deleted version hides the others of its event timestamp: fold those first.
-        current = (
-            rows.groupBy(*map(quoted, keys), EVENT_TIMESTAMP)
-            .agg(
-                F.max_by(F.struct(version.alias("version"), order.alias("order"), DELETED), order).alias(
-                    "_current"
-                )
-            )
-            .select(*map(quoted, keys), "_current.*")
-        )
-    else:
-        current = rows.select(
-            *map(quoted, keys), version.alias("version"), order.alias("order"), F.lit(False).alias(DELETED)
-        )
-    live = F.when(~F.col(DELETED), F.col("order"))
-    newest = current.groupBy(*map(quoted, keys)).agg(
-        F.max("order").alias("_guard"), F.max_by("version", live).alias("_live")
-    )
-    return newest.select(*_columns(keys, names))
-
-
-def _columns(keys: list[str], names: dict[str, str]) -> Iterator[Column]:
-    for name, column in names.items():
-        yield (F.col(quoted(column)) if column in keys else F.col("_live").getField(column)).alias(name)
-    for name in (EVENT_TIMESTAMP, CREATED_TIMESTAMP):
-        yield F.col("_live").getField(name).alias(name)
-    yield F.col("_guard").getField(EVENT_TIMESTAMP).alias("guard_event")
-    yield F.col("_guard").getField(CREATED_TIMESTAMP).alias("guard_created")
