@@ -80,7 +80,7 @@ def make_project(
         "project": name,
         "provider": "local",
         "registry": {
-            "registry_type": "provender.feast.registry.LocalSqlRegistry",
+            "registry_type": "sql",
             "path": "sqlite:///../registry.db",
         },
         "online_store": {"type": "redis", "connection_string": redis},
