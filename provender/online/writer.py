@@ -6,6 +6,7 @@ The data's way:
     -> RowArguments               per row one key and the bytes of its script arguments (columns packed at once)
     -> calls                      EVALSHA of up to ``rows_per_call`` rows, as raw RESP
     -> windows                    about 1,000 rows per socket write, two of them in flight
+       (in a cluster: one row per call, a window's calls to the servers that hold their keys' slots)
     -> Counts                     added up from the scripts' answers
 
 Memory is bounded by one record batch. Repeating, reordering and interleaving writes ends in the same values, so
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Self
@@ -24,9 +25,11 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 import redis
+from redis.cluster import RedisCluster
 
 from provender.online import layout as pack
-from provender.online.connection import connect, translated
+from provender.online.cluster import REDIRECTIONS, repeated, server_name, server_named, servers_of
+from provender.online.connection import connect, is_cluster, translated
 from provender.online.layout import ViewLayout
 from provender.online.script import NEWEST_WINS, SWEEP, digest
 
@@ -59,6 +62,14 @@ class Counts:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One EVALSHA, ready to be sent; ``key`` is its first entity key, which says to which server of a cluster."""
+
+    key: bytes
+    command: bytes
+
+
 @dataclass(frozen=True)
 class OnlineWriter:
     """Writes feature views of one project. Holds no connection: safe to send to a Spark executor."""
@@ -69,8 +80,8 @@ class OnlineWriter:
     key_ttl_seconds: int | None = None
     """Feast's ``online_store.key_ttl_seconds``: the whole entity key expires this long after its last write."""
     rows_per_call: int = 50
-    """Rows in one script call. More is a little faster and delays other clients; in a cluster it must be 1,
-    since the keys of one call share a slot."""
+    """Rows in one script call. More is a little faster and delays other clients; in a cluster it is always 1,
+    since the keys of one call must share a slot."""
 
     def write(
         self,
@@ -104,7 +115,7 @@ class OnlineWriter:
         """
         calls = _CallBuilder(view, self, force, generation)
         oldest = None if online_ttl_seconds is None else int((time.time() - online_ttl_seconds) * 1_000_000)
-        with translated(self.connection_string, f"writing view {view.view}"), _Pipeline(self) as pipeline:
+        with translated(self.connection_string, f"writing view {view.view}"), self._pipeline() as pipeline:
             nulls = 0
             for batch in batches:
                 rows = _without_null_keys(view, batch)
@@ -121,14 +132,8 @@ class OnlineWriter:
         projects' keys stay. Raises :class:`OnlineStoreError`.
         """
         arguments = [view.generation_field, generation.encode(), *_fields(view)]
-        removed = 0
         with translated(self.connection_string, f"sweeping view {view.view}"):
-            client = connect(self.connection_string)
-            script = client.register_script(SWEEP)
-            for keys in self._keys(client, view):
-                removed += int(script(keys=keys, args=arguments))
-            client.close()
-        return removed
+            return sum(sum(answers) for answers in self._for_all_keys(view, SWEEP, lambda _: arguments))
 
     def expire(self, view: ViewLayout, online_ttl_seconds: float) -> int:
         """Removes values whose event timestamp is more than ``online_ttl_seconds`` ago; answers how many keys.
@@ -137,33 +142,53 @@ class OnlineWriter:
         A value replaced meanwhile by a younger one stays. Raises :class:`OnlineStoreError`.
         """
         limit = pa.array([int((time.time() - online_ttl_seconds) * 1_000_000)], pa.timestamp("us", tz="UTC"))
-        removed = 0
+        fields = [view.timestamp_field, view.created_field, view.generation_field]
+        common = [*fields, b"", b"0", b"0", b"%d" % len(view.features), *view.feature_fields]
+        guard = [b"%d" % (pack.to_micros(limit)[0] - 1), b"-%d" % (1 << 62)]
+        row = [*guard, b"", b"", *[b""] * len(view.features)]
         with translated(self.connection_string, f"expiring view {view.view}"):
-            client = connect(self.connection_string)
-            script = client.register_script(NEWEST_WINS)
-            fields = [view.timestamp_field, view.created_field, view.generation_field]
-            common = [*fields, b"", b"0", b"0", b"%d" % len(view.features), *view.feature_fields]
-            row = [
-                b"%d" % (pack.to_micros(limit)[0] - 1),
-                b"-%d" % (1 << 62),
-                b"",
-                b"",
-                *[b""] * len(view.features),
-            ]
-            for keys in self._keys(client, view):
-                removed += int(script(keys=keys, args=[*common, *row * len(keys)])[2])
-            client.close()
-        return removed
+            answers = self._for_all_keys(view, NEWEST_WINS, lambda keys: [*common, *row * keys])
+            return sum(int(answer[2]) for some in answers for answer in some)
 
-    def _keys(self, client: redis.Redis, view: ViewLayout) -> Iterator[list[bytes]]:
-        """Entity keys with the view's join keys in this project, ``rows_per_call`` at a time."""
+    def _pipeline(self) -> _Pipeline | _ClusterPipeline:
+        client = connect(self.connection_string)
+        return _ClusterPipeline(client) if isinstance(client, RedisCluster) else _Pipeline(client)
+
+    def _for_all_keys(
+        self, view: ViewLayout, script: str, arguments: Callable[[int], list[bytes]]
+    ) -> Iterator[list[Any]]:
+        """Runs ``script`` on every entity key with the view's join keys in this project, server by server.
+
+        ``arguments``: the script's, for so many keys. Yields the answers of about a thousand keys at a time.
+        """
+        client = connect(self.connection_string)
+        per_call = self.rows_per_call_here
+        try:
+            for server in servers_of(client):
+                sha = server.script_load(script)
+                for keys in self._keys(server, view):
+                    with server.pipeline(transaction=False) as pipeline:
+                        for start in range(0, len(keys), per_call):
+                            some = keys[start : start + per_call]
+                            pipeline.evalsha(str(sha), len(some), *some, *arguments(len(some)))  # type: ignore[arg-type]
+                        yield pipeline.execute()
+        finally:
+            client.close()
+
+    @property
+    def rows_per_call_here(self) -> int:
+        """``rows_per_call``, where the keys of a call need not share a slot."""
+        return 1 if is_cluster(self.connection_string) else self.rows_per_call
+
+    def _keys(self, server: redis.Redis, view: ViewLayout) -> Iterator[list[bytes]]:
+        """The server's entity keys with the view's join keys in this project, about a thousand at a time."""
         pattern = _escape_glob(view.key_prefix) + b"*" + _escape_glob(self.project.encode())
         ours = self.project.encode()
         found: list[bytes] = []
-        for key in client.scan_iter(pattern, count=_SCAN_COUNT):
+        for key in server.scan_iter(pattern, count=_SCAN_COUNT):
             if pack.key_project(key) == ours:
                 found.append(key)
-            if len(found) == self.rows_per_call:
+            if len(found) == _WINDOW_ROWS:
                 yield found
                 found = []
         if found:
@@ -176,7 +201,7 @@ class _CallBuilder:
     def __init__(self, view: ViewLayout, writer: OnlineWriter, force: bool, generation: str | None) -> None:
         self._view = view
         self._project = writer.project
-        self._rows_per_call = writer.rows_per_call
+        self._rows_per_call = writer.rows_per_call_here
         ttl = writer.key_ttl_seconds or 0
         fields = [view.timestamp_field, view.created_field, view.generation_field]
         common = [*fields, (generation or "").encode(), b"1" if force else b"0", b"%d" % ttl]
@@ -184,14 +209,18 @@ class _CallBuilder:
         self._common = b"".join(_bulk(common))
         self._common_count = len(common)
 
-    def windows(self, batch: pa.RecordBatch, oldest: int | None) -> Iterator[list[bytes]]:
+    def windows(self, batch: pa.RecordBatch, oldest: int | None) -> Iterator[list[Call]]:
         """Lists of calls, about 1,000 rows in each."""
-        keys = _bulk(pack.pack_keys(self._view, self._project, batch))
+        plain = pack.pack_keys(self._view, self._project, batch)
+        keys = _bulk(plain)
         rows = list(zip(*self._row_arguments(batch, oldest), strict=True))
         calls_per_window = max(1, _WINDOW_ROWS // self._rows_per_call)
         starts = range(0, len(keys), self._rows_per_call)
         for first in range(0, len(starts), calls_per_window):
-            yield [self._call(keys, rows, start) for start in starts[first : first + calls_per_window]]
+            yield [
+                Call(plain[start], self._call(keys, rows, start))
+                for start in starts[first : first + calls_per_window]
+            ]
 
     def _call(self, keys: list[bytes], rows: list[tuple[bytes, ...]], start: int) -> bytes:
         end = min(start + self._rows_per_call, len(keys))
@@ -222,13 +251,16 @@ class _Pipeline:
 
     A server that does not know the script answers NOSCRIPT; then the script is loaded and everything from the
     first such call on is sent again, in order, so that among equals the later row still wins.
+
+    ``redirected`` gets the calls that a server of a cluster refused because it does not hold their slot (any more).
     """
 
-    def __init__(self, writer: OnlineWriter) -> None:
-        self._client = connect(writer.connection_string)
+    def __init__(self, client: redis.Redis, redirected: list[Call] | None = None) -> None:
+        self._client = client
         self._connection: Any = None
-        self._in_flight: deque[list[bytes]] = deque()
+        self._in_flight: deque[list[Call]] = deque()
         self._counts = Counts()
+        self._redirected = redirected
 
     def __enter__(self) -> Self:
         self._connection = self._client.connection_pool.get_connection()
@@ -239,10 +271,10 @@ class _Pipeline:
         self._connection.disconnect()
         self._client.close()
 
-    def send(self, calls: list[bytes]) -> None:
+    def send(self, calls: list[Call]) -> None:
         while len(self._in_flight) >= _WINDOWS_IN_FLIGHT:
             self._receive()
-        self._connection.send_packed_command([b"".join(calls)])
+        self._connection.send_packed_command([b"".join(call.command for call in calls)])
         self._in_flight.append(calls)
 
     def finish(self) -> Counts:
@@ -253,13 +285,22 @@ class _Pipeline:
     def _receive(self) -> None:
         """Takes the answers to the oldest window."""
         calls = self._in_flight[0]
-        for at in range(len(calls)):
+        for at, call in enumerate(calls):
             try:
-                self._add(self._connection.read_response())
+                self._take(call)
             except redis.exceptions.NoScriptError:
                 self._send_again(at)
                 return
         self._in_flight.popleft()
+
+    def _take(self, call: Call) -> None:
+        """Takes the answer to ``call``."""
+        try:
+            self._counts += Counts(*self._connection.read_response())
+        except REDIRECTIONS:
+            if self._redirected is None:
+                raise
+            self._redirected.append(call)
 
     def _send_again(self, first: int) -> None:
         """Loads the script and repeats everything from the oldest window's call ``first`` on."""
@@ -268,16 +309,56 @@ class _Pipeline:
         for _ in range(first + 1, len(calls)):
             try:
                 self._connection.read_response()  # counted when it is repeated
-            except redis.exceptions.NoScriptError:
+            except (redis.exceptions.NoScriptError, *REDIRECTIONS):
                 continue
         self._connection.send_command("SCRIPT", "LOAD", NEWEST_WINS)
         self._connection.read_response()
         for call in calls[first:]:
-            self._connection.send_packed_command([call])
-            self._add(self._connection.read_response())
+            self._connection.send_packed_command([call.command])
+            self._take(call)
 
-    def _add(self, answer: list[int]) -> None:
-        self._counts += Counts(*answer)
+
+class _ClusterPipeline:
+    """A :class:`_Pipeline` to each server of a cluster. A slot that moves meanwhile is followed, call by call."""
+
+    def __init__(self, client: RedisCluster) -> None:
+        self._client = client
+        self._pipelines: dict[str, _Pipeline] = {}
+        self._redirected: list[Call] = []
+        self._followed = Counts()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pipeline in self._pipelines.values():
+            pipeline.__exit__()
+        self._client.close()
+
+    def send(self, calls: list[Call]) -> None:
+        by_server: dict[str, list[Call]] = {}
+        for call in calls:
+            by_server.setdefault(server_name(self._client, call.key), []).append(call)
+        for name, some in by_server.items():
+            self._to(name).send(some)
+        self._follow()
+
+    def finish(self) -> Counts:
+        counts = sum((pipeline.finish() for pipeline in self._pipelines.values()), Counts())
+        self._follow()
+        return counts + self._followed
+
+    def _to(self, name: str) -> _Pipeline:
+        if name not in self._pipelines:
+            server = server_named(self._client, name)
+            self._pipelines[name] = _Pipeline(server, self._redirected).__enter__()
+        return self._pipelines[name]
+
+    def _follow(self) -> None:
+        """Repeats the refused calls with a client that asks where their slots are now."""
+        for call in self._redirected:
+            self._followed += Counts(*repeated(self._client, call.command, NEWEST_WINS))
+        self._redirected.clear()
 
 
 def digest_bytes() -> bytes:
