@@ -233,7 +233,7 @@ class ApiBackend:
             )
         except ProvenderError as error:
             return [f"  not to be had: {error.what}"]
-        lines: list[str] = answer[0].data.decode("utf-8", errors="replace").splitlines()
+        lines: list[str] = answer.data.decode("utf-8", errors="replace").splitlines()
         return lines[-50:]
 
 

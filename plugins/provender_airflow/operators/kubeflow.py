@@ -65,11 +65,7 @@ class KubeflowRunOperator(BaseOperator):
         self.training_set = training_set
         """URI of its folder."""
         self.key = key
-        self.deferrable = (
-            conf.getboolean("operators", "default_deferrable", fallback=True)
-            if deferrable is None
-            else deferrable
-        )
+        self.deferrable = deferrable
         self._running: tuple[KubeflowBackend, RunHandle] | None = None
         self._is_killed = False
 
