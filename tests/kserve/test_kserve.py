@@ -18,7 +18,7 @@ from provender.models.rollback import roll_back
 from provender.settings import ServingSettings
 from provender.specs.models.spec import Replicas, Serving
 from tests.kserve.cluster import Cluster, running
-from tests.models.shelf import Shelf, _Client
+from tests.models.shelf import Shelf, answer_document
 from tests.models.world import World, make_world, run
 from tests.servers import RedisServer
 
@@ -51,11 +51,8 @@ def shelf(world: World) -> Shelf:
 
 @pytest.fixture
 def cluster(shelf: Shelf) -> Iterator[Cluster]:
-    def predict(served: Any, instances: list[Any], return_features: bool) -> dict[str, Any]:
-        shelf.models["any"] = served
-        answer = _Client(shelf, "any").predict(instances, return_features=return_features)
-        document = {"predictions": list(answer.predictions), "model_version": answer.version}
-        return document | ({"features": list(answer.features)} if return_features else {})
+    def predict(*asked: Any) -> dict[str, Any]:
+        return answer_document(shelf, *asked)
 
     with running(Cluster(predict)) as cluster:
         yield cluster

@@ -116,5 +116,15 @@ class _Client:
         return {"carrier_day__delay": {"value": self.shelf.reads(served.version, value), "status": "present"}}
 
 
+def answer_document(
+    shelf: Shelf, served: Served, instances: Sequence[Any], return_features: bool
+) -> dict[str, Any]:
+    """What a server that holds ``served`` answers, as JSON."""
+    shelf.models["any"] = served
+    answer = _Client(shelf, "any").predict(instances, return_features=return_features)
+    document = {"predictions": list(answer.predictions), "model_version": answer.version}
+    return document | ({"features": list(answer.features)} if return_features else {})
+
+
 def _name(served: Served, percent: int) -> str:
     return served.model if percent == ALL_TRAFFIC else f"{served.model}-candidate"
