@@ -121,7 +121,7 @@ def _commands(rows: Sequence[Mapping[str, str]]) -> list[tuple[bytes, list[bytes
 def _raw(client: redis.Redis, commands: Sequence[tuple[bytes, list[bytes]]]) -> list[Any]:
     pipeline = client.pipeline(transaction=False)
     for key, fields in commands:
-        pipeline.hmget(key, fields)
+        pipeline.execute_command("HMGET", key, *fields)  # type: ignore[no-untyped-call]
     return list(pipeline.execute())
 
 

@@ -54,14 +54,12 @@ def decode_value(data: bytes | None) -> Any:
 
 def decode_values(column: Sequence[bytes | None]) -> list[Any]:
     """:func:`decode_value` of each; a whole column of FLOAT or DOUBLE without a null at once."""
-    first = column[0] if len(column) >= _FEW else None
-    fixed = _FIXED.get(first[0]) if first else None
-    if fixed is not None and None not in column:
-        data = b"".join(column)  # type: ignore[arg-type]
+    values = [value for value in column if value]
+    if len(values) >= _FEW and len(values) == len(column) and values[0][0] in _FIXED:
+        tag, fixed = values[0][0], _FIXED[values[0][0]]
+        data = b"".join(values)
         # Where a value begins with the tag it has this width, so the next one begins at the next multiple of it.
-        if len(data) == fixed.itemsize * len(column) and data[:: fixed.itemsize].count(first[0]) == len(
-            column
-        ):  # type: ignore[index]
+        if len(data) == fixed.itemsize * len(values) and data[:: fixed.itemsize].count(tag) == len(values):
             return list(np.frombuffer(data, fixed)["value"].astype(np.float64).tolist())
     return [decode_value(value) for value in column]
 
