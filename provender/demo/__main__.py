@@ -6,6 +6,7 @@ import sys
 from functools import partial
 
 from provender.cli.up import sign_in
+from provender.demo.model import model_report
 from provender.demo.report import as_text, online_values, partitions_table, training_frame
 from provender.demo.run import Demo
 from provender.errors import ProvenderError
@@ -26,6 +27,8 @@ def main() -> int:
         say(training_frame(settings).to_string(index=False))
         say("\n== online values now (FeatureStore.get_online_features)")
         say(online_values(settings).to_string(index=False))
+        say("\n== the model that serves, and a request")
+        say("\n".join(model_report(settings)))
         say(sign_in(settings))
     except ProvenderError as error:
         print(error, file=sys.stderr)

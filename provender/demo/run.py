@@ -11,6 +11,7 @@ from threading import Event
 from time import monotonic
 from typing import Any
 
+from provender.demo.model import MODEL_DAG, gate_table, run_for, store_of
 from provender.demo.raw import write_raw
 from provender.errors import SetupError, TransientError
 from provender.intervals import Partition, compress, parse_range
@@ -26,6 +27,10 @@ RANGES = {"flights": "2013-01-01..2013-11-30", "weather": "2013-01-01..2013-11-3
 """Ingested as one run each: the history."""
 BACKFILL = "2013-12-01..2013-12-07"
 """Backfilled day by day, for each source."""
+FIRST_KEY = "2013-12-07"
+"""The model is trained for it first: the newest of the backfilled days."""
+NEXT_KEY = "2013-12-08"
+"""One more day, after which the model is trained again."""
 SOURCES = ("flights", "weather", "driver_statistics")
 LIMIT_SECONDS = 3600.0
 _POLL_SECONDS = 1.0
@@ -47,7 +52,12 @@ class Demo:
         self._step("feature definitions", self.apply)
         self._step("Airflow", lambda: services.up(self.settings, self.say))
         self._step("January to November, one run a source", self.ingest_history)
-        self._step("seven days of December, by airflow backfill create", self.backfill)
+        # Switched on now: of the history's 334 keys none is one that the model waits for.
+        self._step("the model's DAG is switched on", self.switch_on_model)
+        self._step("seven days of December, by airflow backfill create", lambda: self.backfill(BACKFILL))
+        self._step("the model, once its sources have those days", lambda: self.train(FIRST_KEY))
+        self._step("one more day", lambda: self.backfill(NEXT_KEY))
+        self._step("the model again, next to the one that serves", lambda: self.train(NEXT_KEY))
 
     def write_raw_files(self) -> None:
         for drop in write_raw(self.settings.repo):
@@ -69,9 +79,20 @@ class Demo:
                 runs[f"features__{source}", run] = "queued"
         self._await(api, runs)
 
-    def backfill(self) -> None:
+    def switch_on_model(self) -> None:
+        AirflowApi.local(self.settings).switch_on(MODEL_DAG)
+
+    def train(self, key: str) -> None:
         api = AirflowApi.local(self.settings)
-        asked = {source: compress(self._missing(source, BACKFILL)) for source in SOURCES}
+        if key in store_of(self.settings).decided_keys():
+            self.say(f"{key} had its model already")
+        else:
+            self._await(api, {(MODEL_DAG, run_for(api, key)): "queued"})
+        self.say(gate_table(api, key))
+
+    def backfill(self, days: str) -> None:
+        api = AirflowApi.local(self.settings)
+        asked = {source: compress(self._missing(source, days)) for source in SOURCES}
         before = {source: self._run_ids(api, source) for source, ranges in asked.items() if ranges}
         processes = [self._backfill(source, *span) for source, ranges in asked.items() for span in ranges]
         for process in processes:
@@ -142,7 +163,7 @@ class Demo:
     def _now_running(self, api: AirflowApi, runs: dict[tuple[str, str], str]) -> str:
         active = [key for key, state in runs.items() if state == "running"][:3]
         tasks = [
-            f"{dag.removeprefix('features__')}: {task}"
+            f"{dag.partition('__')[2]}: {task}"
             for dag, run in active
             for task, state in api.task_states(dag, run).items()
             if state == "running"

@@ -45,6 +45,10 @@ class AirflowApi:
             body["partition_key"] = partition_key
         return str(self.call("POST", f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
+    def switch_on(self, dag_id: str) -> None:
+        """Unpauses a DAG; nothing changes for one that is on. Raises :class:`PartitionError` if there is none."""
+        self.call("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """``queued``, ``running``, ``success`` or ``failed``."""
         return str(self.call("GET", f"/dags/{dag_id}/dagRuns/{_quoted(run_id)}")["state"])
