@@ -114,12 +114,14 @@ class Reader:
     ) -> None:
         """Connects at the first read. ``timeout_seconds`` bounds each wait for Redis.
 
-        Raises :class:`SettingsError` for a connection string that does not name one server.
+        Raises :class:`SettingsError` for a connection string that names no server, and
+        :class:`OnlineStoreError` for a cluster that does not answer.
         """
         self._connection_string = connection_string
         self._project = project.encode()
         self._views = {view.view: view for view in views}
-        self._client = connect(connection_string, timeout_seconds=timeout_seconds, retries=1)
+        with translated(connection_string, "connecting"):  # a cluster is asked for its slots
+            self._client = connect(connection_string, timeout_seconds=timeout_seconds, retries=1)
         self._plan = lru_cache(maxsize=64)(self._make_plan)
 
     @classmethod
