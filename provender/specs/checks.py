@@ -35,6 +35,8 @@ OPTIONS = {
 _TYPES = frozenset(ColumnType)
 _CADENCES = frozenset(Cadence)
 _PATTERN_LETTERS = set("GyMLdDEFaQqhHkKmsSVzOXxZ")
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]*(\.[A-Za-z_][A-Za-z0-9_$-]*){0,2}")
+_QUERY = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
 _LONGEST_TAG = 100  # Airflow's limit
 
 
@@ -98,17 +100,14 @@ def _check_bounds_of_time(document: Document) -> None:
 
 def _check_raw(document: Document) -> None:
     raw = mapping(document.values, "raw")
-    uri, time_column = raw.get("uri"), raw.get("time_column")
-    cadence = document.values.get("cadence")
-    if isinstance(uri, str):
-        for what, remedy in complaints(uri, Cadence(cadence) if cadence in _CADENCES else None):
-            document.report(("raw", "uri"), what, remedy)
-        if "{" not in uri and "time_column" not in raw:
-            what = "raw.uri: no placeholder, so nothing says which rows belong to a partition"
-            document.report(("raw", "uri"), what, "put {partition} into it, or set raw.time_column")
-        if "{" in uri and time_column is not None:
-            what = "raw.time_column: the uri's placeholder selects the rows already"
-            document.report(("raw", "time_column"), what, "remove one of the two")
+    time_column = raw.get("time_column")
+    if "sql" in raw:
+        _check_sql(document, raw)
+    elif "uri" in raw:
+        _check_uri(document, raw)
+    elif isinstance(document.values.get("raw"), dict):
+        what = "raw: neither uri nor sql, so nothing says where the rows are"
+        document.report(("raw",), what, "name the files (uri) or the database (sql)")
     if is_text(time_column):
         _check_time_column(document, ("raw", "time_column"), time_column)
     known = OPTIONS.get(str(raw.get("format", "csv")))
@@ -116,6 +115,40 @@ def _check_raw(document: Document) -> None:
         if known is not None and option not in known:
             what = f"raw.options: unknown {raw.get('format', 'csv')} option {option!r}"
             document.report(("raw", "options", option), what, did_you_mean(option, known))
+
+
+def _check_uri(document: Document, raw: dict[str, Any]) -> None:
+    uri, cadence = raw["uri"], document.values.get("cadence")
+    if not isinstance(uri, str):
+        return
+    for what, remedy in complaints(uri, Cadence(cadence) if cadence in _CADENCES else None):
+        document.report(("raw", "uri"), what, remedy)
+    if "{" not in uri and "time_column" not in raw:
+        what = "raw.uri: no placeholder, so nothing says which rows belong to a partition"
+        document.report(("raw", "uri"), what, "put {partition} into it, or set raw.time_column")
+    if "{" in uri and raw.get("time_column") is not None:
+        what = "raw.time_column: the uri's placeholder selects the rows already"
+        document.report(("raw", "time_column"), what, "remove one of the two")
+
+
+def _check_sql(document: Document, raw: dict[str, Any]) -> None:
+    for key in ("uri", "format", "options"):
+        if key in raw:
+            what = f"raw.{key}: for files, and raw.sql names a database"
+            document.report(("raw", key), what, "remove one of the two")
+    if "time_column" not in raw:
+        what = "raw.sql: nothing says which rows belong to a partition"
+        document.report(("raw", "sql"), what, "set raw.time_column")
+    sql = mapping(raw, "sql")
+    if isinstance(raw["sql"], dict) and ("table" in sql) == ("query" in sql):
+        what = "raw.sql: a table or a query, one of the two"
+        document.report(("raw", "sql"), what, "write table: schema.name, or query: SELECT …")
+    if isinstance(sql.get("table"), str) and not _TABLE.fullmatch(sql["table"]):
+        what = f"raw.sql.table: {sql['table']!r} is not a table's name"
+        document.report(("raw", "sql", "table"), what, "write name or schema.name")
+    if isinstance(sql.get("query"), str) and not _QUERY.match(sql["query"]):
+        what = "raw.sql.query: not a SELECT"
+        document.report(("raw", "sql", "query"), what, "write one SELECT (WITH … before it is allowed)")
 
 
 def _check_times(document: Document) -> None:

@@ -22,7 +22,7 @@ from provender.intervals import iso
 from provender.specs.model import FeatureTable, Source
 
 _DESCRIPTIVE = {"description", "owner", "tags", "start", "end", "timeout"}
-_DESCRIPTIVE_RAW = {"uri"}
+_DESCRIPTIVE_RAW = {"uri", "sql"}
 _DESCRIPTIVE_TABLE = {"description", "online_ttl"}
 
 
@@ -46,7 +46,8 @@ def descriptive_hash(source: Source) -> str:
     tables = {t.name: _descriptive_table(t) for t in source.tables}
     columns = {column["name"]: column.get("description", "") for column in dumped["columns"]}
     document = {key: value for key, value in dumped.items() if key in _DESCRIPTIVE | _delay_half(source)}
-    return _sha256(document | {"uri": source.raw.uri, "columns": columns, "tables": tables})
+    where = {"sql": source.raw.sql.model_dump()} if source.raw.sql else {"uri": source.raw.uri}
+    return _sha256(document | where | {"columns": columns, "tables": tables})
 
 
 def _delay_half(source: Source) -> set[str]:
@@ -58,6 +59,8 @@ def _source_data(source: Source) -> dict[str, Any]:
     left_out = _DESCRIPTIVE | {"tables"} | _delay_half(source)
     document = {k: v for k, v in source.model_dump(exclude_defaults=True).items() if k not in left_out}
     document["raw"] = {k: v for k, v in document["raw"].items() if k not in _DESCRIPTIVE_RAW}
+    if source.raw.sql is not None and source.raw.sql.query is not None:
+        document["raw"]["query"] = source.raw.sql.query  # which database it is put to does not matter
     document["columns"] = [_without_description(column) for column in document["columns"]]
     return document
 

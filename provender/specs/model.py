@@ -89,18 +89,31 @@ class Timestamp(_Spec):
     (``nonexistent_time``); one that occurred twice is read as the earlier."""
 
 
-class Raw(_Spec):
-    """Where the raw rows are."""
+class SqlRaw(_Spec):
+    """A table or a query of a SQL database."""
 
-    uri: str
+    connection: Identifier
+    """A name under ``provender.connections`` in ``feature_store.yaml``: URLs and secrets stay there."""
+    table: str | None = None
+    """``table`` or ``schema.table``."""
+    query: str | None = None
+    """A SELECT, instead of a table; it is put into ``SELECT … FROM (query) WHERE <time_column> …``."""
+
+
+class Raw(_Spec):
+    """Where the raw rows are: files (``uri``) or a database (``sql``)."""
+
+    uri: str = ""
     """One file or glob per partition: ``{partition}`` is the key; ``{start:%Y/%m/%d}`` and ``{end:...}`` are
-    formatted. Without a placeholder it is one location whose rows are selected by ``time_column``. Relative
-    to ``feature_store.yaml``."""
+    formatted. Without a placeholder it is one location whose rows are selected by ``time_column``. A path (relative
+    to ``feature_store.yaml``), a ``file://`` or a ``gs://`` URI."""
+    sql: SqlRaw | None = None
+    """A database instead of files; ``time_column`` selects a partition's rows."""
     format: Literal["csv", "parquet", "json"] = "csv"
     options: dict[str, str | bool | int] = {}
     """Spark reader options: ``sep``, ``quote``, ``escape``, ``encoding``, ``nullValue``, ``header``."""
     time_column: ColumnName | None = None
-    """Column by which a location without placeholders is cut into partitions, ``[start, end)``."""
+    """Column by which a location without placeholders, or a database, is cut into partitions, ``[start, end)``."""
 
     @property
     def is_partitioned(self) -> bool:

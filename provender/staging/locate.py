@@ -14,7 +14,9 @@ from provender.storage import local_path, storage_at
 
 
 def raw_location(settings: Settings, source: Source, partition: Partition) -> str:
-    """The path, ``gs://`` URI or glob of the partition's raw files, absolute."""
+    """The path, ``gs://`` URI or glob of the partition's raw files, absolute; for a database its connection."""
+    if source.raw.sql is not None:
+        return f"connection {source.raw.sql.connection}"
     uri = expand(source.raw.uri, partition)
     if uri.startswith("gs://"):
         return uri
@@ -30,8 +32,11 @@ def raw_files(settings: Settings, source: Source, partition: Partition) -> list[
 def arrived(settings: Settings, source: Source, partition: Partition) -> bool:
     """Whether the partition's raw files are there, or were once and are staged.
 
-    For a location cut by a time column: whether that is there.
+    For a location cut by a time column: whether that is there. A database is always there: whether it answers shows
+    when it is asked.
     """
+    if source.raw.sql is not None:
+        return True
     if raw_files(settings, source, partition):
         return True
     ledger = Ledger(storage_at(settings.storage_root), source.name)

@@ -24,12 +24,13 @@ from provender.errors import ContractError, SourceNotReadyError
 from provender.intervals import Partition, to_micros
 from provender.settings import Settings
 from provender.specs.model import Source
+from provender.staging.groups import GROUP_ROWS, write_full_groups
 from provender.staging.locate import raw_files, raw_location
 from provender.staging.profile import header_of, profile, unpacked
 from provender.staging.raw_file import RawFile
 from provender.staging.times import UNREADABLE, moments, time_format
 
-_BATCH_ROWS = 65_536
+_BATCH_ROWS = GROUP_ROWS
 _BLOCK_BYTES = 32 << 20
 """Arrow refuses a CSV row that is longer."""
 
@@ -107,7 +108,7 @@ def _select_batches(source: Source, partition: Partition, files: list[RawFile], 
             chosen = pa.Table.from_batches([batch]).take(np.flatnonzero(_within(times, partition)))
             if writer is None:
                 writer = pq.ParquetWriter(selection.path, chosen.schema)
-            waiting = _write_full_groups(writer, [*waiting, chosen.cast(writer.schema)])
+            waiting = write_full_groups(writer, [*waiting, chosen.cast(writer.schema)])
         if writer is None:
             # Files of no bytes at all: no columns either, which is a partition without rows.
             selection.path.touch()
@@ -117,16 +118,6 @@ def _select_batches(source: Source, partition: Partition, files: list[RawFile], 
     finally:
         if writer is not None:
             writer.close()
-
-
-def _write_full_groups(writer: pq.ParquetWriter, tables: list[pa.Table]) -> list[pa.Table]:
-    """Writes row groups of a fixed size and returns what is left: where the raw file's own batches end must not
-    show in the bytes."""
-    table = pa.concat_tables(tables)
-    while table.num_rows >= _BATCH_ROWS:
-        writer.write_table(table.slice(0, _BATCH_ROWS))
-        table = table.slice(_BATCH_ROWS)
-    return [table.combine_chunks()] if table.num_rows else []
 
 
 def _within(times: Any, partition: Partition) -> Any:

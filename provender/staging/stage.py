@@ -26,6 +26,7 @@ from provender.staging.locate import raw_files, require_raw_files
 from provender.staging.profile import CHUNK_BYTES, profile
 from provender.staging.raw_file import RawFile, local_file
 from provender.staging.select import selected_rows
+from provender.staging.sql import sql_rows
 from provender.storage import Storage, storage_at
 
 LOCK_TIMEOUT_SECONDS = 1800.0
@@ -122,6 +123,15 @@ def _raw_files(
     """Names to give the staged files, and the files to copy; adds to ``notes``."""
     if source.raw.is_partitioned:
         yield _distinct_names(require_raw_files(settings, source, partition))
+        return
+    if source.raw.sql is not None:
+        with sql_rows(settings, source, partition) as found:
+            if found.without_time:
+                notes.append(
+                    f"{found.without_time} raw rows have no {source.raw.time_column!r}: they belong to no "
+                    "partition and were not staged"
+                )
+            yield {found.path.name: local_file(found.path)}
         return
     with selected_rows(settings, source, partition) as selection:
         if selection.unplaced:

@@ -16,7 +16,8 @@ from provender.errors import LockHeldError, SettingsError, StorageError
 from provender.storage import AlreadyExistsError, storage_at
 from provender.storage.gcs import GcsStorage
 from provender.storage.gcs.objects import put
-from tests.gcs import BreakingProxy, GcsServer
+from tests.gcs import GcsServer
+from tests.proxy import BreakingProxy
 from tests.servers import free_port
 
 pytestmark = pytest.mark.gcs
