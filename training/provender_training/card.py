@@ -62,7 +62,8 @@ def report(evaluation: Evaluation, pictures: Mapping[str, bytes]) -> str:
     )
     title = html.escape(f"{evaluation.signature.model}: {len(evaluation.actual):,} held-out rows")
     table = _html(_header(evaluation), _metric_rows(evaluation))
-    return f"<!doctype html><meta charset=utf-8><title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>{table}{images}"
+    head = f"<!doctype html><meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
+    return f"{head}<h1>{title}</h1>{table}{images}"
 
 
 def _header(evaluation: Evaluation) -> list[str]:

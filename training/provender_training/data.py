@@ -100,15 +100,16 @@ def split(rows: Rows, test_share: float) -> tuple[Rows, Rows]:
         first -= 1
     while 0 < last < len(rows) and times[last - 1] == times[last]:
         last += 1
-    cut = first if first > 0 and cut - first <= last - cut else last
-    if not 0 < cut < len(rows):
+    possible = [place for place in (first, last) if 0 < place < len(rows)]
+    if not possible:
         raise TrainingSetError(
             f"{len(rows)} rows with a label cannot be split by time into training and test rows",
             where=f"test_share {test_share}, column {rows.event_timestamp}",
             unharmed="whatever serves now; nothing was trained",
             remedy="take a longer window, or another test_share: rows of one time stay together",
         )
-    return _part(rows, rows.table.slice(0, cut)), _part(rows, rows.table.slice(cut))
+    nearest = min(possible, key=lambda place: abs(place - cut))
+    return _part(rows, rows.table.slice(0, nearest)), _part(rows, rows.table.slice(nearest))
 
 
 def _part(rows: Rows, table: pa.Table) -> Rows:

@@ -93,3 +93,8 @@ def _inputs(table: pa.Table) -> Inputs:
         True,
         (log,),
     )
+
+
+def without_view(table: pa.Table) -> pa.Table:
+    """The same rows without features."""
+    return table.drop_columns([DELAY, SIZE, SEEN])
