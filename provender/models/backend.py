@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from provender.models.artifact import Artifact
 from provender.models.client import PredictorClient
-from provender.online.views import AppliedView
 from provender.settings import Settings
 from provender.specs.models.spec import Serving
+
+if TYPE_CHECKING:
+    from provender.online.views import AppliedView  # Arrow: too slow for parsing a DAG file
 
 ALL_TRAFFIC = 100
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from provender.intervals import as_utc
 
+Columns = dict[str, list[Any]]
+"""``view__feature`` to its values, one for each row."""
+
 TOLERANCE = 1e-9
 """Relative, and absolute near zero: what adding in another order may change, and nothing else."""
 

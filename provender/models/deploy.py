@@ -24,10 +24,8 @@ from provender.models.artifact import Artifact
 from provender.models.backend import ALL_TRAFFIC, Readiness, ReadyState, Served, ServingBackend
 from provender.models.client import Answer, Instance
 from provender.models.deployments import Action, Deployment, State
-from provender.models.preparation import no_writes, prepare
 from provender.models.smoke import Ask, SmokeTest, ask_golden
 from provender.models.store import ModelStore
-from provender.online.views import load_applied_views
 from provender.settings import Settings
 from provender.specs.model import Source
 from provender.specs.models.spec import Serving
@@ -91,6 +89,8 @@ class Rollout:
             return Served.from_document(self.model, trying.serving)
         if self.as_served is not None:
             return self.as_served
+        from provender.online.views import load_applied_views  # Arrow: too slow for parsing a DAG file
+
         views = load_applied_views(self.storage, self.settings.project)
         return Served.of(self.settings, self.artifact, self.serving, views)
 
@@ -118,8 +118,8 @@ class Rollout:
             )
             return mine.percent
         self.artifact.verify()
-        with no_writes(self.storage, self.sources, self.attempt):
-            self._prepare()
+        with self._smoke_test():
+            pass  # it can be prepared: the features are online
         return self._steps(state)[0]
 
     def start_by_hand(self) -> int:
@@ -228,13 +228,20 @@ class Rollout:
         raise _with_outcome(error, f"{_named(back)}: it has all the traffic") from error
 
     def _try_out(self, percent: int, ask: Ask) -> None:
-        with no_writes(self.storage, self.sources, self.attempt):
-            test = self._prepare()
+        with self._smoke_test() as test:
             self.evidence = {"percent": percent, **test.ask(ask)}
         self.say(f"{self.model}: version {self.version} answers as the offline path does")
 
-    def _prepare(self) -> SmokeTest:
-        return prepare(self.settings, self.storage, self.artifact, self.serving, self.sources, self.key)
+    @contextmanager
+    def _smoke_test(self) -> Iterator[SmokeTest]:
+        """What both stores say now, and say during the block."""
+        from provender.models.preparation import (  # Arrow, DuckDB, Redis: too slow for parsing
+            no_writes,
+            prepare,
+        )
+
+        with no_writes(self.storage, self.sources, self.attempt):
+            yield prepare(self.settings, self.storage, self.artifact, self.serving, self.sources, self.key)
 
     def _following(self, percent: int, action: Action = Action.DEPLOY) -> int | None:
         state = self.store.state()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import pyarrow as pa
 
@@ -16,13 +15,11 @@ from provender.errors import DeployError
 from provender.intervals import parse_iso
 from provender.ledger import Ledger
 from provender.ledger.progress import online_views
+from provender.models.compare import Columns
 from provender.settings import Settings
 from provender.storage import Storage, storage_at
 from provender.training_sets.join import joined
 from provender.training_sets.lockfile import Lockfile
-
-Columns = dict[str, list[Any]]
-"""``view__feature`` to its values, one for each row."""
 
 
 def offline_features(settings: Settings, lockfile: Lockfile, rows: pa.Table, at: datetime) -> Columns:

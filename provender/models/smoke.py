@@ -15,17 +15,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provender.errors import DeployError
 from provender.intervals import iso
 from provender.models.artifact import Artifact, FeatureInput
 from provender.models.client import Answer, Instance
-from provender.models.compare import close, differing
-from provender.models.offline import Columns
-from provender.online.reader import OnlineFeatures
+from provender.models.compare import Columns, close, differing
 from provender.specs.model import EVENT_TIMESTAMP
 from provender.specs.models.spec import Policy, Serving
+
+if TYPE_CHECKING:
+    from provender.online.reader import OnlineFeatures
 
 CANDIDATES_PER_ENTITY = 20
 """How many entities are looked at for each that is asked about: those with the fewest nulls say most."""
