@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Self
@@ -40,6 +41,8 @@ GUARD_CREATED = "guard_created"
 
 _WINDOW_ROWS = 1000
 _WINDOWS_IN_FLIGHT = 2
+_RECONNECTIONS = 3
+_BROKEN = (redis.ConnectionError, redis.TimeoutError, OSError)
 _SCAN_COUNT = 1000
 _LENGTHS = [b"$%d\r\n" % n for n in range(512)]
 _GLOB_SPECIAL = b"\\*?[]"
@@ -55,6 +58,10 @@ class Counts:
     """Something newer was online; or nothing was left of the row and nothing was online; or a key was null."""
     deleted: int = 0
     """Nothing was left of the row, and the view's values were removed."""
+
+    @property
+    def rows(self) -> int:
+        return self.written + self.skipped + self.deleted
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -113,17 +120,43 @@ class OnlineWriter:
 
         Raises :class:`OnlineStoreError` with the address; what was written before it stays and is right.
         """
+        rows = 0
+
+        def counted() -> Iterator[pa.RecordBatch]:
+            nonlocal rows
+            for batch in batches:
+                rows += batch.num_rows
+                yield batch
+
+        windows = self.packed(
+            view, counted(), force=force, generation=generation, online_ttl_seconds=online_ttl_seconds
+        )
+        counts = self.send(windows, f"writing view {view.view}")
+        return counts + Counts(skipped=rows - counts.rows)
+
+    def packed(
+        self,
+        view: ViewLayout,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        force: bool = False,
+        generation: str | None = None,
+        online_ttl_seconds: float | None = None,
+    ) -> Iterator[list[Call]]:
+        """What :meth:`write` sends: windows of calls, without the rows that have a null join key."""
         calls = _CallBuilder(view, self, force, generation)
         oldest = None if online_ttl_seconds is None else int((time.time() - online_ttl_seconds) * 1_000_000)
-        with translated(self.connection_string, f"writing view {view.view}"), self._pipeline() as pipeline:
-            nulls = 0
-            for batch in batches:
-                rows = _without_null_keys(view, batch)
-                nulls += batch.num_rows - rows.num_rows
-                for start in range(0, rows.num_rows, _WINDOW_ROWS * 10):
-                    for window in calls.windows(rows.slice(start, _WINDOW_ROWS * 10), oldest):
-                        pipeline.send(window)
-            return pipeline.finish() + Counts(skipped=nulls)
+        for batch in batches:
+            rows = _without_null_keys(view, batch)
+            for start in range(0, rows.num_rows, _WINDOW_ROWS * 10):
+                yield from calls.windows(rows.slice(start, _WINDOW_ROWS * 10), oldest)
+
+    def send(self, windows: Iterable[list[Call]], doing: str) -> Counts:
+        """Sends packed windows, two in flight; ``doing`` is for the error. Raises :class:`OnlineStoreError`."""
+        with translated(self.connection_string, doing), self._pipeline() as pipeline:
+            for window in windows:
+                pipeline.send(window)
+            return pipeline.finish()
 
     def sweep(self, view: ViewLayout, generation: str) -> int:
         """Removes the view's values from every key that ``generation`` neither wrote nor confirmed.
@@ -249,8 +282,9 @@ class _CallBuilder:
 class _Pipeline:
     """One connection with up to two windows of calls in flight.
 
-    A server that does not know the script answers NOSCRIPT; then the script is loaded and everything from the
-    first such call on is sent again, in order, so that among equals the later row still wins.
+    A connection that breaks is opened again, and what was not answered is sent once more: of equals the later write
+    wins, so a row that had arrived is written twice to the same end. A server that does not know the script answers
+    NOSCRIPT; then the script is loaded and everything from the first such call on is sent again, in order.
 
     ``redirected`` gets the calls that a server of a cluster refused because it does not hold their slot (any more).
     """
@@ -259,6 +293,8 @@ class _Pipeline:
         self._client = client
         self._connection: Any = None
         self._in_flight: deque[list[Call]] = deque()
+        self._answered = 0  # of the oldest window
+        self._failures = 0  # since the last window that went through
         self._counts = Counts()
         self._redirected = redirected
 
@@ -274,24 +310,35 @@ class _Pipeline:
     def send(self, calls: list[Call]) -> None:
         while len(self._in_flight) >= _WINDOWS_IN_FLIGHT:
             self._receive()
-        self._connection.send_packed_command([b"".join(call.command for call in calls)])
         self._in_flight.append(calls)
+        try:
+            self._transmit(calls)
+        except _BROKEN as error:
+            self._reconnect(error)
 
     def finish(self) -> Counts:
         while self._in_flight:
             self._receive()
         return self._counts
 
+    def _transmit(self, calls: list[Call]) -> None:
+        self._connection.send_packed_command([b"".join(call.command for call in calls)])
+
     def _receive(self) -> None:
         """Takes the answers to the oldest window."""
         calls = self._in_flight[0]
-        for at, call in enumerate(calls):
-            try:
-                self._take(call)
-            except redis.exceptions.NoScriptError:
-                self._send_again(at)
-                return
+        try:
+            while self._answered < len(calls):
+                self._take(calls[self._answered])
+                self._answered += 1
+        except redis.exceptions.NoScriptError:
+            self._load_script()
+            return
+        except _BROKEN as error:
+            self._reconnect(error)
+            return
         self._in_flight.popleft()
+        self._answered = self._failures = 0
 
     def _take(self, call: Call) -> None:
         """Takes the answer to ``call``."""
@@ -302,20 +349,37 @@ class _Pipeline:
                 raise
             self._redirected.append(call)
 
-    def _send_again(self, first: int) -> None:
-        """Loads the script and repeats everything from the oldest window's call ``first`` on."""
-        calls = list(chain.from_iterable(self._in_flight))
-        self._in_flight.clear()
-        for _ in range(first + 1, len(calls)):
+    def _load_script(self) -> None:
+        """Passes over the answers that are still to come, loads the script, and sends what was not answered again."""
+        try:
+            for _ in range(sum(map(len, self._in_flight)) - self._answered - 1):
+                with suppress(redis.exceptions.NoScriptError, *REDIRECTIONS):
+                    self._connection.read_response()  # counted when it is repeated
+            self._connection.send_command("SCRIPT", "LOAD", NEWEST_WINS)
+            self._connection.read_response()
+            self._transmit_again()
+        except _BROKEN as error:
+            self._reconnect(error)
+
+    def _reconnect(self, error: Exception) -> None:
+        """A new connection, over which everything unanswered is sent again. Raises the last error after some tries."""
+        while True:
+            self._failures += 1
+            if self._failures > _RECONNECTIONS:
+                raise error
             try:
-                self._connection.read_response()  # counted when it is repeated
-            except (redis.exceptions.NoScriptError, *REDIRECTIONS):
-                continue
-        self._connection.send_command("SCRIPT", "LOAD", NEWEST_WINS)
-        self._connection.read_response()
-        for call in calls[first:]:
-            self._connection.send_packed_command([call.command])
-            self._take(call)
+                self._connection.disconnect()
+                self._connection.connect()  # waits longer with each try
+                self._transmit_again()
+                return
+            except _BROKEN as again:
+                error = again
+
+    def _transmit_again(self) -> None:
+        self._in_flight[0] = self._in_flight[0][self._answered :]
+        self._answered = 0
+        for calls in self._in_flight:
+            self._transmit(calls)
 
 
 class _ClusterPipeline:

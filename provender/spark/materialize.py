@@ -25,6 +25,7 @@ from provender.intervals import iso, parse_iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
 from provender.ledger.progress import recorded_up_to
 from provender.online.layout import ViewLayout
+from provender.online.loss import begin, confirm
 from provender.online.marker import Marker, read_markers, write_marker
 from provender.online.views import AppliedView, load_applied_views
 from provender.online.writer import Counts, OnlineWriter
@@ -226,12 +227,14 @@ def _write_views(
         for plan in plans:
             if plan.reason:
                 say(f"rebuilding {plan.view.view}: {plan.reason}")
+            begun = begin(settings.redis, settings.project, plan.view.view)
             with spark_failures(f"materializing {plan.view.view}", plan.table.uri):
                 written = _write_view(spark, writer, plan, up_to)
             counts = written.counts
             say(
                 f"{plan.view.view}: {counts.written} rows written, {counts.skipped} kept, {counts.deleted} removed"
             )
+            confirm(settings.redis, settings.project, plan.view.view, begun)
             if written.is_whole:
                 marker = Marker(plan.table.uri, plan.table_id, iso(up_to), number)
                 write_marker(settings.redis, settings.project, plan.view.view, marker)
