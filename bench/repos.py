@@ -15,7 +15,7 @@ FLIGHTS = ("flights.yaml", "flights_carrier.sql", "flights_route.sql")
 
 def flights_repo(folder: Path, raw: str) -> Settings:
     """The demo's flights, reading raw files from ``raw`` (a URI with ``{partition}``)."""
-    settings = _repo(folder)
+    settings = bare_repo(folder)
     sources = settings.repo / "sources"
     sources.mkdir()
     for name in FLIGHTS:
@@ -28,7 +28,7 @@ def flights_repo(folder: Path, raw: str) -> Settings:
 
 def many_sources_repo(folder: Path, count: int) -> Settings:
     """``count`` sources of ten columns with one table each."""
-    settings = _repo(folder)
+    settings = bare_repo(folder)
     sources = settings.repo / "sources"
     sources.mkdir()
     for number in range(count):
@@ -52,12 +52,13 @@ def _generated(name: str) -> dict[str, Any]:
     }
 
 
-def _repo(folder: Path) -> Settings:
+def bare_repo(folder: Path, redis: str = "127.0.0.1:1") -> Settings:
+    """A repo without sources."""
     repo = folder / "feature_defs"
     repo.mkdir(parents=True)
     document = {
         "project": "bench",
-        "online_store": {"type": "redis", "connection_string": "127.0.0.1:1"},
+        "online_store": {"type": "redis", "connection_string": redis},
         "provender": {
             "storage_root": "../storage",
             "state_dir": "../state",
