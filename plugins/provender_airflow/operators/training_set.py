@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperatorLink, Context
 
 from provender.errors import SparkUnavailableError
 from provender.settings import Settings
-from provender.training_sets.build import attempts_set
-from provender.training_sets.folder import TrainingSet
 from provender_airflow.links import ReportLink
 from provender_airflow.operators.feast import ATTEMPT
 from provender_airflow.operators.spark import SparkJobOperator
 from provender_airflow.spark.job import SparkJob
+
+if TYPE_CHECKING:
+    from provender.training_sets.folder import TrainingSet
 
 
 class _TrainingSetJobOperator(SparkJobOperator):
@@ -41,6 +42,8 @@ class _TrainingSetJobOperator(SparkJobOperator):
         return SparkJob("spark_jobs.training_set", arguments, self.name_of_job(context))
 
     def result(self, settings: Settings, attempt: str, context: Context) -> dict[str, Any]:
+        from provender.training_sets.build import attempts_set  # Arrow, DuckDB: too slow for parsing
+
         found = attempts_set(settings, self.set_name, attempt)
         if found is None:
             raise SparkUnavailableError(
