@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -9,6 +10,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 T = TypeVar("T")
+ROUNDS_VARIABLE = "PROVENDER_TEST_SHRINK_ROUNDS"
+"""Environment variable: in how many rounds a failing case is made smaller (8)."""
 
 
 def examples(strategy: st.SearchStrategy[T], count: int, start: int = 0) -> list[T]:
@@ -56,12 +59,10 @@ def differing(expected: dict[Any, Any], found: dict[Any, Any]) -> dict[Any, tupl
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def smallest(
-    case: T, smaller: Callable[[T], Iterable[T]], failing: Callable[[list[T]], list[int]], rounds: int = 8
-) -> T:
+def smallest(case: T, smaller: Callable[[T], Iterable[T]], failing: Callable[[list[T]], list[int]]) -> T:
     """Shrinks a failing case, all its smaller neighbours in one run a round: ``failing`` gives the numbers of those
     that fail, ``smaller`` gives the neighbours, the smallest first."""
-    for _ in range(rounds):
+    for _ in range(int(os.environ.get(ROUNDS_VARIABLE, 8))):
         neighbours = list(smaller(case))
         failed = failing(neighbours) if neighbours else []
         if not failed:

@@ -5,11 +5,13 @@ process of their own. A mutant that no test catches fails the command, and so do
 
     --only TEXT     mutants whose name or file contains the text
     --no-spark      those that need no Spark engine
+    --at-once N     this many at a time (2)
 """
 
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import re
 import shutil
@@ -18,9 +20,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Queue
 
+from tests.correctness.cases import ROUNDS_VARIABLE
 from tests.correctness.mutants import MUTANTS, Mutant
 from tests.engine import CHECKOUT, ENGINE_VARIABLE, JARS, make_project
 
@@ -28,29 +33,49 @@ _FAILED = re.compile(r"^(?:FAILED|ERROR) \S*?([\w/]+\.py(?:::\S+(?: [^-]\S*)*)?)
 TIMEOUT_SECONDS = 240
 
 
-def mutated(mutant: Mutant, folder: Path) -> Path:
-    """A copy of the package with the mutant in it; answers the folder to import it from."""
-    place = folder / re.sub(r"\W+", "-", mutant.name)
-    shutil.copytree(CHECKOUT / "provender", place / "provender", ignore=shutil.ignore_patterns("__pycache__"))
-    file = place / mutant.file
-    text = file.read_text()
-    if text.count(mutant.old) != 1:
-        sys.exit(
-            f"{mutant.name}: {mutant.file} holds {text.count(mutant.old)} times, not once:\n{mutant.old}\n"
-            "the code has moved: bring tests/correctness/mutants.py up to date"
-        )
-    file.write_text(text.replace(mutant.old, mutant.new))
-    return place
+class Package:
+    """A copy of the package that is broken and mended again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(CHECKOUT / "provender", folder / "provender")
+        compileall.compile_dir(folder, quiet=1)
+
+    @contextmanager
+    def mutated(self, mutant: Mutant) -> Iterator[Path]:
+        """The folder to import the broken package from."""
+        file = self.folder / mutant.file
+        text = file.read_text()
+        if text.count(mutant.old) != 1:
+            raise CodeMovedError(
+                f"{mutant.name}: {mutant.file} holds this {text.count(mutant.old)} times, not once:\n{mutant.old}\n"
+                "the code has moved: bring tests/correctness/mutants.py up to date"
+            )
+        for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*"):
+            compiled.unlink()  # it is told apart from the mutant by second and size only
+        file.write_text(text.replace(mutant.old, mutant.new))
+        try:
+            yield self.folder
+        finally:
+            file.write_text(text)
+
+
+class CodeMovedError(Exception):
+    """What a mutant replaces is not there."""
+
+
+class NotRunError(Exception):
+    """The tests could not be run at all."""
 
 
 def caught_by(path: Path | None, tests: tuple[str, ...], engine: str) -> str | None:
     """The test that fails with ``provender`` imported from ``path`` (None: as it is); None if all pass.
 
-    Ends the command where the tests cannot run at all.
+    Raises :class:`NotRunError`.
     """
     where = f"pythonpath={path} ." if path else "pythonpath=."
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
-    environment = os.environ | {ENGINE_VARIABLE: engine, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {ENGINE_VARIABLE: engine, ROUNDS_VARIABLE: "0", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         [*command, "-o", where, *tests],
         cwd=CHECKOUT,
@@ -63,7 +88,7 @@ def caught_by(path: Path | None, tests: tuple[str, ...], engine: str) -> str | N
         return None
     found = _FAILED.search(done.stdout)
     if done.returncode != 1 or found is None:
-        sys.exit(f"the tests did not run:\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}")
+        raise NotRunError(f"{done.stdout[-4000:]}\n{done.stderr[-2000:]}")
     return found[1].removeprefix("tests/")
 
 
@@ -81,26 +106,42 @@ def spark_engine(folder: Path, wanted: bool) -> Iterator[str]:
     server.stop(home.settings)
 
 
-def check(mutants: list[Mutant]) -> list[Mutant]:
+def check(mutants: list[Mutant], at_once: int) -> list[Mutant]:
     """Prints a line for each mutant; answers those that survived."""
-    survivors = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        packages: Queue[Package] = Queue()
+        for number in range(at_once):
+            packages.put(Package(folder / str(number)))
         with spark_engine(folder, any(mutant.needs_spark for mutant in mutants)) as engine:
-            for tests in dict.fromkeys(mutant.tests for mutant in mutants):
-                if (failing := caught_by(None, tests, engine)) is not None:
-                    sys.exit(f"{failing} fails without any mutant")
-            for mutant in mutants:
-                caught = caught_by(mutated(mutant, folder), mutant.tests, engine)
-                print(f"{mutant.where:<28} {mutant.name:<58} {caught or 'SURVIVED'}", flush=True)
-                survivors += [] if caught else [mutant]
-    return survivors
+            with ThreadPoolExecutor(at_once) as pool:
+                suites = dict.fromkeys(mutant.tests for mutant in mutants)
+                for failing in pool.map(lambda tests: caught_by(None, tests, engine), suites):
+                    if failing is not None:
+                        raise NotRunError(f"{failing} fails without any mutant")
+                catching = pool.map(lambda mutant: _catch(mutant, packages, engine), mutants)
+                return [m for m, caught in zip(mutants, catching, strict=True) if not _say(m, caught)]
+
+
+def _catch(mutant: Mutant, packages: Queue[Package], engine: str) -> str | None:
+    package = packages.get()
+    try:
+        with package.mutated(mutant) as path:
+            return caught_by(path, mutant.tests, engine)
+    finally:
+        packages.put(package)
+
+
+def _say(mutant: Mutant, caught: str | None) -> bool:
+    print(f"{mutant.where:<21} {mutant.name:<62} {caught or 'SURVIVED'}", flush=True)
+    return caught is not None
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Which test catches which broken rule.")
     parser.add_argument("--only", default="", metavar="TEXT")
     parser.add_argument("--no-spark", action="store_true")
+    parser.add_argument("--at-once", type=int, default=2, metavar="N")
     given = parser.parse_args(arguments)
     chosen = [
         mutant
@@ -108,8 +149,12 @@ def main(arguments: list[str] | None = None) -> int:
         if given.only in f"{mutant.name} {mutant.file}" and not (given.no_spark and mutant.needs_spark)
     ]
     started = time.monotonic()
-    print(f"{'where':<28} {'mutant':<58} caught by")
-    survivors = check(chosen)
+    print(f"{'where':<21} {'mutant':<62} caught by")
+    try:
+        survivors = check(chosen, given.at_once)
+    except (CodeMovedError, NotRunError) as error:
+        print(error, file=sys.stderr)
+        return 2
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} caught in {time.monotonic() - started:.0f} s")
     return 1 if survivors or not chosen else 0
 

@@ -24,6 +24,7 @@ from provender.point_in_time.log import FeatureLog
 from provender.point_in_time.oracle import lookup
 from tests.correctness import oracle
 from tests.correctness.cases import case_of, owned
+from tests.correctness.engines import ENGINES
 from tests.correctness.oracle import DAY, Delivery, RawRow
 from tests.engine import Project
 
@@ -38,8 +39,8 @@ EXPIRED = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
 def day(number: int) -> datetime:
-    """The n-th day of January 2026."""
-    return datetime(2026, 1, number, tzinfo=UTC)
+    """The n-th day of 2026; 0 is the day before."""
+    return datetime(2026, 1, 1, tzinfo=UTC) + (number - 1) * DAY
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,16 @@ class Placed:
 
 
 Case = tuple[Placed, ...]
+
+
+class Spread(tuple[Placed, ...]):
+    """A case whose rows come in another order, dealt out over two files a day."""
+
+    __slots__ = ()
+
+
+EntityRows = list[tuple[str | None, datetime | None]]
+"""(Key, t)."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +144,6 @@ class World:
     project: Project
     schedule: Schedule
     cases: Sequence[Case]
-    spread: frozenset[int] = frozenset()
-    """Cases whose rows come in another order, dealt out over two files a day."""
     ingests: list[list[Delivery]] = field(default_factory=list)
     recorded: list[datetime] = field(default_factory=list)
     """Of each step."""
@@ -233,8 +242,9 @@ class World:
 
     def _drop(self, number: int, rows: list[tuple[int, RawRow]]) -> None:
         """The day's two files."""
-        plain = [row for case, row in rows if case not in self.spread]
-        spread = [row for case, row in rows if case in self.spread]
+        spread_cases = {n for n, case in enumerate(self.cases) if isinstance(case, Spread)}
+        plain = [row for case, row in rows if case not in spread_cases]
+        spread = [row for case, row in rows if case in spread_cases]
         random.Random(number).shuffle(spread)
         folder = self.project.folder / "raw" / self.name
         folder.mkdir(parents=True, exist_ok=True)
@@ -271,6 +281,10 @@ class World:
         """Per table what the oracle says that its log holds."""
         return {table: oracle.log_of(self.ingests, desire) for table, desire in DESIRED.items()}
 
+    @cached_property
+    def logs_by_key(self) -> dict[str, dict[str, list[oracle.Version]]]:
+        return {table: oracle.by_key(log) for table, log in self.logs.items()}
+
     def expected_versions(self, table: str) -> dict[Any, Any]:
         return _versions(v for versions in self.logs[table].values() for v in versions)
 
@@ -292,22 +306,20 @@ class World:
         return {key: oracle.online(versions.get(key, []), key, expired) for key in self.keys}
 
     @cached_property
-    def probes(self) -> list[tuple[str | None, datetime | None]]:
+    def probes(self) -> EntityRows:
         """Entity rows: every key shortly before, at and shortly after every time that matters to it."""
-        found: list[tuple[str | None, datetime | None]] = [(None, day(3)), ("nobody", day(3))]
+        found: EntityRows = [(None, day(3)), ("nobody", day(3))]
         for key in self.keys:
-            versions = [v for log in self.logs.values() for v in oracle.by_key(log).get(key, [])]
-            times = {v[f"{name}_timestamp"] for v in versions for name in ("event", "created")}
-            times |= {v["event_timestamp"] + ttl for v in versions for ttl in (HOUR, DAY)}
-            moments = sorted({t + gap for t in times for gap in (-MICROSECOND, timedelta(0), MICROSECOND)})
-            found += [(key, None), *[(key, moment) for moment in moments]]
+            found += [(key, None), *[(key, moment) for moment in self.moments_of(key)]]
         random.Random(1).shuffle(found)
         return found
 
-    @property
-    def entities(self) -> pa.Table:
-        keys, times = zip(*self.probes, strict=True)
-        return pa.table({"key": pa.array(keys, pa.string()), "t": pa.array(times, STAMP)})
+    def moments_of(self, key: str) -> list[datetime]:
+        """Shortly before, at and shortly after every time that matters to a key."""
+        versions = [v for log in self.logs_by_key.values() for v in log.get(key, [])]
+        times = {v[f"{name}_timestamp"] for v in versions for name in ("event", "created")}
+        times |= {v["event_timestamp"] + ttl for v in versions for ttl in (HOUR, DAY)}
+        return sorted({t + gap for t in times for gap in (-MICROSECOND, timedelta(0), MICROSECOND)})
 
     def lookup(self, number: int, reading: Reading) -> Lookup:
         uri = self.project.storage.uri(f"tables/{self.name}/{reading.table}")
@@ -317,12 +329,11 @@ class World:
 
     def expected_values(self, readings: Sequence[Reading], as_known: bool) -> dict[Any, oracle.State]:
         """By reading and entity row."""
-        versions = {table: oracle.by_key(log) for table, log in self.logs.items()}
         found = {}
         for reading in readings:
             for key, moment in self.probes:
                 answer = lookup(
-                    versions[reading.table].get(key or "", []),
+                    self.logs_by_key[reading.table].get(key or "", []),
                     {"key": key},
                     moment,
                     ttl=reading.ttl,
@@ -332,12 +343,18 @@ class World:
                 found[key, moment, reading] = answer and answer["state"]
         return found
 
-    def values_in(self, joined: pa.Table, readings: Sequence[Reading]) -> dict[Any, oracle.State]:
-        """What a join found. All of a version's features null is the same as no version, in a joined row."""
+    def found_values(
+        self, rows: EntityRows, readings: Sequence[Reading], engine: str, as_known: bool
+    ) -> dict[Any, oracle.State]:
+        """By entity row and reading what an engine finds: all null where there is no version."""
+        keys, times = zip(*rows, strict=True)
+        entities = pa.table({"key": pa.array(keys, pa.string()), "t": pa.array(times, STAMP)})
+        lookups = [self.lookup(*numbered) for numbered in enumerate(readings)]
+        joined = ENGINES[engine](self.project.settings, entities, lookups, as_known)
         found = {}
         for number, reading in enumerate(readings):
             columns = [joined.column(f"o{number}_{name}").to_pylist() for name in TABLES[reading.table]]
-            for (key, moment), *state in zip(self.probes, *columns, strict=True):
+            for (key, moment), *state in zip(rows, *columns, strict=True):
                 found[key, moment, reading] = tuple(state)
         return found
 
