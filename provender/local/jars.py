@@ -74,6 +74,12 @@ JARS = (
         "0.4.1",
         "133ac960d301f2c95ef3c763f88e04939de76938892e144393e4018d29dd3469",
     ),
+    Jar(
+        "org.apache.spark",
+        "spark-avro_2.13",
+        "4.1.1",
+        "6a19d90bc3b6e88d8db0fa36a19273aa10fea2dbd7a62bb60e4cedd73051b32d",
+    ),
 )
 
 GCS_JARS = (

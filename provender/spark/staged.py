@@ -54,8 +54,8 @@ def _reader_key(source: Source, file: dict[str, Any]) -> tuple[Any, ...]:
     if file["format"] == "csv":
         header = file.get("header")
         return ("csv", tuple(header) if header else None, bool(file["multiline"]))
-    if file["format"] == "parquet":
-        return ("parquet", tuple(sorted(file["schema"].items())), False)
+    if file["format"] in ("parquet", "avro"):
+        return (file["format"], tuple(sorted(file["schema"].items())), False)
     return ("json", None, False)
 
 
@@ -97,7 +97,7 @@ def _read(spark: SparkSession, source: Source, key: tuple[Any, ...], paths: list
     else:
         # Spark cannot read nanoseconds as times: as integers it can.
         spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
-        frame = spark.read.parquet(*paths)
+        frame = spark.read.format(kind).load(paths)
         names = frame.columns
         frame = _with_nanoseconds(_renamed(frame, names), names, dict(header))
         frame = frame.withColumn(CORRUPT, F.lit(None).cast("string"))

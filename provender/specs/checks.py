@@ -31,6 +31,7 @@ OPTIONS = {
         *("allowComments", "allowSingleQuotes", "allowNonNumericNumbers"),
     ),
     "parquet": ("mergeSchema",),
+    "avro": (),
 }
 _TYPES = frozenset(ColumnType)
 _CADENCES = frozenset(Cadence)
@@ -126,6 +127,11 @@ def _check_uri(document: Document, raw: dict[str, Any]) -> None:
     if "{" not in uri and "time_column" not in raw:
         what = "raw.uri: no placeholder, so nothing says which rows belong to a partition"
         document.report(("raw", "uri"), what, "put {partition} into it, or set raw.time_column")
+    if "{" not in uri and raw.get("format") == "avro":
+        what = "raw.uri: rows of Avro files cannot be selected by a time column"
+        document.report(
+            ("raw", "uri"), what, "deliver a file for each partition, and put {partition} into the uri"
+        )
     if "{" in uri and raw.get("time_column") is not None:
         what = "raw.time_column: the uri's placeholder selects the rows already"
         document.report(("raw", "time_column"), what, "remove one of the two")

@@ -109,7 +109,8 @@ class Raw(_Spec):
     to ``feature_store.yaml``), a ``file://`` or a ``gs://`` URI."""
     sql: SqlRaw | None = None
     """A database instead of files; ``time_column`` selects a partition's rows."""
-    format: Literal["csv", "parquet", "json"] = "csv"
+    format: Literal["csv", "parquet", "json", "avro"] = "csv"
+    """A file called ``.parquet`` or ``.avro`` is read as such in any case; ``.gz`` and ``.bz2`` are inflated."""
     options: dict[str, str | bool | int] = {}
     """Spark reader options: ``sep``, ``quote``, ``escape``, ``encoding``, ``nullValue``, ``header``."""
     time_column: ColumnName | None = None

@@ -11,25 +11,19 @@ import csv
 import hashlib
 import io
 import zlib
-from collections.abc import Iterator
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from provender.specs.model import Raw
+from provender.staging.avro import DamagedAvroError, avro_schema
 from provender.staging.quotes import scan_quotes
+from provender.staging.unpack import chunks, compression_of, unpacked
 
-CHUNK_BYTES = 1 << 20
 _MAX_HEADER_BYTES = 1 << 20
 _BOM = codecs.BOM_UTF8
-
-
-class Readable(Protocol):
-    """What is read from its beginning to its end."""
-
-    def read(self, size: int) -> bytes: ...
 
 
 def profile(file: BinaryIO, name: str, raw: Raw) -> dict[str, Any]:
@@ -39,39 +33,45 @@ def profile(file: BinaryIO, name: str, raw: Raw) -> dict[str, Any]:
     JSON ``invalid_at`` (offset, unpacked, of the first byte that is not in the declared encoding, or null); for
     CSV also ``header`` (column names, or null), ``blank`` (there is nothing but white space), ``multiline`` (a
     quoted field holds a line break) and ``unclosed_quote`` (the line of a quote that is never closed, or null;
-    then no field is taken to hold a line break); for Parquet ``schema`` (column name to Arrow type) and ``twice``
+    then no field is taken to hold a line break); for Parquet and Avro ``schema`` (column name to type) and ``twice``
     (column names that occur twice, upper and lower case alike).
     """
     read = _Hashed(file)
-    file_format = "parquet" if name.endswith(".parquet") else raw.format
-    text = None if file_format == "parquet" else _TextProfile(raw)
+    file_format = _format_of(name, raw)
+    text = _TextProfile(raw) if file_format in ("csv", "json") else None
+    told: dict[str, Any] = {}
     damage: str | None = None
-    if text:
-        try:
+    try:
+        if text:
             for piece in unpacked(read, name):
                 text.see(piece)
-        except (zlib.error, EOFError) as error:
-            damage = f"damaged gzip: {error}" if read.size else None
+        elif file_format == "avro":
+            told = avro_schema(read)
+    except (zlib.error, EOFError, OSError) as error:
+        damage = f"damaged {compression_of(name)}: {error}"
+    except DamagedAvroError as error:
+        damage = f"damaged Avro: {error}"
     read.to_the_end()
     found: dict[str, Any] = {"format": file_format, "bytes": read.size, "sha256": read.sha.hexdigest()}
+    if not read.size:
+        damage = None  # nothing is no damage: it is a partition without rows
     if text:
         found.update(text.result())
         if found.get("multiline") and not damage:
             file.seek(0)
             found.update(scan_quotes(unpacked(file, name), raw))
-    elif read.size:
+    elif read.size and file_format == "parquet":
         file.seek(0)
         try:
-            found.update(_parquet_schema(file))
+            told = _parquet_schema(file)
         except (pa.ArrowException, OSError) as error:
             damage = f"damaged Parquet: {str(error).splitlines()[0]}"
-    return found | ({"unreadable": damage} if damage else {})
+    return found | told | ({"unreadable": damage} if damage else {})
 
 
-def unpacked(file: Readable, name: str) -> Iterator[bytes]:
-    """The file's bytes in pieces, inflated if it is called ``.gz``. A damaged one raises ``EOFError`` or
-    ``zlib.error``."""
-    return _inflated(file) if name.endswith(".gz") else _chunks(file)
+def _format_of(name: str, raw: Raw) -> str:
+    """What the file is, whatever the source's format: exports of other systems come beside the usual files."""
+    return next((kind for kind in ("parquet", "avro") if name.endswith(f".{kind}")), raw.format)
 
 
 def header_of(file: BinaryIO, name: str, raw: Raw) -> list[str] | None:
@@ -99,30 +99,8 @@ class _Hashed:
         return chunk
 
     def to_the_end(self) -> None:
-        for _ in _chunks(self):
+        for _ in chunks(self):
             pass
-
-
-def _chunks(file: Readable) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK_BYTES):
-        yield chunk
-
-
-def _inflated(file: Readable) -> Iterator[bytes]:
-    """A gzip file may be several one after the other."""
-    inflate = zlib.decompressobj(wbits=31)
-    for chunk in _chunks(file):
-        pending = chunk
-        while pending:
-            if inflate.eof:
-                inflate = zlib.decompressobj(wbits=31)
-            yield inflate.decompress(pending, CHUNK_BYTES)
-            pending = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
-            if inflate.eof and not pending.strip(b"\0"):
-                pending = b""  # padding, which gzip itself passes over
-    yield inflate.flush()
-    if not inflate.eof:
-        raise EOFError("it ends in the middle")
 
 
 def _parquet_schema(file: BinaryIO) -> dict[str, Any]:

@@ -26,9 +26,10 @@ from provender.settings import Settings
 from provender.specs.model import Source
 from provender.staging.groups import GROUP_ROWS, write_full_groups
 from provender.staging.locate import raw_files, raw_location
-from provender.staging.profile import header_of, profile, unpacked
+from provender.staging.profile import header_of, profile
 from provender.staging.raw_file import RawFile
 from provender.staging.times import UNREADABLE, moments, time_format
+from provender.staging.unpack import compression_of, unpacked
 
 _BATCH_ROWS = GROUP_ROWS
 _BLOCK_BYTES = 32 << 20
@@ -193,7 +194,8 @@ def _csv(source: Source, file: RawFile, selection: Selection) -> Iterator[pa.Rec
 
 def _inflated(opened: BinaryIO, name: str) -> pa.NativeFile:
     stream = pa.PythonFile(opened, mode="r")
-    return pa.CompressedInputStream(stream, "gzip") if name.endswith(".gz") else stream
+    compression = compression_of(name)
+    return pa.CompressedInputStream(stream, compression) if compression else stream
 
 
 def _header(source: Source, file: RawFile) -> list[str]:
@@ -234,7 +236,7 @@ def _select_lines(source: Source, partition: Partition, files: list[RawFile], se
                     selection.see(times)
                     for at in np.flatnonzero(_within(times, partition)).tolist():
                         selected.write(lines[at] + b"\n")
-            except (zlib.error, EOFError) as error:
+            except (zlib.error, EOFError, OSError) as error:
                 raise _unreadable(source, file, error) from error
 
 

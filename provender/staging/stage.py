@@ -23,10 +23,11 @@ from provender.ledger.progress import staged_partitions
 from provender.settings import Settings
 from provender.specs.model import Source
 from provender.staging.locate import raw_files, require_raw_files
-from provender.staging.profile import CHUNK_BYTES, profile
+from provender.staging.profile import profile
 from provender.staging.raw_file import RawFile, local_file
 from provender.staging.select import selected_rows
 from provender.staging.sql import sql_rows
+from provender.staging.unpack import CHUNK_BYTES
 from provender.storage import Storage, storage_at
 
 LOCK_TIMEOUT_SECONDS = 1800.0
