@@ -31,7 +31,7 @@ _LATENCIES = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1,
 _AGES = (60, 600, 3600, 3 * 3600, 6 * 3600, 86_400, 2 * 86_400, 7 * 86_400, 30 * 86_400, 365 * 86_400)
 _SHARE_WINDOW = 10_000
 
-disable_created_metrics()  # a time series more for each of the others
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a time series more for each of the others
 
 REQUESTS = Counter("provender_requests", "Requests by HTTP status.", ["model", "protocol", "code"])
 SECONDS = Histogram(

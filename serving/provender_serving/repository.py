@@ -35,7 +35,7 @@ class PointerRepository(ModelRepository):
         self.failures: dict[str, str] = {}
         """Name of each model whose latest load failed, to the reason."""
 
-    async def load(self, name: str) -> bool:  # type: ignore[override]
+    async def load(self, name: str) -> bool:
         """Loads what the pointer names now. Raises :class:`LoadError`; then what served before serves on."""
         async with self._lock:  # two loads at once would race for the name
             try:

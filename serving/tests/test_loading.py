@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -258,3 +259,27 @@ def test_one_pointer_may_come_from_the_environment(tmp_path: Path, artifact: str
         assert process.predict(FLIGHT)[0] == 200
     finally:
         assert process.stop() == 0
+
+
+def test_a_request_under_way_is_answered_after_sigterm(
+    tmp_path: Path, artifact: str, redis: RedisServer
+) -> None:
+    process = PredictorProcess(tmp_path)
+    process.point("late", artifact, redis.address)
+    try:
+        process.start()
+        server = process.process
+        assert server is not None
+        wait_until(lambda: process.get("/v2/models/late/ready")[0] == 200, server)
+        body = json.dumps({"instances": [FLIGHT]}).encode()
+        head = f"POST /v1/models/late:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", process.port), timeout=20) as connection:
+            connection.sendall(head.encode() + body[:20])
+            assert process.get("/v2/health/live")[0] == 200  # so the head has been read
+            server.terminate()
+            wait_until(lambda: process.get("/v2/health/live")[0] == 0, server)  # takes no new ones
+            connection.sendall(body[20:])
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        assert server.wait(20) == 0
+    finally:
+        process.stop()
