@@ -15,9 +15,8 @@ from provender.errors import TrainingSetError
 from provender.storage import storage_at
 from provender.training_sets.folder import open_training_set
 from tests.feast.conftest import version
-from tests.training_sets.conftest import FEATURES, Builder, applied, builder, shop
+from tests.training_sets.conftest import FEATURES, Builder
 
-__all__ = ["applied", "builder", "shop"]
 TRAINING = Path(__file__).parents[2] / "training"
 sys.path.append(str(TRAINING))
 
