@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -15,7 +15,7 @@ class ProvenderPlugin(AirflowPlugin):
     """Operators and triggers are imported by their module; what Airflow has to know by name is here."""
 
     name = "provender"
-    timetables: ClassVar[list[type]] = [ModelTimetable]
-    fastapi_apps: ClassVar[list[Any]] = [
+    timetables: list[Any] = [ModelTimetable]  # noqa: RUF012 - as the base class declares it
+    fastapi_apps: list[Any] = [  # noqa: RUF012
         {"app": Reports(), "url_prefix": REPORTS, "name": "provender reports"},
     ]

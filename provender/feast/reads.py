@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from feast import FeatureStore, FeatureView
 from feast.errors import FeastObjectNotFoundException
-from feast.infra.offline_stores.offline_store import RetrievalJob
 
 from provender.errors import TrainingSetError
+from provender.feast.retrieval import ProvenderRetrievalJob
 from provender.feast.tables import Table
 from provender.point_in_time.engine import Lookup
 from provender.settings import Settings
@@ -57,7 +57,7 @@ def resolve_features(
     _refuse_on_demand_views(store, features)
     try:
         wanted = store.get_feature_service(features) if isinstance(features, str) else list(features)
-        job: RetrievalJob = store.get_historical_features(
+        job = store.get_historical_features(
             rows.table.slice(0, 0).to_pandas(), wanted, full_feature_names=full_feature_names
         )
     except FeastObjectNotFoundException as error:
@@ -66,8 +66,8 @@ def resolve_features(
             where=str(settings.repo),
             remedy="correct the name, or: provender apply",
         ) from error
-    reads: tuple[LogRead, ...] = job.reads
-    return reads
+    assert isinstance(job, ProvenderRetrievalJob), "the views' offline store is ours, or it has refused them"
+    return job.reads
 
 
 def _refuse_on_demand_views(store: FeatureStore, features: Sequence[str] | str) -> None:

@@ -47,8 +47,7 @@ class Staged:
         """The request for a training set called ``name``."""
         rows = rows_of(self.entities, {"frame": name}, self.timestamp)
         features = tuple(reference for read in self.reads for reference in read.references)
-        names = {"as_known": self.as_known, "full_feature_names": full_feature_names}
-        return Request(name, rows, features, **names)
+        return Request(name, rows, features, as_known=self.as_known, full_feature_names=full_feature_names)
 
 
 class ProvenderRetrievalJob(RetrievalJob):
