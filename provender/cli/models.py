@@ -6,7 +6,7 @@ import argparse
 import getpass
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,20 +72,21 @@ def _roll_back(settings: Settings, name: str, to: str | None) -> int:
 
 
 def _show(settings: Settings, name: str | None, as_json: bool) -> int:
-    stores = _stores(settings, name)
+    catalog = ModelCatalog.load(settings.repo)
+    stores = _stores(settings, catalog, name)
     if as_json:
         print(json.dumps([as_document(store, detailed=name is not None) for store in stores], indent=2))
     elif name is not None:
-        print("\n".join(_detailed(stores[0])))
+        print("\n".join(_detailed(stores[0], _judged(catalog, name))))
     else:
-        print("\n".join(_overview(store) for store in stores) or "there are no models yet")
+        lines = [_overview(store, _judged(catalog, store.model)) for store in stores]
+        print("\n".join(lines) or "there are no models yet")
     return 0
 
 
-def _stores(settings: Settings, name: str | None) -> list[ModelStore]:
+def _stores(settings: Settings, catalog: ModelCatalog, name: str | None) -> list[ModelStore]:
     """Of the model ``name``, or of all that are defined or stored."""
     storage = storage_at(settings.storage_root)
-    catalog = ModelCatalog.load(settings.repo)
     known = sorted({*catalog.models, *catalog.broken, *model_names(storage)})
     if name is not None and name not in known:
         raise SpecError(f"no model is called {name!r}", remedy=did_you_mean(name, known))
@@ -127,30 +128,30 @@ def _deployment(deployment: Deployment | None) -> dict[str, Any] | None:
     return {name: value for name, value in deployment.to_document().items() if name != "serving"}
 
 
-def _overview(store: ModelStore) -> str:
+def _overview(store: ModelStore, judged: Sequence[str]) -> str:
     state = store.state()
     if state.serving is None:
         text = f"{store.model:24} nothing serves, {len(store.version_names())} versions"
     else:
-        text = f"{store.model:24} {_summary(state.serving)}"
+        text = f"{store.model:24} {_summary(state.serving, judged)}"
     if state.trying is not None:
         text += f"; trying {state.trying.version} with {state.trying.percent}%"
     return text
 
 
-def _summary(serving: Deployment) -> str:
+def _summary(serving: Deployment, judged: Sequence[str]) -> str:
     since = f"since {serving.at:%Y-%m-%d %H:%M} UTC" if serving.at else ""
-    return f"{serving.version} serves {since}, {_metrics(serving.metrics)}"
+    return f"{serving.version} serves {since}, {_metrics(serving.metrics, judged)}"
 
 
-def _detailed(store: ModelStore) -> Iterator[str]:
+def _detailed(store: ModelStore, judged: Sequence[str]) -> Iterator[str]:
     versions = store.versions()
-    yield _overview(store)
+    yield _overview(store, judged)
     for version in versions:
         since = f"{version.since:%Y-%m-%d %H:%M}" if version.since else ""
         yield f"\n  {version.artifact.version}  {version.state:12} {since}"
         yield f"    trained       {version.artifact.created:%Y-%m-%d %H:%M} UTC{_for(version.key)}"
-        yield f"    metrics       {_metrics(version.artifact.metrics)}"
+        yield f"    metrics       {_metrics(version.artifact.metrics, judged)}"
         yield f"    training set  training_sets/{version.artifact.lockfile.get('name')}/{version.artifact.training_set}"
         if version.reason:
             yield f"    because       {version.reason.splitlines()[0]}"
@@ -164,6 +165,12 @@ def _for(key: str) -> str:
     return f", for {key}" if key else ""
 
 
-def _metrics(metrics: Any) -> str:
-    shown = [f"{name} {value:.4g}" for name, value in sorted(metrics.items())[:_SHOWN_METRICS]]
-    return ", ".join(shown) or "no metrics"
+def _judged(catalog: ModelCatalog, name: str) -> list[str]:
+    """The metrics that the model's gate looks at."""
+    spec = catalog.models.get(name)
+    return list(dict.fromkeys(rule.metric for rule in spec.gate)) if spec else []
+
+
+def _metrics(metrics: Mapping[str, float], first: Sequence[str]) -> str:
+    names = dict.fromkeys([*(name for name in first if name in metrics), *sorted(metrics)])
+    return ", ".join(f"{name} {metrics[name]:.4g}" for name in list(names)[:_SHOWN_METRICS]) or "no metrics"
