@@ -13,6 +13,7 @@ from provender.errors import (
     KubeflowError,
     ProvenderError,
     SettingsError,
+    SetupError,
     TerminalError,
     TrainingSetError,
     TransientError,
@@ -20,7 +21,13 @@ from provender.errors import (
 from provender.models.runs import write_failure
 from provender.settings import KubeflowSettings, Settings
 from provender_airflow.kubeflow.api import PIPELINE, ApiBackend
-from provender_airflow.kubeflow.backend import JobState, TrainingRun, training_run
+from provender_airflow.kubeflow.backend import (
+    TRAINING_FOLDER_VARIABLE,
+    JobState,
+    TrainingRun,
+    training_folder,
+    training_run,
+)
 from tests.airflow.kubeflow_api import KubeflowApi, serving
 
 pytestmark = pytest.mark.airflow
@@ -46,7 +53,7 @@ def test_a_run_carries_the_compiled_pipeline_and_its_parameters(settings: Settin
     run = a_run(settings)
     handle = backend(settings, api, pipeline_root="gs://bucket/root").submit(run)
     made = api.runs[handle.reference]
-    spec, platform = yaml.safe_load_all(PIPELINE.read_text())
+    spec, platform = yaml.safe_load_all((training_folder() / PIPELINE).read_text())
     assert made["pipeline_spec"] == {"pipeline_spec": spec, "platform_spec": platform}
     assert made["runtime_config"] == {"parameters": dict(run.parameters), "pipeline_root": "gs://bucket/root"}
     assert made["display_name"] == run.name == run.parameters["run_name"]
@@ -239,3 +246,12 @@ def test_two_tries_at_once_make_one_experiment(settings: Settings, api: Kubeflow
     api._create_experiment = somebody_is_faster  # type: ignore[method-assign]
     handle = asked.submit(a_run(settings))
     assert api.runs[handle.reference]["experiment_id"] == "there"
+
+
+def test_a_pipeline_that_is_not_there_is_named(
+    settings: Settings, api: KubeflowApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TRAINING_FOLDER_VARIABLE, str(tmp_path))
+    with pytest.raises(SetupError, match="not there") as error:
+        backend(settings, api).submit(a_run(settings))
+    assert error.value.where == f"{tmp_path}/pipeline.yaml"

@@ -22,8 +22,8 @@ from provender.models.store import ModelStore
 from provender.settings import Settings
 from provender.specs.models import ModelCatalog, ModelSpec
 from provender.storage import storage_at
-from provender_airflow.kubeflow.backend import JobState, RunHandle
-from provender_airflow.kubeflow.local import TRAINING_FOLDER_VARIABLE, LocalBackend
+from provender_airflow.kubeflow.backend import TRAINING_FOLDER_VARIABLE, JobState, RunHandle
+from provender_airflow.kubeflow.local import LocalBackend
 from provender_airflow.operators.kubeflow import LINK_KEY, KubeflowRunOperator
 from provender_airflow.triggers.kubeflow import KubeflowRunTrigger
 from tests.airflow.kubeflow_api import KubeflowApi, serving

@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import kfp_server_api as kfp
 import yaml
 
-from provender.errors import KubeflowError, ProvenderError
+from provender.errors import KubeflowError, ProvenderError, SetupError
 from provender.models.runs import forget_failure, read_failure
 from provender.settings import Settings
-from provender_airflow.kubeflow.backend import JobState, RunHandle, RunStatus, TrainingRun
+from provender_airflow.kubeflow.backend import (
+    TRAINING_FOLDER_VARIABLE,
+    JobState,
+    RunHandle,
+    RunStatus,
+    TrainingRun,
+    training_folder,
+)
 from provender_airflow.kubeflow.calls import Caller, NotFoundError
 from provender_airflow.local_jobs import error_from_dict
 
-PIPELINE = Path(__file__).parents[3] / "training" / "pipeline.yaml"
+PIPELINE = "pipeline.yaml"
 _STATES = {
     "SUCCEEDED": JobState.SUCCEEDED,
     "FAILED": JobState.FAILED,
@@ -36,9 +42,9 @@ class ApiBackend:
 
     poll_seconds = 15.0
 
-    def __init__(self, settings: Settings, pipeline: Path = PIPELINE) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings.kubeflow
-        self._pipeline = pipeline
+        self._pipeline = training_folder() / PIPELINE
         self._caller = Caller(settings)
 
     def submit(self, run: TrainingRun) -> RunHandle:
@@ -194,7 +200,17 @@ class ApiBackend:
 
     def _pipeline_spec(self) -> dict[str, Any]:
         """The compiled file as the API takes it: both documents where there is a platform's."""
-        spec, *platform = yaml.safe_load_all(self._pipeline.read_text(encoding="utf-8"))
+        try:
+            text = self._pipeline.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise SetupError(
+                "the compiled pipeline is not there",
+                where=str(self._pipeline),
+                unharmed="whatever serves now",
+                remedy=f"copy training/pipeline.yaml to Airflow's image and name its folder in "
+                f"{TRAINING_FOLDER_VARIABLE}",
+            ) from error
+        spec, *platform = yaml.safe_load_all(text)
         if self._settings.image:
             for executor in spec["deploymentSpec"]["executors"].values():
                 executor["container"]["image"] = self._settings.image

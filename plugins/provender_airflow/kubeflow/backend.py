@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from provender.errors import ProvenderError
@@ -14,14 +16,18 @@ from provender_airflow.spark.backend import JobState
 from provender_airflow.spark.job import job_name
 
 __all__ = [
+    "TRAINING_FOLDER_VARIABLE",
     "JobState",
     "KubeflowBackend",
     "RunHandle",
     "RunStatus",
     "TrainingRun",
     "backend_for",
+    "training_folder",
     "training_run",
 ]
+TRAINING_FOLDER_VARIABLE = "PROVENDER_TRAINING"
+"""Folder of the compiled pipeline and, on one machine, of its environment, if not the checkout's ``training/``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,12 @@ def training_run(output_uri: str, parameters: Mapping[str, Any], *who: str) -> T
     text = json.dumps(parameters, sort_keys=True)
     name = job_name(*who, hashlib.sha256(text.encode()).hexdigest())
     return TrainingRun(name, output_uri, {**parameters, "output_uri": output_uri, "run_name": name})
+
+
+def training_folder() -> Path:
+    """Where ``pipeline.yaml`` is."""
+    named = os.environ.get(TRAINING_FOLDER_VARIABLE)
+    return Path(named) if named else Path(__file__).parents[3] / "training"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from provender.errors import KubeflowError, SetupError
 from provender.local import jobs
 from provender.settings import Settings
-from provender_airflow.kubeflow.backend import JobState, RunHandle, RunStatus, TrainingRun
+from provender_airflow.kubeflow.backend import JobState, RunHandle, RunStatus, TrainingRun, training_folder
 from provender_airflow.local_jobs import environment, last_lines, reported_error
 
-TRAINING_FOLDER_VARIABLE = "PROVENDER_TRAINING"
-"""Folder of the training environment, where it is not the checkout's ``training/``."""
 LEASE_SECONDS = 600.0
 """The triggerer awaits it, which may be restarted: a run is ended only when nobody has asked for this long."""
 
@@ -28,7 +25,7 @@ class LocalBackend:
         self._lease_seconds = lease_seconds
 
     def submit(self, run: TrainingRun) -> RunHandle:
-        folder = _training_folder()
+        folder = training_folder()
         submission = jobs.submit(
             self._settings.state_dir,
             run.name,
@@ -83,11 +80,6 @@ class LocalBackend:
     def _arguments(self, run: TrainingRun) -> list[str]:
         work = self._settings.state_dir / "training" / run.name
         return ["--arguments", json.dumps(run.parameters), "--work", str(work)]
-
-
-def _training_folder() -> Path:
-    named = os.environ.get(TRAINING_FOLDER_VARIABLE)
-    return Path(named) if named else Path(__file__).parents[3] / "training"
 
 
 def _python(folder: Path) -> Path:
