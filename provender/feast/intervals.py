@@ -21,6 +21,7 @@ from provender.errors import ProvenderError
 from provender.intervals import Partition, compress
 from provender.ledger import Job, Ledger
 from provender.ledger.progress import ingested_partitions
+from provender.ledger.told import set_told
 from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
 from provender.specs.model import Source
@@ -37,7 +38,9 @@ def record(settings: Settings, source_name: str) -> dict[str, list[Interval]]:
     call adds nothing.
     """
     source = Catalog.load(settings.repo).source(source_name)
-    ledger = Ledger(storage_at(settings.storage_root), source.name)
+    storage = storage_at(settings.storage_root)
+    ledger = Ledger(storage, source.name)
+    last = ledger.last(Job.MATERIALIZE)
     store = FeatureStore(str(settings.repo))
     added: dict[str, list[Interval]] = {}
     for view, partitions in _online_partitions(source, ledger).items():
@@ -48,6 +51,8 @@ def record(settings: Settings, source_name: str) -> dict[str, list[Interval]]:
         added[view] = list(_missing(partitions, known.materialization_intervals))
         for start, end in added[view]:
             store.registry.apply_materialization(known, settings.project, start, end)
+    if last is not None:
+        set_told(storage, ledger, last.number)
     return added
 
 

@@ -25,8 +25,8 @@ def dag(repo: Path, write_spec: WriteSpec) -> DAG:
     return dags_of(repo)["features__trips"]
 
 
-def test_a_source_is_a_dag_of_four_tasks_in_a_row(dag: DAG) -> None:
-    order = ["wait_for_data", "stage", "ingest", "materialize"]
+def test_a_source_is_a_dag_of_tasks_in_a_row(dag: DAG) -> None:
+    order = ["wait_for_data", "stage", "ingest", "materialize", "record_in_feast"]
     assert [task.task_id for task in dag.topological_sort()] == order
     assert [sorted(dag.get_task(name).downstream_task_ids) for name in order] == [[t] for t in order[1:]] + [
         []
@@ -61,11 +61,12 @@ def test_every_cadence_has_its_keys(
 
 def test_one_run_at_a_time_writes_a_sources_tables_and_others_may_stage(dag: DAG) -> None:
     limits = {task.task_id: task.max_active_tis_per_dag for task in dag.tasks}
-    assert limits == {"wait_for_data": None, "stage": None, "ingest": 1, "materialize": 1}
+    writers = {"ingest": 1, "materialize": 1, "record_in_feast": 1}
+    assert limits == {"wait_for_data": None, "stage": None, **writers}
     assert dag.max_active_runs > 1
 
 
-def test_only_the_last_task_tells_that_features_are_there(dag: DAG) -> None:
+def test_only_materialize_tells_that_features_are_there(dag: DAG) -> None:
     assert {t.task_id: [o.name for o in t.outlets] for t in dag.tasks if t.outlets} == {
         "materialize": ["features/trips"]
     }
@@ -107,7 +108,7 @@ def test_a_broken_spec_is_a_red_dag_and_its_neighbours_are_as_ever(repo: Path, w
     write_spec("bad", extra="cadense: daily\n")
     dags = dags_of(repo)
     assert sorted(dags) == ["features__bad", "features__good"]
-    assert len(dags["features__good"].tasks) == 4
+    assert len(dags["features__good"].tasks) == 5
     bad = dags["features__bad"]
     assert "cadense" in (bad.doc_md or "")
     [task] = bad.tasks

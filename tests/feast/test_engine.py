@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from provender.ledger import Job, Kind
+from provender.ledger.told import is_news
 from tests.engine import Project, make_project
 from tests.servers import RedisServer
 from tests.spark.readings import day, deliver, make_readings
@@ -111,7 +112,10 @@ def test_feast_is_told_once_what_scheduled_runs_have_put_online(project: Project
     for number in (1, 2, 4):
         deliver(project, number, [("a", day(number), number)])
     materialize(project.settings, "readings", "scheduled", say=lambda _: None)
+    ledger = project.ledger("readings")
+    assert is_news(project.storage, ledger)
     assert record(project.settings, "readings") == {"newest_value": [(day(1), day(3)), (day(4), day(5))]}
+    assert not is_news(project.storage, ledger)
     assert record(project.settings, "readings") == {"newest_value": []}
     known = store_of(project).get_feature_view("newest_value").materialization_intervals
     assert [tuple(interval) for interval in known] == [(day(1), day(3)), (day(4), day(5))]

@@ -8,8 +8,10 @@ from typing import Any
 from airflow.sdk import Asset, Context
 
 from provender.errors import SparkUnavailableError
-from provender.ledger import Job
+from provender.ledger import Job, Ledger
+from provender.ledger.told import is_news
 from provender.settings import Settings
+from provender.storage import storage_at
 from provender_airflow.operators.source import SourceReference, counts_of
 from provender_airflow.operators.spark import SparkJobOperator
 from provender_airflow.partitions import as_argument
@@ -94,6 +96,33 @@ class MaterializeOperator(_SourceJobOperator):
         if self.ingest_task_id is None:
             return [partition.key for partition in self.reference.partitions(context)]
         return list(context["ti"].xcom_pull(task_ids=self.ingest_task_id)["partitions"])
+
+
+class RecordInFeastOperator(SparkJobOperator):
+    """Tells Feast's registry which intervals are online, in a process of its own; not if it knows already.
+
+    One run tells everything the ledger has, so that of many runs in a row most find nothing left to tell.
+    """
+
+    template_fields: Sequence[str] = ("repo", "source")
+
+    def __init__(self, *, source: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        storage = storage_at(SourceReference(self.repo, self.source).settings().storage_root)
+        if not is_news(storage, Ledger(storage, self.source)):
+            self.log.info("Feast knows what is online of %s", self.source)
+            return {}
+        return super().execute(context)
+
+    def spark_job(self, context: Context) -> SparkJob:
+        arguments = ("--repo", self.repo, "--source", self.source)
+        return SparkJob("provender.feast.intervals", arguments, self.name_of_job(context))
+
+    def result(self, settings: Settings, attempt: str, context: Context) -> dict[str, Any]:
+        return {"attempt": attempt}
 
 
 class FeastApplyOperator(SparkJobOperator):
