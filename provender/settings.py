@@ -8,6 +8,7 @@ key, ``provender``, which Feast ignores:
       state_dir: ../.provender               # pids, logs, locks and jars of this machine
       statsd: 127.0.0.1:8125                 # where metrics go; leave out for nowhere
       redis_connection_id: redis_online      # Airflow connection behind connection_string: ${PROVENDER_REDIS}
+      google_connection_id: google_cloud_default # Airflow connection with the service account's key; default: ambient
       connections:                           # SQL databases that sources name; ${VARIABLE} is the environment's
         warehouse: postgresql+psycopg://reader:${WAREHOUSE_PASSWORD}@db.example.com/shop
       spark:
@@ -117,6 +118,8 @@ class Settings(BaseModel):
     """URI without a trailing slash."""
     state_dir: Path
     statsd: str | None = None
+    google_connection_id: str | None = None
+    """An Airflow connection from which tasks take Google's credentials."""
     connections: dict[str, SecretStr] = {}
     """SQLAlchemy URLs by name, as they stand in the file."""
     spark: SparkSettings = SparkSettings()

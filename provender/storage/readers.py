@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from pyarrow import fs
 
 EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"
+KEY_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
+key_file: ContextVar[str | None] = ContextVar("key_file", default=None)
+"""A key file for this context alone, for Google's client: one process may work for many. None: the default."""
 
 
 def emulator_url() -> str | None:

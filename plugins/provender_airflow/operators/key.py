@@ -22,11 +22,11 @@ from provender.models.keys import (
     newest_complete_key,
 )
 from provender.models.store import ModelStore
-from provender.settings import load_settings
 from provender.specs.model import Source
 from provender.specs.models import ModelCatalog
 from provender.storage import storage_at
 from provender_airflow.dag_factory import PREFIX
+from provender_airflow.task_settings import task_settings
 
 LONGEST_WAIT = timedelta(hours=6)
 """After this a run no longer waits for its sources' other runs, so that one that hangs stops no model."""
@@ -58,7 +58,7 @@ class ChooseKeyOperator(BaseSensorOperator):
         return PokeReturnValue(is_done=choice.step is Step.TRAIN, xcom_value={"key": choice.key})
 
     def _choose(self, sources: Mapping[str, Source], context: Context) -> Choice:
-        settings, now = load_settings(self.repo), datetime.now(UTC)
+        settings, now = task_settings(self.repo), datetime.now(UTC)
         storage = storage_at(settings.storage_root)
         cadence = cadence_of(sources.values())
         progress = [SourceProgress.of(source, Ledger(storage, source.name)) for source in sources.values()]

@@ -13,7 +13,7 @@ from airflow.sdk.execution_time.xcom import XCom
 from provender.errors import KubeflowError, StorageError
 from provender.models.runs import read_result
 from provender.models.store import ModelStore
-from provender.settings import Settings, load_settings
+from provender.settings import Settings
 from provender.specs.models import ModelCatalog
 from provender.storage import storage_at
 from provender_airflow.kubeflow.backend import (
@@ -24,6 +24,7 @@ from provender_airflow.kubeflow.backend import (
     training_run,
 )
 from provender_airflow.local_jobs import error_from_dict
+from provender_airflow.task_settings import task_settings
 from provender_airflow.triggers.kubeflow import trigger_for
 
 LINK_KEY = "kubeflow_run"
@@ -70,7 +71,7 @@ class KubeflowRunOperator(BaseOperator):
         self._is_killed = False
 
     def execute(self, context: Context) -> dict[str, Any]:
-        settings = load_settings(self.repo)
+        settings = task_settings(self.repo)
         backend = backend_for(settings)
         handle = self._submit_or_find(backend, self.training_run(settings, context))
         self._running = (backend, handle)
@@ -90,7 +91,7 @@ class KubeflowRunOperator(BaseOperator):
         """The run ended, or its backend does not answer any more."""
         if "error" in event:
             raise error_from_dict(event["error"])
-        backend = backend_for(load_settings(self.repo))
+        backend = backend_for(task_settings(self.repo))
         return self._end(backend, RunHandle(**run))
 
     def on_kill(self) -> None:

@@ -15,12 +15,13 @@ from provender.models.deploy import Rollout, only_deployer
 from provender.models.deployments import Action, Deployment
 from provender.models.gate import Verdict, judge
 from provender.models.store import ModelStore
-from provender.settings import Settings, load_settings
+from provender.settings import Settings
 from provender.specs.model import Source
 from provender.specs.models import ModelCatalog, ModelSpec
 from provender.storage import storage_at
 from provender_airflow.kserve.backend import serving_backend
 from provender_airflow.spark.job import job_name
+from provender_airflow.task_settings import task_settings
 from provender_airflow.triggers.kserve import ModelReadyTrigger, deadline_after
 
 KUBERNETES = "kubernetes_default"
@@ -57,7 +58,7 @@ class _ModelOperator(BaseOperator):
         """Raises :class:`provender.errors.SpecError`."""
         catalog = ModelCatalog.load(Path(self.repo))
         spec = catalog.model(self.model)
-        return _Loaded(load_settings(self.repo), spec, catalog.sources_of(spec))
+        return _Loaded(task_settings(self.repo), spec, catalog.sources_of(spec))
 
     def training_result(self, context: Context) -> Mapping[str, Any]:
         """The result document of the pipeline run (:mod:`provender.models.gate`)."""

@@ -9,12 +9,13 @@ from typing import Any
 
 from provender.intervals import Partition
 from provender.ledger import Job, Ledger, Manifest
-from provender.settings import Settings, load_settings
+from provender.settings import Settings
 from provender.specs.catalog import Catalog
 from provender.specs.loader import load_source
 from provender.specs.model import Source
 from provender.storage import storage_at
 from provender_airflow.partitions import partitions_of_context
+from provender_airflow.task_settings import task_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class SourceReference:
     name: str
 
     def settings(self) -> Settings:
-        return load_settings(self.repo)
+        return task_settings(self.repo)
 
     def load(self) -> Source:
         """The spec, without reading the others. Raises :class:`provender.errors.SpecError`."""

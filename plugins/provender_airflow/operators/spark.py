@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from provender.settings import Settings, load_settings
+from provender.settings import Settings
 from provender_airflow.spark.backend import (
     JobHandle,
     JobStatus,
@@ -16,6 +16,7 @@ from provender_airflow.spark.backend import (
     backend_for,
 )
 from provender_airflow.spark.job import SparkJob, job_name
+from provender_airflow.task_settings import task_settings
 
 
 class SparkJobOperator(BaseOperator):
@@ -38,7 +39,7 @@ class SparkJobOperator(BaseOperator):
         raise NotImplementedError
 
     def execute(self, context: Context) -> dict[str, Any]:
-        settings = load_settings(self.repo)
+        settings = task_settings(self.repo)
         backend = backend_for(settings)
         handle, is_new = self._submit_or_find(backend, self.spark_job(context))
         self._running = (backend, handle)

@@ -14,13 +14,14 @@ from provender.ledger import Ledger
 from provender.ledger.holes import backfill_command, holes, newest_online
 from provender.ledger.progress import ingested_partitions
 from provender.local import jobs
-from provender.settings import Settings, load_settings
+from provender.settings import Settings
 from provender.specs.catalog import Catalog
 from provender.specs.model import Source
 from provender.storage import storage_at
 from provender_airflow.operators.feast import ATTEMPT
 from provender_airflow.operators.spark import SparkJobOperator
 from provender_airflow.spark.job import SparkJob
+from provender_airflow.task_settings import task_settings
 
 _KEEP_JOBS_DAYS = 14.0
 
@@ -48,7 +49,7 @@ class ListHolesOperator(_LedgersOperator):
 
     def execute(self, context: Context) -> dict[str, list[dict[str, str]]]:
         now, found = datetime.now(UTC), {}
-        for source, ledger in self.ledgers(load_settings(self.repo)):
+        for source, ledger in self.ledgers(task_settings(self.repo)):
             done = ingested_partitions(ledger)
             if done and (ranges := holes(source, done, now)):
                 found[source.name] = [
@@ -67,7 +68,7 @@ class MeasureFreshnessOperator(_LedgersOperator):
     """Measures how old the newest online values are. Returns seconds by source (None: nothing is online)."""
 
     def execute(self, context: Context) -> dict[str, float | None]:
-        settings, ages = load_settings(self.repo), {}
+        settings, ages = task_settings(self.repo), {}
         for source, ledger in self.ledgers(settings):
             newest = newest_online(source, ledger)
             ages[source.name] = None if newest is None else (datetime.now(UTC) - newest.end).total_seconds()

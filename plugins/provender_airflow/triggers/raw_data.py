@@ -16,6 +16,8 @@ from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
 from provender.specs.loader import load_source
 from provender.specs.model import Source
+from provender.storage.readers import key_file
+from provender_airflow.task_settings import google_key
 
 
 class Arrival(StrEnum):
@@ -45,7 +47,8 @@ class RawDataTrigger(BaseTrigger):
         return "provender_airflow.triggers.raw_data.RawDataTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        settings, source = await asyncio.to_thread(self._load)
+        settings, source, key = await asyncio.to_thread(self._load)
+        key_file.set(key)  # in this trigger's context: the process works for others too
         partitions = [Partition.parse(source.cadence, key) for key in self.keys]
         while True:
             now = datetime.now(UTC)
@@ -59,8 +62,10 @@ class RawDataTrigger(BaseTrigger):
                     return
             await asyncio.sleep(self._pause(now, due(source, partitions)))
 
-    def _load(self) -> tuple[Settings, Source]:
-        return load_settings(self.repo), load_source(Catalog(Path(self.repo)).path_of(self.source))
+    def _load(self) -> tuple[Settings, Source, str | None]:
+        settings = load_settings(self.repo)
+        source = load_source(Catalog(Path(self.repo)).path_of(self.source))
+        return settings, source, google_key(settings)
 
     def _pause(self, now: datetime, next_look: datetime) -> float:
         until = (next_look - now).total_seconds()

@@ -21,7 +21,7 @@ from google.cloud import storage
 from google.resumable_media import DataCorruption
 
 from provender.errors import SettingsError, StorageError
-from provender.storage.readers import emulator_url
+from provender.storage.readers import KEY_VARIABLE, emulator_url, key_file
 
 _ANY_PROJECT = "provender"
 """Objects belong to buckets; only requests about buckets themselves ask for the project."""
@@ -30,15 +30,19 @@ _ANY_PROJECT = "provender"
 def client() -> storage.Client:
     """This process's client. Raises :class:`SettingsError` if there are no credentials."""
     # A forked child must not share its parent's open connections.
-    return _client(os.getpid(), emulator_url(), os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"))
+    return _client(os.getpid(), emulator_url(), key_file.get(), os.environ.get(KEY_VARIABLE))
 
 
-@lru_cache(maxsize=4)
-def _client(_pid: int, emulator: str | None, _key_file: str | None) -> storage.Client:
+@lru_cache(maxsize=8)
+def _client(_pid: int, emulator: str | None, key: str | None, _default_key: str | None) -> storage.Client:
+    project = os.environ.get("GOOGLE_CLOUD_PROJECT", _ANY_PROJECT)
     if emulator:
-        return storage.Client(project=_ANY_PROJECT, credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
+        anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+        return storage.Client(project=project, credentials=anonymous)
     with translated("Google Cloud Storage"):
-        return storage.Client(project=os.environ.get("GOOGLE_CLOUD_PROJECT", _ANY_PROJECT))
+        if key:
+            return storage.Client.from_service_account_json(key, project=project)
+        return storage.Client(project=project)
 
 
 @contextmanager
