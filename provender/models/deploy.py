@@ -249,11 +249,12 @@ class Rollout:
         if later:
             return later[0]
         self.backend.settle(self.served)
-        asked = (
-            f"{len(self.evidence.get('entities', []))} entities and {len(self.artifact.examples)} golden rows"
-        )
+        passed = f"passed {len(self.evidence.get('entities', []))} entities and"
+        if action is Action.ROLLBACK:
+            passed = "put back by hand, passed"
+        reason = f"{passed} {len(self.artifact.examples)} golden rows"
         self.store.log.append(
-            self._document(action, state, percent=ALL_TRAFFIC, reason=f"passed {asked}", smoke=self.evidence)
+            self._document(action, state, percent=ALL_TRAFFIC, reason=reason, smoke=self.evidence)
         )
         self.say(f"{self.model}: version {self.version} serves")
         return None

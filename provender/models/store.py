@@ -102,6 +102,9 @@ class ModelStore:
             return Version(artifact, "serving", state.serving.at, key, state.serving.reason)
         if state.trying is not None and state.trying.version == artifact.version:
             return Version(artifact, f"trying {last.percent}%", last.at, key)
+        left = [e for e in log if e.action is Action.ROLLBACK and e.previous == artifact.version]
+        if left and left[-1].number > last.number:
+            return Version(artifact, "rolled back", left[-1].at, key, f"back to {left[-1].version} by hand")
         return Version(artifact, _DECIDED.get(last.action, "deployed"), last.at, key, last.reason)
 
     def _folder(self, version: str) -> str:

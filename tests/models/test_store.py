@@ -114,6 +114,16 @@ def test_versions_say_what_became_of_them(storage: FileStorage, store: ModelStor
     assert store.serving_artifact() is not None and store.state().version == serving
 
 
+def test_a_version_that_a_person_rolled_back_says_so(storage: FileStorage, store: ModelStore) -> None:
+    old, new = (write_artifact(storage, model=bytes([i])) for i in range(2))
+    store.log.append(did(Action.DEPLOY, old))
+    store.log.append(did(Action.DEPLOY, new, old))
+    store.log.append(did(Action.ROLLBACK, old, new))
+    found = {each.artifact.version: each for each in store.versions()}
+    assert (found[old].state, found[new].state) == ("serving", "rolled back")
+    assert found[new].reason == f"back to {old} by hand"
+
+
 def test_a_version_that_training_did_not_finish_is_none(storage: FileStorage, store: ModelStore) -> None:
     storage.create("models/late/versions/0000/model.skops", b"half")
     assert store.versions() == []
