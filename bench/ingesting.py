@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,8 @@ _COPIES = 3
 """How often the year's flights are in the large file: about a million rows."""
 MINIMUM_OF_PLAIN = 0.5
 MONTH_LIMIT = 1.5
+HISTORY_LIMIT = 1.2
+"""A day must not cost more for the days before it."""
 
 
 def run(folder: Path) -> list[Result]:
@@ -34,7 +36,10 @@ def run(folder: Path) -> list[Result]:
     settings = flights_repo(folder / "ingesting", f"{raw}/{{partition}}.csv")
     with spark_session(settings, "bench-warm"):  # keeps the engine up between the measurements
         _write_days(raw)
-        return [_against_plain(settings, raw), *_month_against_day(settings)]
+        results = [_against_plain(settings, raw), *_month_against_day(settings)]
+    year = flights_repo(folder / "a-year", f"{raw}/{{partition}}.csv")
+    with spark_session(year, "bench-warm"):
+        return [*results, *_day_by_history(year)]
 
 
 def _against_plain(settings: Settings, raw: Path) -> Result:
@@ -87,6 +92,37 @@ def _month_against_day(settings: Settings) -> list[Result]:
         ),
         Result("the same 30 days again", "s", again, month, "first run", again / month, "no change", True, 1),
     ]
+
+
+def _day_by_history(settings: Settings) -> list[Result]:
+    """A day on top of 0, 30 and 360 days, each the median of :data:`_RUNS` days in a row; the days between in one
+    application. The first days warm the engine up, in a table that is then as empty as on day 1."""
+    _ingest(settings, "2013-12-31")
+    measured = {}
+    for first, before in ((1, None), (31, "4..30"), (361, "34..360")):
+        if before is not None:
+            start, end = before.split("..")
+            _ingest(settings, f"{_day(int(start))}..{_day(int(end))}")
+        measured[first] = median([seconds(partial(_ingest, settings, _day(first + n))) for n in range(_RUNS)])
+    return [
+        Result(
+            f"day {first} of a year",
+            "s",
+            measured[first],
+            measured[1],
+            "day 1",
+            measured[first] / measured[1],
+            f"at most {HISTORY_LIMIT:g} times",
+            measured[first] <= HISTORY_LIMIT * measured[1],
+            _RUNS,
+        )
+        for first in (31, 361)
+    ]
+
+
+def _day(number: int) -> str:
+    """The key of the n-th day of 2013."""
+    return f"{datetime(2013, 1, 1, tzinfo=UTC) + timedelta(days=number - 1):%Y-%m-%d}"
 
 
 def _ingest(settings: Settings, text: str, expect: Kind = Kind.MANIFEST) -> None:
