@@ -1,17 +1,20 @@
-"""What the pipeline's components call: a step, its errors reported, its results as Kubeflow's artifacts."""
+"""What the pipeline's components call: a step, its errors reported, its results as Kubeflow's artifacts.
+
+Each is a process of its own, so what takes seconds to import is imported by those that need it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from provender_training import steps
-from provender_training.evaluation import Evaluation
 from provender_training.failures import reported
-from provender_training.fit import Recipe
-from provender_training.from_feast import training_set_from_feast
+from provender_training.loading import load, use_service_account
 from provender_training.workspace import Workspace
+
+if TYPE_CHECKING:
+    from provender_training.evaluation import Evaluation
 
 
 def load_step(
@@ -26,11 +29,9 @@ def load_step(
 ) -> str:
     """See ``load`` in ``training/pipeline.py``."""
     with reported("load", output_uri, run_name):
-        steps.use_service_account()
-        folder = training_set_uri or training_set_from_feast(model, run_name, asked)
-        found = steps.load(
-            Workspace.of_run(workspace, run_name), output_uri, folder, lockfile_uri, test_share
-        )
+        use_service_account()
+        folder = training_set_uri or _from_feast(model, run_name, asked)
+        found = load(Workspace.of_run(workspace, run_name), output_uri, folder, lockfile_uri, test_share)
         for part in ("train", "test"):
             print(f"{part}: {found[part]['rows']} rows, {found[part]['from']} to {found[part]['to']}")
         print(f"rows without a label: {found['rows_without_label']}")
@@ -48,6 +49,9 @@ def train_step(
 ) -> str:
     """See ``train`` in ``training/pipeline.py``."""
     with reported("train", output_uri, run_name):
+        from provender_training import steps
+        from provender_training.fit import Recipe
+
         recipe = Recipe(module, mode, _whole_numbers(parameters))
         signature = steps.train(Workspace.of_run(workspace, run_name), model, recipe)
         print(f"fitted {module} on {', '.join(signature.inputs)}")
@@ -66,7 +70,9 @@ def evaluate_step(
 ) -> str:
     """See ``evaluate`` in ``training/pipeline.py``; the last four are Kubeflow's output artifacts."""
     with reported("evaluate", output_uri, run_name):
-        steps.use_service_account()
+        from provender_training import steps
+
+        use_service_account()
         done = steps.evaluate_and_write(Workspace.of_run(workspace, run_name), output_uri, baseline_uri)
         _log_metrics(metrics, done.evaluation)
         if done.evaluation.is_classification:
@@ -75,6 +81,12 @@ def evaluate_step(
         _write(model_card.path, done.card)
         print(f"wrote version {done.artifact.version}: {done.evaluation.metrics}")
     return done.artifact.uri
+
+
+def _from_feast(model: str, run_name: str, asked: Mapping[str, Any]) -> str:
+    from provender_training.from_feast import training_set_from_feast
+
+    return training_set_from_feast(model, run_name, asked)
 
 
 def _log_metrics(metrics: Any, evaluation: Evaluation) -> None:

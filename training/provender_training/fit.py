@@ -102,10 +102,11 @@ def target_of(mode: str, rows: Rows, classes: Sequence[Any]) -> Numbers:
 
 def _as_numbers(rows: Rows) -> Numbers:
     try:
-        return rows.labels.astype(np.float64)
+        numbers: Numbers = rows.labels.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise TrainingSetError(
             f"a regression needs a number as label: {error}",
             where=f"label {rows.label}",
             remedy="write mode: classification for two classes",
         ) from error
+    return numbers

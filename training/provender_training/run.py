@@ -22,7 +22,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from provender.errors import ProvenderError, SpecError, StorageError, TerminalError, TransientError
+from provender import errors
+from provender.errors import (
+    KubeflowError,
+    ProvenderError,
+    SpecError,
+    StorageError,
+    TerminalError,
+    TransientError,
+)
 from provender.models.runs import read_failure, read_result
 from provender_training.failures import ERROR_MARK
 
@@ -95,23 +103,19 @@ def _run_with_kfp(pipeline: Path, arguments: Mapping[str, Any], root: Path) -> N
 def _error(output_uri: str, run_name: str, said: str) -> ProvenderError:
     failure = read_failure(output_uri, run_name)
     if failure is None:
-        return TransientError(
+        return KubeflowError(
             f"a step of the pipeline ended without a report: {said}",
             where="its last lines are above",
             unharmed="whatever serves now",
             remedy="if it was killed for its memory, take a shorter window of training rows",
         )
-    told = failure["error"]
-    kind = TerminalError if told["terminal"] == "true" else TransientError
-    return _same(kind, told)
+    return _as_raised(failure["error"])
 
 
-def _same(kind: type[ProvenderError], told: Mapping[str, str]) -> ProvenderError:
-    from provender import errors
-
-    found = getattr(errors, told["kind"], kind)
-    texts = {name: told[name] for name in ("where", "unharmed", "remedy")}
-    return found(told["what"], **texts)  # type: ignore[no-any-return]
+def _as_raised(told: Mapping[str, str]) -> ProvenderError:
+    fallback = TerminalError if told["terminal"] == "true" else TransientError
+    kind: type[ProvenderError] = getattr(errors, told["kind"], fallback)
+    return kind(told["what"], where=told["where"], unharmed=told["unharmed"], remedy=told["remedy"])
 
 
 if __name__ == "__main__":

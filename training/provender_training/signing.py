@@ -48,7 +48,8 @@ def signature_of(model: str, mode: str, locked: Inputs, classes: Sequence[object
 
 def input_columns(signature: Signature) -> tuple[Column, ...]:
     """The model's inputs with their types, in its order."""
-    types = {column.name: column.type for column in (*signature.request, *signature.features)}
+    types = {column.name: column.type for column in signature.request}
+    types |= {feature.name: feature.type for feature in signature.features}
     return tuple(Column(name, types[name]) for name in signature.inputs)
 
 

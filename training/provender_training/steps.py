@@ -1,24 +1,20 @@
-"""The three steps of the pipeline, as its components call them.
+"""Two steps of the pipeline: train fits, evaluate measures and writes the artifact (:mod:`.loading` has the first).
 
-load reads and splits, train fits, evaluate measures and writes the artifact; what one leaves for the next lies in the
-run's :class:`~provender_training.workspace.Workspace`.
+What one leaves for the next lies in the run's :class:`~provender_training.workspace.Workspace`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from provender.models import artifact
 from provender.models.artifact import Artifact, Signature
-from provender.models.runs import forget_failure, write_result
+from provender.models.runs import write_result
 from provender_training import canonical
 from provender_training.card import model_card, report
-from provender_training.data import labelled, read_training_set, split
 from provender_training.evaluation import Evaluation, evaluate, examples, serving_score
 from provender_training.fit import Recipe, classes_of, fit, target_of
 from provender_training.plots import pictures
@@ -27,8 +23,6 @@ from provender_training.signing import input_columns, signature_of
 from provender_training.workspace import Workspace
 
 REPORT_FILE = "report.html"
-KEY_FILE = "/var/run/secrets/provender/key.json"
-"""Where the pipeline mounts the key of a Google service account, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -41,37 +35,6 @@ class Evaluated:
     """HTML."""
     card: str
     """Markdown."""
-
-
-def use_service_account() -> None:
-    """Google's clients take the mounted key, if there is one and the environment names no other."""
-    if Path(KEY_FILE).exists():
-        os.environ.setdefault("GOOGLE_APPLICATION_CREDENTIALS", KEY_FILE)
-
-
-def load(
-    workspace: Workspace, output_uri: str, training_set_uri: str, lockfile_uri: str, test_share: float
-) -> dict[str, Any]:
-    """Checks the training set against its lockfile and splits it by time. Returns what it found."""
-    forget_failure(output_uri, workspace.folder.name)
-    table, lockfile, text = read_training_set(training_set_uri, lockfile_uri)
-    rows = labelled(table, lockfile)
-    train, test = split(rows, test_share)
-    loaded = {
-        "training_set": training_set_uri,
-        "lockfile_id": lockfile.id,
-        "event_timestamp": rows.event_timestamp,
-        "label": rows.label,
-        "rows_without_label": len(table) - len(rows),
-        "train": train.span(),
-        "test": test.span(),
-    }
-    workspace.start()
-    workspace.write_rows("train", train)
-    workspace.write_rows("test", test)
-    workspace.write("lockfile.json", text)
-    workspace.write_json("load.json", loaded)
-    return loaded
 
 
 def train(workspace: Workspace, model: str, recipe: Recipe) -> Signature:

@@ -9,6 +9,7 @@ import planted
 import pyarrow as pa
 from provender_training import steps
 from provender_training.fit import Recipe
+from provender_training.loading import load
 from provender_training.workspace import Workspace
 
 from provender.models.runs import read_result
@@ -36,7 +37,7 @@ def trained(
 def from_folder(root: Path, folder: str, run: str, recipe: Recipe, baseline: str = "") -> dict[str, Any]:
     """All three steps for a training set that is there."""
     output, workspace = f"{root.as_uri()}/models/late", Workspace.of_run(str(root / "work"), run)
-    steps.load(workspace, output, folder, "", 0.2)
+    load(workspace, output, folder, "", 0.2)
     steps.train(workspace, "late", recipe)
     steps.evaluate_and_write(workspace, output, baseline)
     result = read_result(output, run)
