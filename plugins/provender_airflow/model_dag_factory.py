@@ -142,5 +142,5 @@ def _rollup(source: Source, cadence: Cadence) -> RollupMapper:
             remedy="Airflow rolls up hours to days, and days to weeks or months: use a source in between",
         )
     mapper, window = mappers[source.cadence, cadence]
-    formats = {"input_format": source.cadence.key_format, "output_format": cadence.key_format}
-    return RollupMapper(upstream_mapper=mapper(**formats), window=window())
+    upstream = mapper(input_format=source.cadence.key_format, output_format=cadence.key_format)
+    return RollupMapper(upstream_mapper=upstream, window=window())
