@@ -97,7 +97,7 @@ def target_of(mode: str, rows: Rows, classes: Sequence[Any]) -> Numbers:
             where=f"label {rows.label}",
             remedy="take a longer window",
         )
-    return (rows.labels == classes[1]).astype(np.float64)
+    return np.asarray(rows.labels == classes[1], dtype=np.float64)
 
 
 def _as_numbers(rows: Rows) -> Numbers:
