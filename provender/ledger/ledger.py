@@ -12,6 +12,9 @@ from provender.errors import StorageError
 from provender.ledger.manifest import Draft, Job, Kind, Manifest, to_document
 from provender.storage import AlreadyExistsError, Storage
 
+_AT_ONCE = 50
+"""How many manifests are read together where the newest are most likely the wanted ones."""
+
 
 class Ledger:
     """Manifests of one source. Nothing is ever overwritten or removed."""
@@ -23,8 +26,7 @@ class Ledger:
 
     def manifests(self, job: Job) -> list[Manifest]:
         """All manifests and receipts of ``job``, oldest first."""
-        folder = self._folder(job)
-        return [self._load(f"{folder}/{name}") for name in self._names(job)]
+        return self._load_all([f"{self._folder(job)}/{name}" for name in self._names(job)])
 
     def last(self, job: Job, kind: Kind | None = None) -> Manifest | None:
         """The newest manifest of ``job`` (of ``kind``, if given), or None."""
@@ -36,10 +38,11 @@ class Ledger:
 
     def find_attempt(self, job: Job, attempt: str) -> Manifest | None:
         """What ``attempt`` committed, or None: then it did not succeed."""
-        for name in reversed(self._names(job)):
-            manifest = self._load(f"{self._folder(job)}/{name}")
-            if manifest.attempt == attempt:
-                return manifest
+        newest_first = [f"{self._folder(job)}/{name}" for name in reversed(self._names(job))]
+        for start in range(0, len(newest_first), _AT_ONCE):
+            for manifest in self._load_all(newest_first[start : start + _AT_ONCE]):
+                if manifest.attempt == attempt:
+                    return manifest
         return None
 
     def commit(self, draft: Draft) -> Manifest:
@@ -67,15 +70,19 @@ class Ledger:
         return [name for name in self._storage.names(self._folder(job)) if name.endswith(".json")]
 
     def _load(self, path: str) -> Manifest:
+        return self._load_all([path])[0]
+
+    def _load_all(self, paths: list[str]) -> list[Manifest]:
         # A manifest never changes once it is there, so one reading is enough.
-        if path not in self._read:
+        unread = [path for path in paths if path not in self._read]
+        for path, data in zip(unread, self._storage.read_all(unread), strict=True):
             try:
-                self._read[path] = Manifest(self.source, json.loads(self._storage.read(path)))
+                self._read[path] = Manifest(self.source, json.loads(data))
             except ValueError as error:
                 raise StorageError(
                     f"a manifest is not JSON: {error}", where=self._storage.uri(path)
                 ) from error
-        return self._read[path]
+        return [self._read[path] for path in paths]
 
 
 @cache

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -45,6 +45,9 @@ class Storage(Protocol):
 
     def read(self, path: str) -> bytes:
         """The whole file. Raises :class:`FileNotFoundError`."""
+
+    def read_all(self, paths: Sequence[str]) -> list[bytes]:
+        """The whole files, in the order of ``paths``: many at once, where each takes its time on the network."""
 
     def open(self, path: str) -> BinaryIO:
         """The file for streaming. Raises :class:`FileNotFoundError`."""

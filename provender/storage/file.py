@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,9 @@ class FileStorage:
 
     def read(self, path: str) -> bytes:
         return self._at(path).read_bytes()
+
+    def read_all(self, paths: Sequence[str]) -> list[bytes]:
+        return [self.read(path) for path in paths]
 
     def open(self, path: str) -> BinaryIO:
         return self._at(path).open("rb")

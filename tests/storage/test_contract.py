@@ -115,6 +115,16 @@ def test_an_opened_file_can_be_read_in_parts_and_sought(storage: Storage) -> Non
         assert opened.read() == content
 
 
+def test_many_files_are_read_in_the_order_asked_for(storage: Storage) -> None:
+    for number in range(25):
+        storage.create(f"a/{number}", str(number).encode())
+    wanted = [7, 24, 0, 7, *range(25)]
+    assert storage.read_all([f"a/{number}" for number in wanted]) == [str(n).encode() for n in wanted]
+    assert storage.read_all([]) == []
+    with pytest.raises(FileNotFoundError):
+        storage.read_all(["a/1", "a/none"])
+
+
 @pytest.mark.parametrize("use", ["read", "open"])
 def test_a_file_that_is_not_there_is_not_found(storage: Storage, use: str) -> None:
     with pytest.raises(FileNotFoundError):
