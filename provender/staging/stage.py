@@ -157,17 +157,29 @@ def _profiled(file: RawFile, name: str, source: Source) -> dict[str, Any]:
 
 
 def _copy(storage: Storage, file: RawFile, target: str, sha256: str) -> None:
-    if storage.exists(target) or storage.copy(file.where, target):
+    if storage.exists(target):
         return
+    try:
+        if not storage.copy(file.where, target):
+            _stream(storage, file, target, sha256)
+    except FileNotFoundError as error:
+        raise _changed(file) from error
+
+
+def _stream(storage: Storage, file: RawFile, target: str, sha256: str) -> None:
     sha = hashlib.sha256()
     with file.open() as raw, storage.writing(target) as staged:
         while chunk := raw.read(CHUNK_BYTES):
             sha.update(chunk)
             staged.write(chunk)
         if sha.hexdigest() != sha256:
-            raise SourceNotReadyError(
-                "the raw file changed while it was being staged",
-                where=file.where,
-                unharmed="everything staged before",
-                remedy="wait until its delivery has ended, then run the same command again",
-            )
+            raise _changed(file)
+
+
+def _changed(file: RawFile) -> SourceNotReadyError:
+    return SourceNotReadyError(
+        "the raw file changed while it was being staged",
+        where=file.where,
+        unharmed="everything staged before",
+        remedy="wait until its delivery has ended, then run the same command again",
+    )

@@ -62,7 +62,8 @@ class Storage(Protocol):
         """Copies what lies at ``uri`` to ``path`` within the storage's own system, whole or not at all, without
         moving the bytes through this process. False: it cannot, so they have to be read and written.
 
-        ``uri`` names one immutable version of a file (``gs://bucket/name#generation``)."""
+        ``uri`` names one immutable version of a file (``gs://bucket/name#generation``). Raises
+        :class:`FileNotFoundError` if it is not there any more."""
 
     def names(self, folder: str) -> list[str]:
         """Sorted names directly in ``folder``; empty if there is no such folder."""

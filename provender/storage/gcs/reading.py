@@ -6,6 +6,7 @@ import io
 import os
 from typing import Any, BinaryIO
 
+from google.api_core.exceptions import NotFound
 from google.cloud.storage import Blob
 
 from provender.storage.gcs.client import translated
@@ -15,7 +16,8 @@ _BUFFER_BYTES = 1 << 20
 
 
 def opened(blob: Blob) -> BinaryIO:
-    """The bytes of exactly the generation that ``blob`` was found with, as they are asked for."""
+    """The bytes of exactly the generation that ``blob`` was found with, as they are asked for; reading raises
+    :class:`FileNotFoundError` if it was replaced meanwhile."""
     return io.BufferedReader(_Reading(blob), _BUFFER_BYTES)
 
 
@@ -32,7 +34,10 @@ class _Reading(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         with translated(self._where):
-            data = self._reader.read(len(buffer))
+            try:
+                data = self._reader.read(len(buffer))
+            except NotFound as error:
+                raise FileNotFoundError(self._where) from error
         buffer[: len(data)] = data
         return len(data)
 

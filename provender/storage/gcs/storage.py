@@ -100,9 +100,12 @@ class GcsStorage:
             return False
         with translated(self.uri(path)):
             target = self._bucket.blob(self._name(path))
-            token, _, _ = target.rewrite(source, retry=DEFAULT_RETRY)
-            while token is not None:
-                token, _, _ = target.rewrite(source, token=token, retry=DEFAULT_RETRY)
+            try:
+                token, _, _ = target.rewrite(source, retry=DEFAULT_RETRY)
+                while token is not None:
+                    token, _, _ = target.rewrite(source, token=token, retry=DEFAULT_RETRY)
+            except NotFound as error:
+                raise FileNotFoundError(uri) from error
         return True
 
     def names(self, folder: str) -> list[str]:
