@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import ingesting, materializing, parsing
+from bench import ingesting, joining, materializing, parsing
 from bench.results import keep, show
 from provender.settings import load_settings
 from provender.spark import server
@@ -17,7 +17,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="provender-bench-") as name:
         folder = Path(name)
         try:
-            results = [*parsing.run(folder), *ingesting.run(folder), *materializing.run(folder)]
+            results = [*parsing.run(folder), *ingesting.run(folder), *joining.run(folder)]
+            results += materializing.run(folder)
         finally:
             for repo in folder.glob("**/feature_defs"):
                 server.stop(load_settings(repo))

@@ -144,7 +144,8 @@ def frame_of(settings: Settings, table: pa.Table) -> DataFrame:
     name = f"{FOLDER}/{secrets.token_hex(8)}"
     keep_until_exit(settings, name)
     uri = write_table(storage_at(settings.storage_root), name, table)
-    return lasting_session(settings).read.parquet(spark_path(uri))
+    frame: DataFrame = lasting_session(settings).read.parquet(spark_path(uri))
+    return frame
 
 
 def write_table(storage: Storage, name: str, table: pa.Table) -> str:
