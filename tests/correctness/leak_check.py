@@ -101,9 +101,11 @@ def spark_engine(folder: Path, wanted: bool) -> Iterator[str]:
     from provender.spark import server
 
     home = make_project(folder / "engine", spark={"jars_dir": str(JARS), "driver_memory": "2g"})
-    with server.in_use(home.settings) as address:
-        yield address.url
-    server.stop(home.settings)
+    try:
+        with server.in_use(home.settings) as address:
+            yield address.url
+    finally:
+        server.stop(home.settings)
 
 
 def check(mutants: list[Mutant], at_once: int) -> list[Mutant]:
