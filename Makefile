@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 RUN := $(UV) run --frozen --no-sync
 STAMP := .provender/installed
 
-.PHONY: help install demo up stop test test-fast test-slow leak-check lint typing format pipeline bench bench-full requirements clean
+.PHONY: help install demo up stop test test-fast test-slow leak-check lint typing format pipeline bench requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ test-fast: install ## Tests that need neither Spark nor Airflow (1 minute)
 test-slow: install ## Tests with a real Airflow, end to end (30 minutes)
 	@$(RUN) pytest -m slow
 
+leak-check: install ## Break the rules of the join and the online writer one by one: each has to be noticed by a test
+	@$(RUN) python -m tests.correctness.leak_check
+
 lint: install ## Style, imports and the walls between packages
 	@$(RUN) ruff check . && $(RUN) ruff format --check .
 
@@ -52,6 +55,9 @@ format: install ## Rewrite the code in the project's style
 
 typing: install ## The type checker, strict
 	@$(RUN) mypy
+
+pipeline: install ## Compile the Kubeflow pipeline: training/pipeline.yaml
+	@training/.venv/bin/python training/pipeline.py
 
 bench: install ## Benchmarks: a table on the terminal, JSON lines under bench/results/
 	@$(RUN) python -m bench
