@@ -169,4 +169,5 @@ def _point_settings_here(path: Path, jars: Path) -> None:
     document = yaml.safe_load(path.read_text())
     document["online_store"]["connection_string"] = f"127.0.0.1:{free_port()}"
     document["provender"]["spark"] = {"jars_dir": str(jars)}
+    document["provender"]["serving"] = {"port": free_port()}
     path.write_text(yaml.safe_dump(document, sort_keys=False))
