@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import redis
-from redis.cluster import RedisCluster
+from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import AskError, MovedError, TryAgainError
 
 REDIRECTIONS = (MovedError, AskError, TryAgainError)
@@ -18,18 +18,20 @@ REDIRECTIONS = (MovedError, AskError, TryAgainError)
 def servers_of(client: redis.Redis | RedisCluster) -> list[redis.Redis]:
     """A client of each server that holds keys. Closing ``client`` closes them."""
     if isinstance(client, RedisCluster):
-        return [client.get_redis_connection(node) for node in client.get_primaries()]
+        nodes: list[ClusterNode] = _untyped(client).get_primaries()
+        return [client.get_redis_connection(node) for node in nodes]
     return [client]
 
 
 def server_name(client: RedisCluster, key: bytes) -> str:
     """The server that holds ``key``, as far as the client knows."""
-    return str(client.get_node_from_key(key).name)
+    return str(_untyped(client).get_node_from_key(key).name)
 
 
 def server_named(client: RedisCluster, name: str) -> redis.Redis:
     """A client of that server alone."""
-    return client.get_redis_connection(client.get_node(node_name=name))
+    node: ClusterNode = _untyped(client).get_node(node_name=name)
+    return client.get_redis_connection(node)
 
 
 def repeated(client: RedisCluster, command: bytes, script: str) -> Any:
@@ -37,10 +39,10 @@ def repeated(client: RedisCluster, command: bytes, script: str) -> Any:
     name, sha, count, *rest = arguments_of(command)
     call = (name.decode(), sha.decode(), int(count), *rest)
     try:
-        return client.execute_command(*call)
+        return _untyped(client).execute_command(*call)
     except redis.exceptions.NoScriptError:
         client.script_load(script)
-        return client.execute_command(*call)
+        return _untyped(client).execute_command(*call)
 
 
 def ask(client: RedisCluster, keys: list[bytes], commands: list[bytes]) -> list[Any]:
@@ -68,9 +70,14 @@ def ask(client: RedisCluster, keys: list[bytes], commands: list[bytes]) -> list[
             pool.release(connection)
     for at, answer in answers.items():
         if isinstance(answer, REDIRECTIONS):
-            name, *rest = arguments_of(commands[at])
-            answers[at] = client.execute_command(name.decode(), *rest)
+            verb, *rest = arguments_of(commands[at])
+            answers[at] = _untyped(client).execute_command(verb.decode(), *rest)
     return [answers[at] for at in range(len(commands))]
+
+
+def _untyped(client: RedisCluster) -> Any:
+    """Half of redis-py's cluster client has no types."""
+    return client
 
 
 def _answer(connection: Any) -> Any:

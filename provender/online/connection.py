@@ -93,7 +93,7 @@ def connect(connection_string: str, *, timeout_seconds: float = 60, retries: int
     retry = Retry(ExponentialBackoff(base=0.1, cap=0.5), retries=retries)
     if options.pop(CLUSTER_OPTION, False):
         options.pop("skip_full_coverage_check", None)  # an older redis-py's; Feast's examples have it
-        nodes = [ClusterNode(host, port) for host, port in servers]
+        nodes = [ClusterNode(host, port) for host, port in servers]  # type: ignore[no-untyped-call]
         return RedisCluster(startup_nodes=nodes, retry=retry, **(defaults | options))
     host, port = servers[0]
     return redis.Redis(host=host, port=port, retry=retry, **(defaults | options))

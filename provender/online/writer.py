@@ -203,7 +203,7 @@ class OnlineWriter:
                     with server.pipeline(transaction=False) as pipeline:
                         for start in range(0, len(keys), per_call):
                             some = keys[start : start + per_call]
-                            pipeline.evalsha(str(sha), len(some), *some, *arguments(len(some)))  # type: ignore[arg-type]
+                            pipeline.evalsha(str(sha), len(some), *some, *arguments(len(some)))
                         yield pipeline.execute()
         finally:
             client.close()
