@@ -224,6 +224,8 @@ def _write_views(
     done = []
     with spark_session(settings, attempt) as spark:
         tune_for(spark, _UNPACKED * max(plan.changes.parquet_bytes for plan in plans))
+        # A pass before the shuffle that looks for second versions of a key costs more than it finds.
+        spark.conf.set("spark.sql.optimizer.windowGroupLimitThreshold", "-1")
         for plan in plans:
             if plan.reason:
                 say(f"rebuilding {plan.view.view}: {plan.reason}")
