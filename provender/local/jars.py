@@ -3,7 +3,7 @@
 Resolving at every start costs seconds and needs a network; this needs it once. Ivy, which is part of Spark,
 fetches from its default repository.
 
-    python -m provender.local.jars [--repo FOLDER]
+    python -m provender.local.jars [--repo FOLDER] [--into FOLDER]
 """
 
 from __future__ import annotations
@@ -99,12 +99,12 @@ def wanted(settings: Settings) -> tuple[Jar, ...]:
     return JARS + (GCS_JARS if settings.storage_root.startswith("gs://") else ())
 
 
-def install(settings: Settings) -> list[Path]:
-    """Makes sure that every jar is in ``<state_dir>/<jars_dir>``; fetches what is missing.
+def install(settings: Settings, into: Path | None = None) -> list[Path]:
+    """Makes sure that every jar is in ``into`` (default: ``<state_dir>/<jars_dir>``); fetches what is missing.
 
     Raises :class:`SetupError` if Java is missing, an artifact cannot be had, or its bytes are not the expected.
     """
-    folder = settings.state_dir / settings.spark.jars_dir
+    folder = into or settings.state_dir / settings.spark.jars_dir
     folder.mkdir(parents=True, exist_ok=True)
     missing = [jar for jar in wanted(settings) if not _is_there(folder / jar.file_name, jar)]
     if missing:
@@ -173,10 +173,12 @@ def _tail(text: str, lines: int = 8) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Fetches the jars Spark needs.")
     parser.add_argument("--repo", default=None)
+    parser.add_argument("--into", type=Path, default=None, help="an image's folder of jars")
+    parsed = parser.parse_args()
     try:
-        settings = load_settings(parser.parse_args().repo)
+        settings = load_settings(parsed.repo)
         ensure(settings)
-        install(settings)
+        install(settings, parsed.into)
     except SetupError as error:
         print(error, file=sys.stderr)
         return error.exit_code
