@@ -97,8 +97,10 @@ def pipeline(tmp_path: Path, gcs_server: GcsServer, redis_server: RedisServer) -
 def test_the_whole_pipeline_runs_on_gcs(pipeline: Pipeline) -> None:
     from feast import FeatureStore
 
+    from provender.point_in_time.choice import Choice, Engine
     from provender.spark.upkeep import tidy
     from provender.training_sets.build import build
+    from provender.training_sets.join import joined
     from provender.training_sets.request import Request
 
     pipeline.deliver(CSV)
@@ -131,6 +133,8 @@ def test_the_whole_pipeline_runs_on_gcs(pipeline: Pipeline) -> None:
     trips = built.data().to_pandas()["driver_trips__trips"].fillna(-1).astype(int)
     assert trips.tolist() == [3, 4, 6, -1]  # by time
     assert not build(pipeline.settings, request, "training again").is_new
+    on_spark = joined(pipeline.settings, built.entities(), built.lockfile.inputs, Choice(Engine.SPARK, 0))
+    assert on_spark.select(built.data().column_names).equals(built.data())
 
     assert {tidied.table for tidied in tidy(pipeline.settings, "upkeep")} >= {
         "raw/trips",
