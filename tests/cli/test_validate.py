@@ -29,6 +29,20 @@ def test_the_demos_definitions_are_fine(capsys: pytest.CaptureFixture[str]) -> N
     assert "all is well: driver_statistics, flights, weather" in capsys.readouterr().out
 
 
+def test_a_connection_that_the_settings_do_not_have_is_told(
+    repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = "raw:\n  uri: ../raw/trips/{partition}.csv\n  options: {nullValue: NA}"
+    sql = "raw:\n  sql: {connection: shpo, table: trips}\n  time_column: at"
+    (repo / "sources" / "trips.yaml").write_text(SPEC.replace(raw, sql))
+    settings = repo / "feature_store.yaml"
+    settings.write_text("project: p\nprovender: {state_dir: ../state, connections: {shop: 'sqlite://'}}\n")
+    assert main(["--repo", str(repo), "validate"]) == 1
+    assert "trips.yaml:8: raw.sql.connection: 'shpo'" in capsys.readouterr().err
+    settings.write_text("project: p\nprovender: {state_dir: ../state, connections: {shpo: 'sqlite://'}}\n")
+    assert main(["--repo", str(repo), "validate"]) == 0
+
+
 def test_specs_sql_and_views_are_checked_in_one_go(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (repo / "sources" / "other.yaml").write_text(
         SPEC.replace("name: trips", "name: other").replace("owner", "ownr")
@@ -61,7 +75,9 @@ def test_a_wrong_repo_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_the_example_in_the_docs_is_a_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (DEMO.parent / "docs" / "sources.md").read_text(encoding="utf-8")
-    blocks = dict(re.findall(r"```(yaml|sql|python)\n(.*?)```", text, re.DOTALL))
+    blocks = dict(
+        reversed(re.findall(r"```(yaml|sql|python)\n(.*?)```", text, re.DOTALL))
+    )  # the first of each
     files = {"yaml": "sources/rides.yaml", "sql": "sources/rides_city.sql", "python": "views/rides.py"}
     for language, name in files.items():
         path = tmp_path / name
