@@ -165,7 +165,9 @@ def choose_entities(
     """
     features = artifact.signature.features
     usable = usable_values(features, artifact.signature.as_known, at, online)
-    absent = [name for name, column in usable.items() if all(value is None for value in column)]
+    # A null that is there, and fresh, is a value: it is compared with the offline one below.
+    fresh = fresh_rows(features, artifact.signature.as_known, at, online)
+    absent = [name for name, column in fresh.items() if not any(column)]
     if absent:
         raise _not_ready(
             artifact,
@@ -199,16 +201,30 @@ def usable_values(
     features: Sequence[FeatureInput], as_known: bool, at: datetime, online: OnlineFeatures
 ) -> Columns:
     """Online values by ``view__feature``; None where a server at ``at`` would not count them (too old, or not yet)."""
+    fresh = fresh_rows(features, as_known, at, online)
+    return {
+        feature.name: [
+            value if counts else None
+            for value, counts in zip(
+                online.values[f"{feature.view}:{feature.feature}"], fresh[feature.name], strict=True
+            )
+        ]
+        for feature in features
+    }
+
+
+def fresh_rows(
+    features: Sequence[FeatureInput], as_known: bool, at: datetime, online: OnlineFeatures
+) -> dict[str, list[bool]]:
+    """By ``view__feature``, for each row: is there a value online, null or not, that a server at ``at`` counts?"""
     moment = (at - _EPOCH) // timedelta(microseconds=1)
     found = {}
     for feature in features:
         times = online.times[feature.view]
         least = moment - round(feature.max_age_seconds * 1_000_000) if feature.max_age_seconds else None
         found[feature.name] = [
-            value if _counts(event, created if as_known else None, moment, least) else None
-            for value, event, created in zip(
-                online.values[f"{feature.view}:{feature.feature}"], times.event, times.created, strict=True
-            )
+            _counts(event, created if as_known else None, moment, least)
+            for event, created in zip(times.event, times.created, strict=True)
         ]
     return found
 

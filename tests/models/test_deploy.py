@@ -15,7 +15,7 @@ from provender.models.deployments import Action, DeploymentLog
 from provender.models.rollback import roll_back
 from provender.specs.models.spec import Serving
 from tests.models.shelf import Clock, Killed, Shelf
-from tests.models.world import KEY, MIDNIGHT, World, make_world, run
+from tests.models.world import DELAYS, KEY, MIDNIGHT, World, make_world, run
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.redis
@@ -183,6 +183,17 @@ def test_features_that_are_not_online_stop_it_before_anything_is_tried(
     )
     assert actions(world) == before
     assert is_still(world, shelf, old)
+
+
+def test_a_feature_that_is_null_for_everybody_in_both_stores_is_no_obstacle(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    redis_server.client().flushall()
+    nulls = make_world(tmp_path / "nulls", redis_server.address, dict.fromkeys(DELAYS))
+    shelf = Shelf(nulls)
+    version = nulls.write_version(b"new")
+    run(nulls.rollout(shelf, version))
+    assert nulls.store.state().version == version
 
 
 def test_one_entity_that_is_missing_online_stops_it(world: World, shelf: Shelf) -> None:

@@ -100,13 +100,13 @@ class World:
         return Rollout(self.project.settings, backend, "late", version, **{**given, **more})
 
 
-def make_world(folder: Path, redis: str) -> World:
+def make_world(folder: Path, redis: str, delays: Mapping[str, float | None] = DELAYS) -> World:
     """The world above, its online store at ``redis``."""
     project = make_project(folder, spark={}, redis=redis)
-    _write_offline(project)
+    _write_offline(project, delays)
     save_applied_views(project.storage, "test", [VIEW])
     world = World(project, _write_training_set(project.storage))
-    world.write_online(DELAYS)
+    world.write_online(delays)
     return world
 
 
@@ -119,10 +119,10 @@ def run(rollout: Rollout) -> None:
         percent = rollout.finish(percent)
 
 
-def _write_offline(project: Project) -> None:
+def _write_offline(project: Project, delays: Mapping[str, float | None]) -> None:
     columns = schema({"carrier": pa.string()}, {"delay": pa.float64()})
     times = dict.fromkeys(("event_timestamp", "created_timestamp", "recorded_timestamp"), MIDNIGHT)
-    rows = [{"carrier": carrier, "delay": delay, **times} for carrier, delay in DELAYS.items()]
+    rows = [{"carrier": carrier, "delay": delay, **times} for carrier, delay in delays.items()]
     write_log(project.folder / "storage" / "tables" / "flights" / "carrier", rows, columns)
     up_to = MIDNIGHT + timedelta(hours=4)
     wrote = [{"view": "carrier_day", "rows": 2}]
