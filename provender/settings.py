@@ -12,13 +12,27 @@ key, ``provender``, which Feast ignores:
       connections:                           # SQL databases that sources name; ${VARIABLE} is the environment's
         warehouse: postgresql+psycopg://reader:${WAREHOUSE_PASSWORD}@db.example.com/shop
       spark:
-        backend: local                       # which backend runs Spark applications
+        backend: local                       # local, kubernetes (the Spark operator) or dataproc
         driver_memory: 2g
         cores: 2                             # default: all of this machine's
         idle_minutes: 15                     # a warm engine nobody uses ends itself
         jars_dir: jars                       # extra jars, relative to state_dir
         remote: sc://127.0.0.1:15002         # a Spark Connect server run by somebody else; default: our own
         conf: {spark.sql.shuffle.partitions: 4}
+        pool: provender_spark                # Airflow pool of the tasks that submit (docs/spark-backends.md)
+        pool_slots: 32
+        kubernetes:                          # every key: provender/spark_settings.py
+          namespace: provender-spark
+          image: registry.example.com/provender-spark:0.1.0
+          service_account: spark
+          redis_secret: feast-redis          # secret with the key connection_string
+          google_key_secret: user-gcp-sa     # secret with key.json; none is needed with workload identity
+          driver: {cores: 1, memory: 4g}
+          executor: {instances: 4, cores: 2, memory: 8g, memory_overhead: 3g}
+        dataproc:
+          region: europe-west1               # a serverless batch; with cluster: NAME a job of that cluster
+          image: europe-docker.pkg.dev/my-project/provender/spark:0.1.0
+          secrets: {PROVENDER_REDIS: projects/my-project/secrets/redis/versions/latest}
       kubeflow:
         backend: local                       # local (a process of this machine) or api (Kubeflow Pipelines)
         host: https://kubeflow.example.com/pipeline
@@ -33,6 +47,7 @@ key, ``provender``, which Feast ignores:
       serving:
         backend: local                       # local (a process of this machine) or kserve
         port: 8085                           # of the local predictor
+        listen: 127.0.0.1                    # its address; 0.0.0.0 in a container
         namespace: models
         image: registry.example.com/provender-serving:0.1.0
         service_account: provender-serving
@@ -52,25 +67,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from provender.errors import SettingsError
+from provender.spark_settings import SparkSettings
 
 REPO_VARIABLE = "PROVENDER_REPO"
 REDIS_VARIABLE = "PROVENDER_REDIS"
 """What ``connection_string: ${PROVENDER_REDIS}`` stands for."""
 SETTINGS_FILE = "feature_store.yaml"
-
-
-class SparkSettings(BaseModel):
-    """How Spark applications run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    backend: str = "local"
-    driver_memory: str = "2g"
-    cores: int | None = Field(default=None, ge=1)
-    idle_minutes: float = Field(default=15, gt=0)
-    jars_dir: Path = Path("jars")
-    remote: str | None = None
-    conf: dict[str, str | int | bool] = {}
 
 
 class KubeflowSettings(BaseModel):
@@ -99,6 +101,7 @@ class ServingSettings(BaseModel):
 
     backend: Literal["local", "kserve"] = "local"
     port: int = Field(default=8085, ge=1, le=65535)
+    listen: str = "127.0.0.1"
     namespace: str = "default"
     image: str = ""
     service_account: str = ""

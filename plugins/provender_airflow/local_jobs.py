@@ -1,9 +1,10 @@
-"""What Spark applications and training runs share when they are processes of this machine."""
+"""What Spark applications and training runs share: the process of this machine, and the error one reports."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from provender import errors
@@ -30,7 +31,12 @@ def last_lines(log: Path) -> list[str]:
 
 def reported_error(log: Path) -> ProvenderError | None:
     """What the log's last ``PROVENDER_ERROR`` line says."""
-    for line in reversed(last_lines(log)):
+    return error_in(last_lines(log))
+
+
+def error_in(lines: Sequence[str]) -> ProvenderError | None:
+    """What the last ``PROVENDER_ERROR`` line of a log says."""
+    for line in reversed(lines):
         if line.startswith(ERROR_PREFIX):
             try:
                 return error_from_dict(json.loads(line.removeprefix(ERROR_PREFIX)))

@@ -119,7 +119,7 @@ class RecordInFeastOperator(SparkJobOperator):
 
     def spark_job(self, context: Context) -> SparkJob:
         arguments = ("--repo", self.repo, "--source", self.source)
-        return SparkJob("provender.feast.intervals", arguments, self.name_of_job(context))
+        return SparkJob("provender.feast.intervals", arguments, self.name_of_job(context), needs_spark=False)
 
     def result(self, settings: Settings, attempt: str, context: Context) -> dict[str, Any]:
         return {"attempt": attempt}
@@ -129,7 +129,9 @@ class FeastApplyOperator(SparkJobOperator):
     """Registers the repo's definitions with Feast, in a process of its own; what changes is in the log."""
 
     def spark_job(self, context: Context) -> SparkJob:
-        return SparkJob("provender.feast.apply", ("--repo", self.repo), self.name_of_job(context))
+        return SparkJob(
+            "provender.feast.apply", ("--repo", self.repo), self.name_of_job(context), needs_spark=False
+        )
 
     def result(self, settings: Settings, attempt: str, context: Context) -> dict[str, Any]:
         return {"attempt": attempt}

@@ -1,22 +1,30 @@
-"""Runs one Spark application: submits or finds it, shows its log, and believes only its manifest."""
+"""Runs one Spark application: submits or finds it, shows its log, and believes only its manifest.
+
+On a cluster it is awaited in the triggerer, without a worker; on one machine by the task itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from threading import Event
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
+from provender.errors import ProvenderError
 from provender.settings import Settings
+from provender_airflow.local_jobs import error_from_dict
 from provender_airflow.spark.backend import (
     JobHandle,
+    JobState,
     JobStatus,
     SparkBackend,
     backend_for,
 )
 from provender_airflow.spark.job import SparkJob, job_name
 from provender_airflow.task_settings import task_settings
+from provender_airflow.triggers.spark import trigger_for
 
 
 class SparkJobOperator(BaseOperator):
@@ -40,16 +48,29 @@ class SparkJobOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         settings = task_settings(self.repo)
-        backend = backend_for(settings)
-        handle, is_new = self._submit_or_find(backend, self.spark_job(context))
+        job = replace(self.spark_job(context), labels=self._labels(context))
+        backend = backend_for(settings, needs_spark=job.needs_spark)
+        handle, is_new = self._submit_or_find(backend, job)
         self._running = (backend, handle)
         if self._is_killed:
             backend.cancel(handle)
-        status = self._follow(backend, handle, is_new)
-        backend.take(handle)
-        if status.error is not None:
-            raise status.error
-        return self.result(settings, handle.attempt, context)
+        status = backend.poll(handle) if backend.defers else self._follow(backend, handle, is_new)
+        if not status.is_final:
+            self.defer(
+                trigger=trigger_for(self.repo, handle, self.execution_timeout),
+                method_name="resume",
+                kwargs={"handle": asdict(handle)},
+            )
+        return self._end(settings, backend, handle, status, context)
+
+    def resume(self, context: Context, event: Mapping[str, Any], handle: dict[str, str]) -> dict[str, Any]:
+        """The application ended; or its end is not known, and ``event`` says why."""
+        error = error_from_dict(event["error"]) if event["error"] is not None else None
+        if "state" not in event and error is not None:
+            raise error
+        settings = task_settings(self.repo)
+        status = JobStatus(JobState(event["state"]), error)
+        return self._end(settings, backend_for(settings), JobHandle(**handle), status, context)
 
     def on_kill(self) -> None:
         self._is_killed = True
@@ -63,6 +84,10 @@ class SparkJobOperator(BaseOperator):
         ti = context["ti"]
         return job_name(ti.dag_id, ti.task_id, ti.run_id)
 
+    def _labels(self, context: Context) -> tuple[tuple[str, str], ...]:
+        ti = context["ti"]
+        return (("dag", ti.dag_id), ("task", ti.task_id), ("run", ti.run_id), ("try", str(ti.try_number)))
+
     def _submit_or_find(self, backend: SparkBackend, job: SparkJob) -> tuple[JobHandle, bool]:
         handle = backend.find(job.name)
         if handle is not None:
@@ -73,6 +98,7 @@ class SparkJobOperator(BaseOperator):
             backend.take(handle)
         handle = backend.submit(job)
         self.log.info("Submitted %s %s as %s", job.module, " ".join(job.arguments), handle.attempt)
+        self.log.info("It is at: %s", backend.place(handle))
         return handle, True
 
     def _follow(self, backend: SparkBackend, handle: JobHandle, is_new: bool) -> JobStatus:
@@ -84,3 +110,28 @@ class SparkJobOperator(BaseOperator):
             if status.is_final:
                 return status
             pause.wait(backend.poll_seconds)
+
+    def _end(
+        self,
+        settings: Settings,
+        backend: SparkBackend,
+        handle: JobHandle,
+        status: JobStatus,
+        context: Context,
+    ) -> dict[str, Any]:
+        if backend.defers:
+            self._show_log(backend, handle)
+        backend.take(handle)
+        if status.error is not None:
+            raise status.error
+        return self.result(settings, handle.attempt, context)
+
+    def _show_log(self, backend: SparkBackend, handle: JobHandle) -> None:
+        """What there is of it: the application has ended, and its end counts, not its log."""
+        try:
+            for line in backend.log_lines(handle, from_start=True):
+                if line is None:
+                    return
+                self.log.info(line)
+        except ProvenderError as error:
+            self.log.warning("The application's log is not to be had: %s", error)

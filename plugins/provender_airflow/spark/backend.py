@@ -53,6 +53,8 @@ class SparkBackend(Protocol):
     """Submits applications and finds them again. Methods may raise :class:`TransientError`."""
 
     poll_seconds: float
+    defers: bool
+    """Whether a task awaits the end in the triggerer, and shows the log when it has ended."""
 
     def submit(self, job: SparkJob) -> JobHandle:
         """Starts a new submission."""
@@ -75,17 +77,32 @@ class SparkBackend(Protocol):
     def cancel(self, handle: JobHandle) -> None:
         """Ends it, and what it has running elsewhere. Already gone is not an error."""
 
+    def place(self, handle: JobHandle) -> str:
+        """Where a person looks at it: a file, an address, or a command."""
 
-def backend_for(settings: Settings) -> SparkBackend:
-    """The backend that ``provender.spark.backend`` names. Raises :class:`SettingsError`."""
-    if settings.spark.backend == "local":
+
+def backend_for(settings: Settings, *, needs_spark: bool = True) -> SparkBackend:
+    """The backend that ``provender.spark.backend`` names; for a job without Spark, this machine.
+
+    Raises :class:`SettingsError`.
+    """
+    name = settings.spark.backend if needs_spark else "local"
+    if name == "local":
         from provender_airflow.spark.local import LocalBackend
 
         return LocalBackend(settings)
+    if name == "kubernetes":
+        from provender_airflow.spark.kubernetes import KubernetesBackend
+
+        return KubernetesBackend.of(settings)
+    if name == "dataproc":
+        from provender_airflow.spark.dataproc import DataprocBackend
+
+        return DataprocBackend.of(settings)
     raise SettingsError(
-        f"there is no Spark backend {settings.spark.backend!r}",
+        f"there is no Spark backend {name!r}",
         where=f"{settings.repo / SETTINGS_FILE}, provender.spark.backend",
-        remedy="write: backend: local",
+        remedy="write: backend: local, kubernetes or dataproc",
     )
 
 
@@ -93,9 +110,10 @@ def error_from_exit(exit_code: int | None, reason: str, log: str) -> ProvenderEr
     """The error of an application that ended without reporting one."""
     if exit_code == TerminalError.exit_code:
         return TerminalError("the application failed", where=log, remedy="read the end of that log")
-    signal = f"signal {-exit_code}" if exit_code is not None and exit_code < 0 else f"exit code {exit_code}"
+    code = "" if exit_code is None else f", exit code {exit_code}"
+    signal = f", signal {-exit_code}" if exit_code is not None and exit_code < 0 else code
     return SparkUnavailableError(
-        f"the application ended without a report ({reason}, {signal})",
+        f"the application ended without a report ({reason}{signal})",
         where=log,
         unharmed="all committed data",
         remedy="read the end of that log; the next try starts it again",

@@ -22,6 +22,10 @@ class SparkJob:
     """Names the work, not the submission: whoever submits the same name finds what already runs."""
     conf: tuple[tuple[str, str], ...] = ()
     """Spark settings of this application, where it is one of its own (a cluster)."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Who asks for it: ``dag``, ``task``, ``run`` and ``try``, written on it where it is an object of a cluster."""
+    needs_spark: bool = True
+    """One that does not is a process of this machine, whatever the backend."""
 
 
 def job_name(*parts: str) -> str:

@@ -35,6 +35,7 @@ class LocalBackend:
     """
 
     poll_seconds = 0.1
+    defers = False
 
     def __init__(self, settings: Settings, *, lease_seconds: float = jobs.LEASE_SECONDS) -> None:
         self._settings = settings
@@ -93,6 +94,9 @@ class LocalBackend:
 
     def cancel(self, handle: JobHandle) -> None:
         _submission(handle).cancel()
+
+    def place(self, handle: JobHandle) -> str:
+        return str(_submission(handle).log_file)
 
 
 def _handle(submission: jobs.Submission) -> JobHandle:

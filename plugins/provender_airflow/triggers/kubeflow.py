@@ -9,12 +9,10 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from provender.errors import ProvenderError, TransientError
+from provender.errors import ProvenderError
 from provender.settings import load_settings
 from provender_airflow.kubeflow.backend import JobState, KubeflowBackend, RunHandle, backend_for
-
-PATIENCE_SECONDS = 300.0
-"""How long a backend that does not answer is asked again before the task hears of it."""
+from provender_airflow.triggers.polling import PATIENCE_SECONDS, final_status
 
 
 class KubeflowRunTrigger(BaseTrigger):
@@ -48,20 +46,9 @@ class KubeflowRunTrigger(BaseTrigger):
 
     async def _end(self, backend: KubeflowBackend, handle: RunHandle) -> JobState:
         """How it ended. Raises the error of a backend that does not answer for long, or never will."""
-        clock = asyncio.get_running_loop()
-        answered = clock.time()
         pause = self.poll_seconds or backend.poll_seconds
-        while True:
-            try:
-                status = await asyncio.to_thread(backend.poll, handle)
-                answered = clock.time()
-                if status.is_final:
-                    return status.state
-            except TransientError as error:
-                if clock.time() - answered > PATIENCE_SECONDS:
-                    raise
-                self.log.warning("%s", error)
-            await asyncio.sleep(pause)
+        status = await final_status(lambda: backend.poll(handle), pause, PATIENCE_SECONDS, self.log)
+        return status.state
 
     def _backend(self) -> KubeflowBackend:
         return backend_for(load_settings(self.repo))

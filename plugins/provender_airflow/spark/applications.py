@@ -1,0 +1,212 @@
+"""SparkApplications of one namespace, and their drivers' pods, through the Kubernetes API; its errors as ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from kubernetes.client import (  # type: ignore[import-untyped]
+    ApiClient,
+    CoreV1Api,
+    CustomObjectsApi,
+    V1DeleteOptions,
+    V1Preconditions,
+)
+from kubernetes.client.exceptions import ApiException  # type: ignore[import-untyped]
+from urllib3.exceptions import HTTPError
+
+from provender.errors import (
+    ProvenderError,
+    SettingsError,
+    SparkUnavailableError,
+    TerminalError,
+    TransientError,
+)
+from provender_airflow.spark.application import DRIVER_CONTAINER, GROUP, PLURAL, VERSION
+
+_TIMEOUT_SECONDS = 30
+_LOG_LINES = 10_000
+_AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
+_NOT_ALLOWED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_UNHARMED = "all committed data"
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Applications:
+    """One method per verb.
+
+    All raise :class:`SparkUnavailableError` where trying again can help (unreachable, 409, 429, 5xx, a full quota),
+    :class:`SettingsError` (address, token, rights, namespace) and :class:`TerminalError` (refused).
+    """
+
+    client: ApiClient
+    namespace: str
+
+    def list(self, selector: str) -> list[Document]:
+        """The objects that a label selector chooses, with their status."""
+        with self._translated("listing the SparkApplications"):
+            answer = self._api.list_namespaced_custom_object(label_selector=selector, **self._place)
+            return [dict(each) for each in answer["items"]]
+
+    def get(self, name: str) -> Document | None:
+        """The object with its status; None if there is none."""
+        try:
+            with self._translated(f"reading {name}"):
+                return dict(self._api.get_namespaced_custom_object(name=name, **self._place))
+        except NotThereError:
+            return None
+
+    def create(self, document: Document) -> bool:
+        """Makes the object. False: there is one of this name already.
+
+        Strict: without that, a real server drops a misspelt optional field.
+        """
+        name = document["metadata"]["name"]
+        try:
+            with self._translated(f"creating {name}"):
+                self._api.create_namespaced_custom_object(
+                    body=document, field_validation="Strict", **self._place
+                )
+        except AlreadyThereError:
+            return False
+        except NotThereError as error:
+            raise SettingsError(
+                f"the cluster does not know SparkApplications, or the namespace {self.namespace}",
+                where=self.namespace,
+                unharmed=_UNHARMED,
+                remedy="install the Spark operator, or mend provender.spark.kubernetes.namespace",
+            ) from error
+        return True
+
+    def mark(self, name: str, labels: Mapping[str, str]) -> None:
+        """Puts labels on it. Already gone is not an error."""
+        try:
+            with self._translated(f"marking {name}"):
+                self._api.patch_namespaced_custom_object(
+                    name=name,
+                    body={"metadata": {"labels": dict(labels)}},
+                    _content_type="application/merge-patch+json",
+                    **self._place,
+                )
+        except NotThereError:
+            return
+
+    def delete(self, document: Document) -> None:
+        """Deletes this very object, not a later one of its name; it stays visible until its pods are gone.
+
+        Already gone is not an error.
+        """
+        name, uid = document["metadata"]["name"], document["metadata"].get("uid")
+        options = V1DeleteOptions(
+            propagation_policy="Foreground", preconditions=V1Preconditions(uid=uid) if uid else None
+        )
+        try:
+            with self._translated(f"deleting {name}"):
+                self._api.delete_namespaced_custom_object(name=name, body=options, **self._place)
+        except (NotThereError, AlreadyThereError):
+            return
+
+    def pod(self, name: str) -> Document | None:
+        """A pod; None if there is none."""
+        try:
+            with self._translated(f"reading pod {name}"):
+                answer = self._pods.read_namespaced_pod(
+                    name, self.namespace, _request_timeout=_TIMEOUT_SECONDS, _preload_content=False
+                )
+                return dict(json.loads(answer.data))
+        except NotThereError:
+            return None
+
+    def driver_log(self, pod: str) -> list[str]:
+        """The last 10,000 lines of a driver's log. Raises :class:`NotThereError` where there is none (any more)."""
+        with self._translated(f"reading the log of {pod}"):
+            answer = self._pods.read_namespaced_pod_log(
+                pod,
+                self.namespace,
+                container=DRIVER_CONTAINER,
+                tail_lines=_LOG_LINES,
+                _request_timeout=_TIMEOUT_SECONDS,
+                _preload_content=False,
+            )
+            return str(answer.data.decode("utf-8", errors="replace")).splitlines()
+
+    @property
+    def _api(self) -> CustomObjectsApi:
+        return CustomObjectsApi(self.client)
+
+    @property
+    def _pods(self) -> CoreV1Api:
+        return CoreV1Api(self.client)
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        return {
+            "group": GROUP,
+            "version": VERSION,
+            "namespace": self.namespace,
+            "plural": PLURAL,
+            "_request_timeout": _TIMEOUT_SECONDS,
+        }
+
+    @contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        """The client's errors become ours; this is the one crossing."""
+        try:
+            yield
+        except ApiException as error:
+            raise _error_of(error, self.namespace, doing) from error
+        except (HTTPError, OSError) as error:
+            raise SparkUnavailableError(
+                f"the Kubernetes API cannot be reached while {doing}: {error}",
+                where=f"namespace {self.namespace}",
+                unharmed=_UNHARMED,
+                remedy="the next try finds what runs; does the connection name the right cluster?",
+            ) from error
+
+
+class NotThereError(TerminalError):
+    """404."""
+
+
+class AlreadyThereError(TransientError):
+    """409: an object of this name, or another one than the one meant."""
+
+
+def _error_of(error: ApiException, namespace: str, doing: str) -> ProvenderError:
+    message = _message(error)
+    what = f"the Kubernetes API answered {error.status} to {doing}: {message}"
+    where = f"namespace {namespace}"
+    if error.status == HTTPStatus.NOT_FOUND:
+        return NotThereError(what, where=where, unharmed=_UNHARMED)
+    if error.status == HTTPStatus.CONFLICT:
+        return AlreadyThereError(what, where=where, unharmed=_UNHARMED, remedy="the next try asks again")
+    if _is_worth_a_retry(error, message):
+        return SparkUnavailableError(
+            what, where=where, unharmed=_UNHARMED, remedy="the next try finds what runs"
+        )
+    if error.status in _NOT_ALLOWED and "admission webhook" not in message:
+        remedy = "mend the token, or give the service account the Role of deploy/kubernetes/rbac.yaml"
+        return SettingsError(what, where=where, unharmed=_UNHARMED, remedy=remedy)
+    return TerminalError(what, where=where, unharmed=_UNHARMED, remedy="mend what the message names")
+
+
+def _is_worth_a_retry(error: ApiException, message: str) -> bool:
+    """A full quota is a 403; it has room again when something else has ended."""
+    if error.status in _AGAIN or not error.status or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return True
+    return bool(error.status == HTTPStatus.FORBIDDEN and "exceeded quota" in message)
+
+
+def _message(error: ApiException) -> str:
+    """Of Kubernetes' ``Status`` object, where the answer is one."""
+    body = error.body.decode("utf-8", errors="replace") if isinstance(error.body, bytes) else error.body
+    try:
+        return str(json.loads(body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return str(body or error.reason)

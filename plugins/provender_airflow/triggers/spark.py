@@ -1,0 +1,96 @@
+"""Waits for a Spark application on a cluster to end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from provender.errors import ProvenderError, SparkUnavailableError
+from provender.intervals import iso, parse_iso
+from provender.settings import load_settings
+from provender.storage.readers import key_file
+from provender_airflow.spark.backend import JobHandle, JobStatus, SparkBackend, backend_for
+from provender_airflow.task_settings import google_key
+from provender_airflow.triggers.polling import PATIENCE_SECONDS, final_status
+
+
+class SparkJobTrigger(BaseTrigger):
+    """Fires when the application ended, with its ``state`` and ``error`` (None if it ended well).
+
+    Without a ``state`` the ``error`` says that its end is not known: the backend does not answer any more, or
+    ``deadline`` (ISO time) came first, and the application was cancelled. A person who clears the task, or marks it,
+    ends the application too. A triggerer that stops leaves it alone; the next one goes on waiting.
+    """
+
+    def __init__(
+        self,
+        repo: str,
+        handle: dict[str, str],
+        deadline: str | None = None,
+        poll_seconds: float | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.repo = repo
+        self.handle = handle
+        self.deadline = deadline
+        self.poll_seconds = poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        arguments = {
+            "repo": self.repo,
+            "handle": self.handle,
+            "deadline": self.deadline,
+            "poll_seconds": self.poll_seconds,
+        }
+        return "provender_airflow.triggers.spark.SparkJobTrigger", arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        handle = JobHandle(**self.handle)
+        try:
+            backend, key = await asyncio.to_thread(self._load)
+            key_file.set(key)  # in this trigger's context: the process works for others too
+            status = await self._end(backend, handle)
+        except ProvenderError as error:
+            yield TriggerEvent({"error": error.to_dict()})  # type: ignore[no-untyped-call]
+            return
+        error = status.error.to_dict() if status.error else None
+        yield TriggerEvent({"state": status.state.value, "error": error})  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """A person acted on the deferred task: the application ends with it."""
+        backend, _ = await asyncio.to_thread(self._load)
+        await asyncio.to_thread(backend.cancel, JobHandle(**self.handle))
+
+    async def _end(self, backend: SparkBackend, handle: JobHandle) -> JobStatus:
+        pause = self.poll_seconds or backend.poll_seconds
+        try:
+            async with asyncio.timeout(self._seconds_left()):
+                return await final_status(lambda: backend.poll(handle), pause, PATIENCE_SECONDS, self.log)
+        except TimeoutError:
+            await asyncio.to_thread(backend.cancel, handle)
+            raise SparkUnavailableError(
+                f"the application {handle.attempt} did not end in the task's time and was cancelled",
+                where=backend.place(handle),
+                unharmed="all committed data",
+                remedy="the next try starts it again; raise the task's execution_timeout if it needs longer",
+            ) from None
+
+    def _seconds_left(self) -> float | None:
+        if self.deadline is None:
+            return None
+        return (parse_iso(self.deadline) - datetime.now(UTC)).total_seconds()
+
+    def _load(self) -> tuple[SparkBackend, str | None]:
+        settings = load_settings(self.repo)
+        return backend_for(settings), google_key(settings)
+
+
+def trigger_for(repo: str, handle: JobHandle, timeout: timedelta | None) -> SparkJobTrigger:
+    """The trigger that awaits ``handle``, for ``timeout`` from now."""
+    deadline = iso(datetime.now(UTC) + timeout) if timeout is not None else None
+    return SparkJobTrigger(repo, asdict(handle), deadline)
