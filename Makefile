@@ -39,7 +39,7 @@ test: install ## All tests but the slow ones (15 minutes on 2 cores)
 	@serving/.venv/bin/python -m pytest serving/tests
 
 test-fast: install ## Tests that need neither Spark nor Airflow (1 minute)
-	@$(RUN) pytest -m "not slow and not spark and not airflow"
+	@$(RUN) pytest -m "not slow and not spark and not airflow and not gcs and not postgres"
 
 test-slow: install ## Tests with a real Airflow, end to end (30 minutes)
 	@$(RUN) pytest -m slow
