@@ -14,7 +14,7 @@ umask 077
 mkdir -p "$CA_FOLDER"
 
 if [ ! -e "$CA_FOLDER/ca.key" ]; then
-  openssl req -x509 -newkey rsa:3072 -nodes -sha256 -days 3650 -subj "/CN=provender" \
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256 -days 3650 -subj "/CN=provender" \
     -addext "basicConstraints=critical,CA:TRUE" -addext "keyUsage=critical,keyCertSign,cRLSign" \
     -keyout "$CA_FOLDER/ca.key" -out "$CA_FOLDER/ca.crt" 2>/dev/null
 fi
@@ -25,7 +25,7 @@ certificate() { # SECRET HOST: a certificate for the service HOST of the platfor
   local folder names
   folder=$(mktemp -d)
   names=DNS:$2,DNS:$2.provender,DNS:$2.provender.svc,DNS:$2.provender.svc.cluster.local,DNS:localhost,IP:127.0.0.1
-  openssl req -newkey rsa:2048 -nodes -sha256 -subj "/CN=$2" -keyout "$folder/tls.key" -out "$folder/request" 2>/dev/null
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256 -subj "/CN=$2" -keyout "$folder/tls.key" -out "$folder/request" 2>/dev/null
   openssl x509 -req -in "$folder/request" -CA "$CA_FOLDER/ca.crt" -CAkey "$CA_FOLDER/ca.key" -CAcreateserial -sha256 \
     -days 365 -extfile <(printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth\n' "$names") \
     -out "$folder/tls.crt" 2>/dev/null
