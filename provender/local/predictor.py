@@ -157,7 +157,7 @@ def _models_folder(settings: Settings) -> Path:
 
 def _start(settings: Settings) -> None:
     _models_folder(settings).mkdir(parents=True, exist_ok=True)
-    command = [str(python(settings)), "-m", "provender_serving", "--host", HOST]
+    command = [str(python(settings)), "-m", "provender_serving", "--host", settings.serving.listen]
     command += ["--http_port", str(settings.serving.port), "--models-dir", str(_models_folder(settings))]
     # This process' own packages are not the server's.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
