@@ -48,7 +48,8 @@ def secret(name: str, *, host: str = _SECRET_MANAGER) -> str:
 
     try:
         credentials, _ = google.auth.default(scopes=[_CLOUD])
-        answer = AuthorizedSession(credentials).get(f"{host}/{name}:access", timeout=_TIMEOUT_SECONDS)
+        session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+        answer = session.get(f"{host}/{name}:access", timeout=_TIMEOUT_SECONDS)
     except (GoogleAuthError, OSError) as error:
         raise TransientError(f"Secret Manager cannot be reached: {error}", where=name) from error
     if answer.status_code in _AGAIN or answer.status_code >= 500:

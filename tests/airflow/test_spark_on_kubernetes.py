@@ -409,7 +409,7 @@ def test_of_two_tries_at_once_one_makes_it_and_the_other_adopts_it(
     spark: KubernetesBackend, cluster: SparkCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = spark.submit(JOB)
-    monkeypatch.setattr(Applications, "list", lambda *_: [])  # as it was before the other one's submission
+    monkeypatch.setattr(Applications, "select", lambda *_: [])  # as it was before the other one's submission
     assert spark.submit(JOB) == first
     assert cluster.submitted == [first.reference]
 
@@ -420,7 +420,7 @@ def test_a_name_that_is_taken_by_one_that_ended_is_passed_over(
     first = spark.submit(JOB)
     end_of(spark, first)
     spark.take(first)
-    monkeypatch.setattr(Applications, "list", lambda *_: [])
+    monkeypatch.setattr(Applications, "select", lambda *_: [])
     assert spark.submit(JOB).reference == first.reference[:-1] + "2"
 
 

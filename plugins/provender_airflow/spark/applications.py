@@ -48,7 +48,7 @@ class Applications:
     client: ApiClient
     namespace: str
 
-    def list(self, selector: str) -> list[Document]:
+    def select(self, selector: str) -> list[Document]:
         """The objects that a label selector chooses, with their status."""
         with self._translated("listing the SparkApplications"):
             answer = self._api.list_namespaced_custom_object(label_selector=selector, **self._place)

@@ -144,7 +144,7 @@ class KubernetesBackend:
         )
 
     def _of_job(self, name: str, selector: str = "") -> list[Document]:
-        return self._applications.list(f"{JOB_LABEL}={name}{selector}")
+        return self._applications.select(f"{JOB_LABEL}={name}{selector}")
 
     def _own(self, handle: JobHandle) -> Document | None:
         """The object of this very attempt."""

@@ -58,8 +58,8 @@ class SparkJobTrigger(BaseTrigger):
         except ProvenderError as error:
             yield TriggerEvent({"error": error.to_dict()})  # type: ignore[no-untyped-call]
             return
-        error = status.error.to_dict() if status.error else None
-        yield TriggerEvent({"state": status.state.value, "error": error})  # type: ignore[no-untyped-call]
+        why = status.error.to_dict() if status.error else None
+        yield TriggerEvent({"state": status.state.value, "error": why})  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """A person acted on the deferred task: the application ends with it."""
