@@ -24,7 +24,7 @@ from provender.settings import Settings, load_settings
 from provender.storage import storage_at
 
 CHECKOUT = Path(__file__).parents[2]
-RUN_SECONDS = 300.0
+RUN_SECONDS = 900.0
 _LOOK_SECONDS = 0.1
 
 
