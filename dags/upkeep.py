@@ -12,6 +12,7 @@ from provender_airflow.operators.upkeep import (
     MeasureFreshnessOperator,
     TidyOperator,
 )
+from provender_airflow.pool import pool_arguments
 from provender_airflow.retry import retry_arguments
 
 repo = str(find_repo(Path(__file__).parent))
@@ -34,4 +35,4 @@ with DAG(
 ):
     ListHolesOperator(task_id="holes", repo=repo)
     MeasureFreshnessOperator(task_id="freshness", repo=repo)
-    TidyOperator(task_id="tidy", repo=repo)
+    TidyOperator(task_id="tidy", repo=repo, **pool_arguments(repo))

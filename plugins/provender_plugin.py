@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from provender_airflow import pool
 from provender_airflow.links import REPORTS
 from provender_airflow.reports import Reports
 from provender_airflow.timetables import ModelTimetable
@@ -19,3 +20,4 @@ class ProvenderPlugin(AirflowPlugin):
     fastapi_apps: list[Any] = [  # noqa: RUF012
         {"app": Reports(), "url_prefix": REPORTS, "name": "provender reports"},
     ]
+    listeners: list[Any] = [pool]  # noqa: RUF012

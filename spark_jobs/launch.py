@@ -43,13 +43,15 @@ def main(argv: Sequence[str]) -> int:
 def secret(name: str, *, host: str = _SECRET_MANAGER) -> str:
     """The text of one version of a secret. Raises :class:`TransientError` and :class:`TerminalError`."""
     import google.auth
-    from google.auth.exceptions import GoogleAuthError
+    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
     from google.auth.transport.requests import AuthorizedSession
 
     try:
         credentials, _ = google.auth.default(scopes=[_CLOUD])
         session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
         answer = session.get(f"{host}/{name}:access", timeout=_TIMEOUT_SECONDS)
+    except DefaultCredentialsError as error:
+        raise TerminalError(f"no Google credentials to read a secret with: {error}", where=name) from error
     except (GoogleAuthError, OSError) as error:
         raise TransientError(f"Secret Manager cannot be reached: {error}", where=name) from error
     if answer.status_code in _AGAIN or answer.status_code >= 500:

@@ -28,6 +28,7 @@ from provender.specs.model import Source
 from provender_airflow.docs import broken_docs, source_docs
 from provender_airflow.operators.feast import IngestOperator, MaterializeOperator, RecordInFeastOperator
 from provender_airflow.operators.raw_data import StageOperator, WaitForDataOperator
+from provender_airflow.pool import pool_arguments
 from provender_airflow.retry import retry_arguments
 
 PREFIX = "features__"
@@ -102,16 +103,17 @@ def _add_tasks(dag: DAG, repo: Path, source: Source) -> None:
     # Built without the DAG: each operator copies its DAG's params twice otherwise, which doubles the parse.
     common = {"repo": str(repo), "source": source.name, "owner": source.owner}
     retried = {**common, **retry_arguments()}
+    on_spark = {**retried, **pool_arguments(repo)}
     # One writer per table: among this DAG's runs by max_active_tis_per_dag, else by the storage's lock.
     wait = WaitForDataOperator(task_id="wait_for_data", **common, **retry_arguments(SourceNotReadyError))
     stage = StageOperator(task_id="stage", **retried)
-    ingest = IngestOperator(task_id="ingest", max_active_tis_per_dag=1, **retried)
+    ingest = IngestOperator(task_id="ingest", max_active_tis_per_dag=1, **on_spark)
     materialize = MaterializeOperator(
         task_id="materialize",
         max_active_tis_per_dag=1,
         ingest_task_id="ingest",
         full="{{ params.rebuild_online }}",
-        **retried,
+        **on_spark,
     )
     # Nobody waits for this one, and it costs Feast's import: last in the queue, and one tells for all before it.
     record = RecordInFeastOperator(

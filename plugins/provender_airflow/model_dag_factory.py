@@ -37,6 +37,7 @@ from provender_airflow.operators.key import ChooseKeyOperator
 from provender_airflow.operators.kubeflow import KubeflowRunOperator
 from provender_airflow.operators.models import DeployModelOperator, GateOperator
 from provender_airflow.operators.training_set import TrainingSetOperator
+from provender_airflow.pool import pool_arguments
 from provender_airflow.retry import retry_arguments
 from provender_airflow.timetables import ModelTimetable
 
@@ -86,7 +87,7 @@ def _add_tasks(dag: DAG, repo: Path, spec: ModelSpec) -> None:
     common: dict[str, Any] = {"repo": str(repo), "model": spec.name, "owner": spec.owner, **retry_arguments()}
     key = "{{ ti.xcom_pull(task_ids='choose_key')['key'] }}"
     chosen = ChooseKeyOperator(task_id="choose_key", repo=str(repo), model=spec.name, owner=spec.owner)
-    training_set = TrainingSetOperator(task_id="training_set", key=key, **common)
+    training_set = TrainingSetOperator(task_id="training_set", key=key, **common, **pool_arguments(repo))
     train = KubeflowRunOperator(
         task_id="train",
         training_set="{{ ti.xcom_pull(task_ids='training_set')['uri'] }}",
