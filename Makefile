@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 RUN := $(UV) run --frozen --no-sync
 STAMP := .provender/installed
 
-.PHONY: help install demo up stop test test-fast test-slow leak-check lint typing format pipeline bench requirements clean
+.PHONY: help install demo up stop test test-fast test-slow leak-check lint typing format pipeline bench bench-full requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -59,8 +59,11 @@ typing: install ## The type checker, strict
 pipeline: install ## Compile the Kubeflow pipeline: training/pipeline.yaml
 	@training/.venv/bin/python training/pipeline.py
 
-bench: install ## Benchmarks: a table on the terminal, JSON lines under bench/results/
+bench: install ## Benchmarks beside their peers: tables, JSON lines under bench/results/, docs/benchmarks.md
 	@$(RUN) python -m bench
+
+bench-full: install ## The same with the large sizes: hours
+	@$(RUN) python -m bench --full
 
 requirements: install ## Export requirements.txt from the lock file
 	@$(UV) export --frozen --all-extras --no-hashes --no-emit-project --quiet -o requirements.txt

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 
+import psutil
+
 FOLDER = Path(__file__).parent / "results"
 
 
@@ -51,15 +53,25 @@ def show(results: list[Result]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def keep(results: list[Result]) -> Path:
+def keep(suite: str, results: list[Result]) -> Path:
     """Writes JSON lines, with the time and the machine, to a file of this run's own."""
     FOLDER.mkdir(exist_ok=True)
     now = datetime.now(UTC)
-    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-    path = FOLDER / f"{now:%Y%m%dT%H%M%SZ}.jsonl"
-    lines = [json.dumps({"measured": now.isoformat(), **machine, **asdict(result)}) for result in results]
+    path = FOLDER / f"{suite}-{now:%Y%m%dT%H%M%SZ}.jsonl"
+    lines = [json.dumps({"measured": now.isoformat(), **_machine(), **asdict(result)}) for result in results]
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def _machine() -> dict[str, object]:
+    """What the figures were measured on; ``load`` is the average of the last minute, our own work included."""
+    return {
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30),
+        "python": platform.python_version(),
+        "load": os.getloadavg()[0],
+    }
 
 
 def _cells(result: Result) -> tuple[str, ...]:
