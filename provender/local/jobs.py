@@ -2,7 +2,7 @@
 
 ``<state_dir>/jobs/<name>/<number>/`` is one **submission** of the job ``name``:
 
-    job.json    what runs: command, folder, environment, what to run when it is cancelled
+    job.json    what runs: command, folder, what to run when it is cancelled; the environment is kept nowhere
     pid.json    the runner's process (``provender.local.job_runner``), which started the command
     lease       touched by whoever awaits the job; one nobody touches for ``LEASE_SECONDS`` is ended
     log         what the command said

@@ -33,7 +33,7 @@ def address(settings: Settings) -> tuple[str, int]:
     host, separator, port = first.rpartition(":")
     if not separator or not port.isdigit():
         raise SetupError(
-            f"online_store.connection_string is {settings.redis!r}, not HOST:PORT",
+            f"online_store.connection_string begins with {first.partition('=')[0]!r}, not with HOST:PORT",
             where=str(settings.repo / SETTINGS_FILE),
             remedy="write it like 127.0.0.1:6390",
         )

@@ -64,7 +64,7 @@ def test_a_taken_port_names_its_holder_and_the_setting(settings: Settings) -> No
 
 
 def test_a_connection_string_without_a_port_is_refused(settings: Settings) -> None:
-    with pytest.raises(SetupError, match="not HOST:PORT"):
+    with pytest.raises(SetupError, match="not with HOST:PORT"):
         redis_server.address(settings.model_copy(update={"redis": "localhost"}))
 
 
