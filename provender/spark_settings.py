@@ -84,7 +84,7 @@ class KubernetesSparkSettings(_Section):
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     service_account: str = "spark"
-    """Of the driver, which starts executors."""
+    """Of the driver, which starts executors, and of the executors."""
     google_key_secret: str = ""
     """Secret with a service account's key as ``key.json``; none is needed with workload identity."""
     redis_secret: str = ""

@@ -47,6 +47,7 @@ from tests.airflow.dataproc_server import (
     running,
 )
 from tests.discovery import problems
+from tests.gcs import GcsServer
 
 pytestmark = pytest.mark.airflow
 
@@ -270,6 +271,31 @@ def test_the_drivers_output_is_read_as_far_as_there_is_one(
     dataproc.output_uri = ""
     dataproc.becomes(handle.reference, "RUNNING")
     assert next(spark.log_lines(handle, from_start=True)) == "The driver left no output"
+
+
+@pytest.mark.gcs
+@pytest.mark.parametrize("cluster", [""], indirect=False)
+def test_the_drivers_output_in_a_bucket_is_read_part_by_part(
+    spark: DataprocBackend, dataproc: Dataproc, gcs_server: GcsServer
+) -> None:
+    bucket = gcs_server.client().bucket(gcs_server.new_bucket())
+    folder = "google-cloud-dataproc-metainfo/c/jobs/j"
+    for name, text in (
+        ("driveroutput.000000000", "on"),
+        ("driveroutput.000000001", "e\ntwo\n"),
+        ("other", "x"),
+    ):
+        bucket.blob(f"{folder}/{name}").upload_from_string(text)
+    handle = spark.submit(JOB)
+    dataproc.output_uri = f"gs://{bucket.name}/{folder}/driveroutput"
+    dataproc.becomes(handle.reference, "RUNNING")
+    lines = spark.log_lines(handle, from_start=True)
+    assert [next(lines) for _ in range(3)] == ["one", "two", None]
+    dataproc.output_uri = "gs://no-such-bucket/f/driveroutput"
+    dataproc.becomes(handle.reference, "RUNNING")
+    assert str(next(spark.log_lines(handle, from_start=True))).startswith(
+        "The driver's output is not to be had"
+    )
 
 
 # ---- found again

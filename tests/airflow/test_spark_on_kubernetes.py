@@ -163,12 +163,13 @@ def test_an_application_carries_everything_the_settings_say(
         "2",
         "-XX:+UseG1GC",
     )
-    assert (driver["serviceAccount"], driver["nodeSelector"]) == ("spark-driver", {"pool": "batch"})
+    assert (driver["nodeSelector"], driver["annotations"]) == ({"pool": "batch"}, {"a": "b"})
     assert "instances" not in executor
     assert executor["tolerations"] == [
         {"key": "spot", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}
     ]
     for pod in (driver, executor):
+        assert pod["serviceAccount"] == "spark-driver"
         assert pod["secrets"] == [
             {"name": "user-gcp-sa", "path": "/mnt/secrets/google", "secretType": "GCPServiceAccount"}
         ]
@@ -492,6 +493,18 @@ def test_a_cluster_without_the_operator_is_one_setting_away(
     cluster.failures = [0, 404]
     with pytest.raises(SettingsError, match="does not know SparkApplications, or the namespace spark"):
         spark.submit(JOB)
+
+
+def test_without_a_cluster_the_connection_is_named(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps({"conn_type": "kubernetes"}))
+    monkeypatch.setattr(
+        "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "nothing")
+    )
+    with pytest.raises(SettingsError, match="no Kubernetes cluster is configured") as raised:
+        KubernetesBackend.of(settings)
+    assert "kubernetes_default" in raised.value.remedy
 
 
 # ---- the operator and its trigger

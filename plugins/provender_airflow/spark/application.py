@@ -60,7 +60,7 @@ def spark_application(settings: Settings, job: SparkJob, name: str, attempt: str
             "restartPolicy": {"type": "Never"},
             "timeToLiveSeconds": ours.time_to_live_seconds,
             "deps": _dependencies(ours),
-            "driver": {**_pod(ours, ours.driver, labels), "serviceAccount": ours.service_account},
+            "driver": _pod(ours, ours.driver, labels),
             "executor": _executor(ours, labels),
             **_dynamic_allocation(ours),
         },
@@ -130,6 +130,8 @@ def _pod(ours: KubernetesSparkSettings, pod: PodSettings, labels: Mapping[str, s
         "annotations": pod.annotations,
         "nodeSelector": pod.node_selector,
         "tolerations": [_toleration(each.model_dump()) for each in pod.tolerations],
+        # Of the executors too: with workload identity it is who reads and writes the bucket.
+        "serviceAccount": ours.service_account,
         "env": _environment(ours),
         "envFrom": [{"secretRef": {"name": name}} for name in ours.env_from_secrets],
         "secrets": _google_key(ours),
