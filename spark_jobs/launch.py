@@ -32,11 +32,11 @@ def main(argv: Sequence[str]) -> int:
             name, _, value = rest[1].partition("=")
             os.environ[name] = secret(value) if rest[0] == "--secret" else value
             del rest[:2]
-    except ProvenderError as error:
+        _forget_own_folder()
+        module, sys.argv[1:] = rest[0], rest[1:]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except ProvenderError as error:  # settings or a secret that are not to be had, say
         return report(error)
-    _forget_own_folder()
-    module, sys.argv[1:] = rest[0], rest[1:]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
     return 0
 
 

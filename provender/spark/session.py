@@ -17,8 +17,8 @@ from typing import Any, cast
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from provender.errors import SparkUnavailableError
-from provender.settings import Settings
+from provender.errors import SettingsError, SparkUnavailableError
+from provender.settings import SETTINGS_FILE, Settings
 from provender.spark import server
 from provender.storage.readers import hadoop_conf
 
@@ -35,6 +35,10 @@ _SMALL_WORK_CONF = {
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": "1",
 }
+
+
+_SUBMITTED = frozenset({"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"})
+"""Spark sets the first one in a program that it starts; who starts Python himself sets the second one."""
 
 
 @contextmanager
@@ -137,6 +141,13 @@ def _apply_conf(session: SparkSession) -> None:
 
 
 def _application_session(settings: Settings, attempt: str) -> SparkSession:
+    if not _SUBMITTED.intersection(os.environ):
+        raise SettingsError(
+            f"with provender.spark.backend: {settings.spark.backend}, applications run on the cluster, not here",
+            where=str(settings.repo / SETTINGS_FILE),
+            unharmed="all committed data",
+            remedy="let Airflow run it (airflow dags trigger), or start it with spark-submit",
+        )
     builder = SparkSession.builder.appName(attempt)
     for name, value in (server.SESSION_CONF | hadoop_conf(settings.storage_root)).items():
         builder = builder.config(name, value)
