@@ -114,5 +114,5 @@ def test_spark_applications_and_their_engine_show_and_keep_no_secret(
         assert project.run("materialize", "trips", PROVENDER_REDIS="127.0.0.1:1,password=marked-wrong") != 0
     finally:
         project.run("down")
-    assert list((project.folder / "state/logs").iterdir())
+    assert (project.folder / "state/spark/server.log").read_text()
     assert project.found() == []
