@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -343,6 +344,14 @@ def test_on_a_cluster_clearing_the_waiting_task_terminates_the_run(
 ) -> None:
     waits = deferred(operator(settings))
     asyncio.run(waits.trigger.on_kill())
+    assert [run["state"] for run in api.runs.values()] == ["CANCELING"]
+
+
+def test_the_tasks_time_ends_the_run(settings: Settings, api: KubeflowApi) -> None:
+    waits = deferred(operator(settings, execution_timeout=timedelta(seconds=0.2)))
+    event = event_of(waits.trigger)
+    with pytest.raises(KubeflowError, match="did not end in the task's time"):
+        operator(settings).resume(context(), event, **(waits.kwargs or {}))
     assert [run["state"] for run in api.runs.values()] == ["CANCELING"]
 
 

@@ -80,10 +80,9 @@ class KubeflowRunOperator(BaseOperator):
         context["ti"].xcom_push(key=LINK_KEY, value=backend.link(handle))
         if self.deferrable and not backend.poll(handle).is_final:
             self.defer(
-                trigger=trigger_for(self.repo, handle),
+                trigger=trigger_for(self.repo, handle, self.execution_timeout),
                 method_name="resume",
                 kwargs={"run": _plain(handle)},
-                timeout=self.execution_timeout,
             )
         return self._end(backend, handle)
 

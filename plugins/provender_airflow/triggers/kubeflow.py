@@ -5,30 +5,44 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from provender.errors import ProvenderError
+from provender.errors import KubeflowError, ProvenderError
 from provender.settings import load_settings
 from provender_airflow.kubeflow.backend import JobState, KubeflowBackend, RunHandle, backend_for
-from provender_airflow.triggers.polling import PATIENCE_SECONDS, final_status
+from provender_airflow.triggers.polling import PATIENCE_SECONDS, OutOfTimeError, deadline_of, final_status
 
 
 class KubeflowRunTrigger(BaseTrigger):
-    """Fires when the run ended, with its ``state``; or with an ``error`` when it cannot be asked any more.
+    """Fires when the run ended, with its ``state``; or with an ``error`` when it cannot be asked any more, or when
+    ``deadline`` (ISO time) came first, and the run was ended.
 
     A person who clears the task, or marks it, ends the run. A triggerer that stops leaves it alone.
     """
 
-    def __init__(self, repo: str, handle: dict[str, str], poll_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        repo: str,
+        handle: dict[str, str],
+        deadline: str | None = None,
+        poll_seconds: float | None = None,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.repo = repo
         self.handle = handle
+        self.deadline = deadline
         self.poll_seconds = poll_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        arguments = {"repo": self.repo, "handle": self.handle, "poll_seconds": self.poll_seconds}
+        arguments = {
+            "repo": self.repo,
+            "handle": self.handle,
+            "deadline": self.deadline,
+            "poll_seconds": self.poll_seconds,
+        }
         return "provender_airflow.triggers.kubeflow.KubeflowRunTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -47,13 +61,24 @@ class KubeflowRunTrigger(BaseTrigger):
     async def _end(self, backend: KubeflowBackend, handle: RunHandle) -> JobState:
         """How it ended. Raises the error of a backend that does not answer for long, or never will."""
         pause = self.poll_seconds or backend.poll_seconds
-        status = await final_status(lambda: backend.poll(handle), pause, PATIENCE_SECONDS, self.log)
+        try:
+            status = await final_status(
+                lambda: backend.poll(handle), pause, PATIENCE_SECONDS, self.deadline, self.log
+            )
+        except OutOfTimeError:
+            await asyncio.to_thread(backend.cancel, handle)
+            raise KubeflowError(
+                f"run {handle.reference} did not end in the task's time and was ended",
+                where=backend.link(handle),
+                unharmed="whatever serves now",
+                remedy="the next try starts it again; raise the task's execution_timeout if it needs longer",
+            ) from None
         return status.state
 
     def _backend(self) -> KubeflowBackend:
         return backend_for(load_settings(self.repo))
 
 
-def trigger_for(repo: str, handle: RunHandle) -> KubeflowRunTrigger:
-    """The trigger that awaits ``handle``."""
-    return KubeflowRunTrigger(repo, asdict(handle))
+def trigger_for(repo: str, handle: RunHandle, timeout: timedelta | None) -> KubeflowRunTrigger:
+    """The trigger that awaits ``handle``, for ``timeout`` from now."""
+    return KubeflowRunTrigger(repo, asdict(handle), deadline_of(timeout))

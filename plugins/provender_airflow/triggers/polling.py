@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from provender.errors import TransientError
+from provender.intervals import iso, parse_iso
 
 PATIENCE_SECONDS = 300.0
 """How long a backend that does not answer is asked again before the task hears of it."""
@@ -23,11 +25,36 @@ class Status(Protocol):
 S = TypeVar("S", bound=Status)
 
 
-async def final_status(poll: Callable[[], S], pause_seconds: float, patience_seconds: float, log: Any) -> S:
+class OutOfTimeError(Exception):
+    """The task's time is over, and the job has not ended."""
+
+
+def deadline_of(timeout: timedelta | None) -> str | None:
+    """ISO time at which a task that waits from now on is out of time; None: never.
+
+    The trigger sees to it: when Airflow's own deferral timeout fires, the task fails without a word to operator or
+    trigger, and the job goes on.
+    """
+    return iso(datetime.now(UTC) + timeout) if timeout is not None else None
+
+
+async def final_status(
+    poll: Callable[[], S], pause_seconds: float, patience_seconds: float, deadline: str | None, log: Any
+) -> S:
     """How it ended; ``poll`` runs in a thread of its own.
 
-    Raises the :class:`TransientError` of a backend that does not answer for ``patience_seconds``, any other at once.
+    Raises :class:`OutOfTimeError` at ``deadline``, the :class:`TransientError` of a backend that does not answer for
+    ``patience_seconds``, and any other error at once.
     """
+    left = None if deadline is None else (parse_iso(deadline) - datetime.now(UTC)).total_seconds()
+    try:
+        async with asyncio.timeout(left):
+            return await _final_status(poll, pause_seconds, patience_seconds, log)
+    except TimeoutError as error:
+        raise OutOfTimeError from error
+
+
+async def _final_status(poll: Callable[[], S], pause_seconds: float, patience_seconds: float, log: Any) -> S:
     clock = asyncio.get_running_loop()
     answered = clock.time()
     while True:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from provender.errors import ProvenderError, SparkUnavailableError
-from provender.intervals import iso, parse_iso
 from provender.settings import load_settings
 from provender.storage.readers import key_file
 from provender_airflow.spark.backend import JobHandle, JobStatus, SparkBackend, backend_for
 from provender_airflow.task_settings import google_key
-from provender_airflow.triggers.polling import PATIENCE_SECONDS, final_status
+from provender_airflow.triggers.polling import PATIENCE_SECONDS, OutOfTimeError, deadline_of, final_status
 
 
 class SparkJobTrigger(BaseTrigger):
@@ -69,9 +68,10 @@ class SparkJobTrigger(BaseTrigger):
     async def _end(self, backend: SparkBackend, handle: JobHandle) -> JobStatus:
         pause = self.poll_seconds or backend.poll_seconds
         try:
-            async with asyncio.timeout(self._seconds_left()):
-                return await final_status(lambda: backend.poll(handle), pause, PATIENCE_SECONDS, self.log)
-        except TimeoutError:
+            return await final_status(
+                lambda: backend.poll(handle), pause, PATIENCE_SECONDS, self.deadline, self.log
+            )
+        except OutOfTimeError:
             await asyncio.to_thread(backend.cancel, handle)
             raise SparkUnavailableError(
                 f"the application {handle.attempt} did not end in the task's time and was cancelled",
@@ -80,11 +80,6 @@ class SparkJobTrigger(BaseTrigger):
                 remedy="the next try starts it again; raise the task's execution_timeout if it needs longer",
             ) from None
 
-    def _seconds_left(self) -> float | None:
-        if self.deadline is None:
-            return None
-        return (parse_iso(self.deadline) - datetime.now(UTC)).total_seconds()
-
     def _load(self) -> tuple[SparkBackend, str | None]:
         settings = load_settings(self.repo)
         return backend_for(settings), google_key(settings)
@@ -92,5 +87,4 @@ class SparkJobTrigger(BaseTrigger):
 
 def trigger_for(repo: str, handle: JobHandle, timeout: timedelta | None) -> SparkJobTrigger:
     """The trigger that awaits ``handle``, for ``timeout`` from now."""
-    deadline = iso(datetime.now(UTC) + timeout) if timeout is not None else None
-    return SparkJobTrigger(repo, asdict(handle), deadline)
+    return SparkJobTrigger(repo, asdict(handle), deadline_of(timeout))
