@@ -367,6 +367,34 @@ def test_an_operator_that_does_not_look_is_named(spark: KubernetesBackend, clust
     assert spark.find(JOB.name) is None
 
 
+def test_a_driver_that_cannot_start_is_not_waited_for_for_ever(
+    spark: KubernetesBackend, cluster: SparkCluster
+) -> None:
+    handle = spark.submit(JOB)
+    cluster.becomes(handle.reference, "SUBMITTED")
+    waiting = {"reason": "CreateContainerConfigError", "message": 'secret "feast-redis" not found'}
+    cluster.pod_ends(
+        handle.reference,
+        phase="Pending",
+        containerStatuses=[{"name": "driver", "state": {"waiting": waiting}}],
+    )
+    assert spark.poll(handle).state is JobState.RUNNING
+    cluster.ages(handle.reference, 400)
+    assert 'secret "feast-redis" not found' in failure_of(spark, handle).what
+    spark.take(handle)
+    assert spark.find(JOB.name) is None
+
+
+def test_a_driver_without_a_node_is_waited_for(spark: KubernetesBackend, cluster: SparkCluster) -> None:
+    handle = spark.submit(JOB)
+    cluster.becomes(handle.reference, "SUBMITTED")
+    cluster.pod_ends(
+        handle.reference, phase="Pending", conditions=[{"type": "PodScheduled", "reason": "Unschedulable"}]
+    )
+    cluster.ages(handle.reference, 4000)
+    assert spark.poll(handle).state is JobState.RUNNING
+
+
 def test_the_drivers_log_is_read_as_far_as_there_is_one(
     spark: KubernetesBackend, cluster: SparkCluster
 ) -> None:

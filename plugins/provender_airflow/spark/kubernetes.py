@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from threading import Event
 from time import monotonic
-from typing import Any
 
 from kubernetes.config import ConfigException  # type: ignore[import-untyped]
 
@@ -35,11 +34,13 @@ from provender_airflow.spark.application import (
 )
 from provender_airflow.spark.applications import Applications, Document
 from provender_airflow.spark.backend import JobHandle, JobState, JobStatus, error_from_exit
+from provender_airflow.spark.driver import end_of, is_lost, obstacle
 from provender_airflow.spark.job import SparkJob
 from provender_airflow.spark.names import new_attempt, number_of, submission_name
 
 _FAILED = ("FAILED", "SUBMISSION_FAILED")
-_LOST_PHASES = ("Failed", "Unknown")
+_START_SECONDS = 300
+"""How long something may keep a driver from starting."""
 _UNNOTICED_SECONDS = 600
 """How long the operator may take to see an application."""
 _END_SECONDS = 90
@@ -152,12 +153,16 @@ class KubernetesBackend:
         return document if document is not None and label(document, ATTEMPT_LABEL) == handle.attempt else None
 
     def _unusual(self, handle: JobHandle, document: Document, state: str) -> JobStatus:
-        """Running, unless the operator does not see it or does not know."""
+        """Running, unless the operator does not see it or does not know, or the driver cannot start."""
+        if state == "SUBMITTED" and age_seconds(document) > _START_SECONDS:
+            reason = obstacle(self._applications.pod(driver_of(document)))
+            if reason:
+                return JobStatus(JobState.FAILED, self._not_started(handle, reason))
         if not state and age_seconds(document) > _UNNOTICED_SECONDS:
             return JobStatus(JobState.FAILED, self._unnoticed(handle))
         if state == "UNKNOWN":
             pod = self._applications.pod(driver_of(document))
-            if pod is None or (pod.get("status") or {}).get("phase") in _LOST_PHASES:
+            if is_lost(pod):
                 return JobStatus(JobState.FAILED, self._failure(handle, document, pod))
         return JobStatus(JobState.RUNNING)
 
@@ -167,7 +172,7 @@ class KubernetesBackend:
         if reported is not None:
             return reported
         pod = pod or self._applications.pod(driver_of(document))
-        reason, exit_code = _end_of(pod)
+        reason, exit_code = end_of(pod)
         said = "; ".join(part for part in (message_of(document), reason) if part)
         return error_from_exit(exit_code, said or state_of(document), self._place_of(handle.reference))
 
@@ -208,6 +213,14 @@ class KubernetesBackend:
             remedy="the next try starts it again",
         )
 
+    def _not_started(self, handle: JobHandle, reason: str) -> ProvenderError:
+        return SparkUnavailableError(
+            f"the driver of {handle.attempt} cannot start: {reason}",
+            where=self._place_of(handle.reference),
+            unharmed=_UNHARMED,
+            remedy="mend the image or the secret that it names in provender.spark.kubernetes",
+        )
+
     def _unnoticed(self, handle: JobHandle) -> ProvenderError:
         return SparkUnavailableError(
             f"the Spark operator took no note of {handle.attempt} for {_UNNOTICED_SECONDS // 60} minutes",
@@ -231,16 +244,3 @@ def _is_of_use(document: Document, job: str) -> bool:
         and not label(document, TAKEN_LABEL)
         and not is_being_deleted(document)
     )
-
-
-def _end_of(pod: Document | None) -> tuple[str, int | None]:
-    """Why a driver's pod ended (``Evicted: …``, ``OOMKilled``), and its exit code where it got as far."""
-    if pod is None:
-        return "the driver's pod is gone", None
-    status: dict[str, Any] = pod.get("status") or {}
-    of_pod = ": ".join(str(status[key]) for key in ("reason", "message") if status.get(key))
-    for container in status.get("containerStatuses") or []:
-        ended = (container.get("state") or {}).get("terminated")
-        if ended:
-            return of_pod or str(ended.get("reason", "")), ended.get("exitCode")
-    return of_pod, None
