@@ -148,6 +148,7 @@ def start(folder: Path, jars: Path) -> Stack:
     """Copies the checkout's rooms into ``folder``, registers the definitions, and starts everything."""
     for room in ("dags", "plugins", "feature_defs"):
         shutil.copytree(CHECKOUT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "training").symlink_to(CHECKOUT / "training")  # with its environment
     _point_settings_here(folder / "feature_defs" / "feature_store.yaml", jars)
     os.environ[airflow_config.PORT_VARIABLE] = str(free_port())
     settings = load_settings(folder / "feature_defs")
