@@ -36,7 +36,10 @@ def run(job: Job, parsed: argparse.Namespace, work: Callable[[Settings], Manifes
 
     An error of ours ends as :func:`report` says.
     """
-    settings = load_settings(parsed.repo)
+    try:
+        settings = load_settings(parsed.repo)
+    except ProvenderError as error:
+        return report(error)  # without settings nobody knows where metrics go
     try:
         manifest = work(settings)
     except ProvenderError as error:

@@ -28,8 +28,8 @@ def main() -> int:
     parsed = parser.parse_args()
     if not parsed.model and not (parsed.name and parsed.entities and parsed.features):
         parser.error("either --model, or --name with --entities and --features")
-    settings = load_settings(parsed.repo)
     try:
+        settings = load_settings(parsed.repo)
         built = build(settings, _request(settings, parsed), parsed.attempt)
     except ProvenderError as error:
         return report(error)
