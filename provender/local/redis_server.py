@@ -15,6 +15,7 @@ from pathlib import Path
 from provender.errors import SetupError
 from provender.local.process import (
     ProcessRecord,
+    replace_text,
     require_free_port,
     start_detached,
     stop_tree,
@@ -96,17 +97,35 @@ def server_binary() -> Path:
 
 
 def _command(settings: Settings, port: int) -> list[str]:
+    """Its options are in a file of this user's only: a password among arguments is in the process list."""
     folder = settings.state_dir / "redis"
     folder.mkdir(parents=True, exist_ok=True)
     options = {
         "port": port,
         "bind": "127.0.0.1",
-        "dir": folder,
+        "dir": f'"{folder}"',
         "appendonly": "yes",
         "appendfsync": "everysec",
     }
-    flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    return [str(server_binary()), *flags]
+    password = _password(settings)
+    if password:
+        options["requirepass"] = f'"{password}"'
+    file = folder / "redis.conf"
+    replace_text(file, "".join(f"{name} {value}\n" for name, value in options.items()), mode=0o600)
+    return [str(server_binary()), str(file)]
+
+
+def _password(settings: Settings) -> str:
+    """What ``online_store.connection_string`` asks for; empty: nothing. Raises :class:`SetupError`."""
+    named = (part.partition("=") for part in settings.redis.split(","))
+    password = next((value for name, _, value in named if name == "password"), "")
+    if any(character in password for character in '"\\\n'):
+        raise SetupError(
+            "the online store's password has a quote, a backslash or a line break in it",
+            where=str(settings.repo / SETTINGS_FILE),
+            remedy="take another one for the Redis of this machine",
+        )
+    return password
 
 
 def _await_answer(settings: Settings, record: ProcessRecord, host: str, port: int) -> None:

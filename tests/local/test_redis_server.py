@@ -9,7 +9,7 @@ import pytest
 
 from provender.errors import SetupError
 from provender.local import redis_server
-from provender.local.process import free_port
+from provender.local.process import ProcessRecord, free_port
 from provender.settings import Settings
 
 pytestmark = pytest.mark.redis
@@ -50,6 +50,26 @@ def test_values_survive_a_restart(settings: Settings) -> None:
     redis_server.stop(settings)
     redis_server.start(settings, lambda _: None)
     assert command(settings, "GET", "a") == b"$1\r\n1\r\n"
+
+
+def test_a_password_is_asked_for_and_is_no_argument(settings: Settings) -> None:
+    with_password = settings.model_copy(update={"redis": f"{settings.redis},password=marked-password"})
+    redis_server.start(with_password, lambda _: None)
+    assert command(with_password, "GET", "a").startswith(b"-NOAUTH")
+    assert command(with_password, "AUTH", "marked-password") == b"+OK\r\n"
+    record = ProcessRecord.read(redis_server.pid_file(with_password))
+    assert record is not None
+    process = record.process()
+    assert process is not None
+    assert "marked-password" not in " ".join(process.cmdline())
+    assert (settings.state_dir / "redis/redis.conf").stat().st_mode & 0o077 == 0
+
+
+def test_a_password_that_redis_would_read_otherwise_is_refused(settings: Settings) -> None:
+    with pytest.raises(SetupError, match="a quote"):
+        redis_server.start(
+            settings.model_copy(update={"redis": f'{settings.redis},password=a"b'}), lambda _: None
+        )
 
 
 def test_a_taken_port_names_its_holder_and_the_setting(settings: Settings) -> None:
