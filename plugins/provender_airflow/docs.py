@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from provender.errors import SpecError
 from provender.specs.model import Column, FeatureTable, Source
-from provender.specs.models import ModelSpec
+
+
+if TYPE_CHECKING:
+    from provender.specs.models import ModelSpec  # checks SQL: too much for a DAG file without models
 
 
 def source_docs(source: Source) -> str:
