@@ -97,7 +97,8 @@ def test_the_model_answers_and_its_answer_is_the_offline_one(stack: Stack) -> No
 
 
 def test_a_backfill_of_the_model_trains_for_the_newest_key_only(stack: Stack) -> None:
-    stack.airflow("backfill", "create", "--dag-id", DAG, "--from-date", DAYS[1], "--to-date", NEWEST)
+    days = ("--from-date", DAYS[1], "--to-date", NEWEST)
+    stack.airflow("backfill", "create", "--dag-id", DAG, *days, "--reprocess-behavior", "completed")
 
     def ended() -> dict[str, str] | None:
         runs = [run for run in stack.api.runs(DAG) if run["run_type"] == "backfill"]
