@@ -148,7 +148,10 @@ def down(profile: Profile) -> None:
     for service in reversed([*_stores_and_metrics(profile, quiet=True), *_airflow()]):
         if service.stop(profile):
             print(f"{service.name}: stopped")
+    from provender.spark import server
+
     jobs.stop_all(settings.state_dir)
+    server.stop(settings)
     predictor.stop(settings)
     redis_server.stop(settings)
     postgres.stop(profile.folder / "postgres")
