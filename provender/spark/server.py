@@ -40,7 +40,9 @@ _POLL_SECONDS = 0.1
 _KEEPER_POLL_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
 _HOST = "127.0.0.1"
-_SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
+_DRIVER = Path(__file__).parent / "engine" / "driver.py"
+_CLIENT_VARIABLES = ("SPARK_API_MODE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_REMOTE", "SPARK_REMOTE")
+"""What PySpark leaves in the environment of a process that used Spark Connect: the driver must not be such a client."""
 
 
 @dataclass(frozen=True)
@@ -183,18 +185,18 @@ def _launch(settings: Settings, port: int, token: str) -> subprocess.Popen[bytes
     ]
     command = [
         str(home / "bin" / "spark-submit"),
-        *("--class", _SERVER_CLASS),
         *("--master", f"local[{settings.spark.cores or os.cpu_count() or 2}]"),
         *("--driver-memory", settings.spark.driver_memory),
         *("--jars", ",".join(str(jar) for jar in find_jars(settings))),
         *conf,
-        "spark-internal",
+        str(_DRIVER),
     ]
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in _CLIENT_VARIABLES},
         **java_environment(settings),
         "SPARK_HOME": str(home),
         "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": token,
         "SPARK_LOCAL_IP": "127.0.0.1",
     }
@@ -219,6 +221,9 @@ def server_conf(settings: Settings, port: int) -> dict[str, str]:
         # One shuffle partition a core: a small day is all start-up, and a large one is split by size anyway.
         "spark.sql.shuffle.partitions": settings.spark.cores or os.cpu_count() or 2,
         "spark.databricks.delta.snapshotPartitions": 1,
+        # Sessions share compiled plans and Python workers; jobs have no artifacts of their own to keep apart.
+        "spark.sql.artifact.isolation.enabled": "false",
+        "spark.python.daemon.module": "provender.spark.engine.workers",
         **settings.spark.conf,
     }
     return {name: str(value) for name, value in conf.items()}
