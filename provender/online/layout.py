@@ -28,6 +28,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from provender.errors import SpecError
+from provender.online.byte_columns import (
+    Integers,
+    decimals,
+    joined,
+    of_lengths,
+    of_width,
+    replaced,
+)
 from provender.specs.model import ColumnType
 
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
@@ -55,7 +63,7 @@ _VARINT_TAG = {
     ColumnType.BOOL: 0x38,
     ColumnType.TIMESTAMP: 0x40,
 }
-_LENGTH_TAG = {ColumnType.BYTES: b"\x0a", ColumnType.STRING: b"\x12"}
+_LENGTH_TAG = {ColumnType.BYTES: 0x0A, ColumnType.STRING: 0x12}
 _FIXED_TAG = {ColumnType.DOUBLE: (0x29, "<f8"), ColumnType.FLOAT: (0x35, "<f4")}
 _KEY_TYPES = frozenset(_VALUE_TYPE)
 _STRING_VALUE_TYPE = struct.pack("<I", _VALUE_TYPE[ColumnType.STRING])
@@ -142,51 +150,65 @@ def key_project(key: bytes) -> bytes | None:
     return key[at:] if at < len(key) else None
 
 
+def key_column(layout: ViewLayout, project: str, batch: pa.RecordBatch) -> pa.Array:
+    """The Redis keys of a batch's rows (``large_binary``). The join key columns must have no nulls."""
+    parts = [_key_part(kind, _column(batch, name, kind)) for name, kind in layout.sorted_keys]
+    return joined(layout.key_prefix, *parts, project.encode())
+
+
+def value_column(kind: ColumnType, column: pa.Array) -> pa.Array:
+    """``ValueProto`` bytes of each value (``large_binary``); empty for a null, and for NaN, which Feast takes for a
+    null too."""
+    column = _cast(column, kind)
+    if kind in _LENGTH_TAG:
+        values = _bytes(column)
+        lengths = np.asarray(pc.binary_length(values), dtype=np.int64)
+        packed = joined(_varints(_LENGTH_TAG[kind], lengths), values)
+        return replaced(packed, _nulls(column), b"")
+    if kind in _FIXED_TAG:
+        return _fixed(column, *_FIXED_TAG[kind])
+    # Feast writes a null timestamp as the smallest integer, any other null as no value at all.
+    is_time = kind is ColumnType.TIMESTAMP
+    null = bytes([_VARINT_TAG[kind]]) + _varint(_NULL_TIMESTAMP) if is_time else b""
+    return replaced(_varints(_VARINT_TAG[kind], _integers(kind, column)), _nulls(column), null)
+
+
+def timestamp_column(micros: Integers) -> pa.Array:
+    """``google.protobuf.Timestamp`` bytes of microseconds since the epoch (``large_binary``); zero parts are left
+    out, as in proto3."""
+    seconds, rest = np.divmod(micros, _MICROS)
+    heads = replaced(_varints(0x08, seconds), seconds == 0, b"")
+    return joined(heads, replaced(_varints(0x10, rest * 1000), rest == 0, b""))
+
+
+def created_column(createds: Integers, events: Integers) -> pa.Array:
+    """Values of the ``_c`` field (``large_binary``)."""
+    return joined(decimals(createds), b" ", decimals(events))
+
+
 def pack_keys(layout: ViewLayout, project: str, batch: pa.RecordBatch) -> list[bytes]:
-    """The Redis keys of a batch's rows. The join key columns must have no nulls."""
-    tail = project.encode()
-    columns = [_pack_key_part(kind, _column(batch, name, kind)) for name, kind in layout.sorted_keys]
-    head = layout.key_prefix
-    if len(columns) == 1:
-        return [head + value + tail for value in columns[0]]
-    return [head + b"".join(values) + tail for values in zip(*columns, strict=True)]
+    """:func:`key_column` as a list."""
+    return _list(key_column(layout, project, batch))
 
 
 def pack_values(kind: ColumnType, column: pa.Array) -> list[bytes]:
-    """``ValueProto`` bytes of each value; ``b""`` for a null, and for NaN, which Feast takes for a null too."""
-    column = _cast(column, kind)
-    if kind in _LENGTH_TAG:
-        tag = _LENGTH_TAG[kind]
-        return [b"" if v is None else tag + _varint(len(v)) + v for v in _as_bytes(column)]
-    if kind in _FIXED_TAG:
-        return _pack_fixed(column, *_FIXED_TAG[kind])
-    return _pack_varints(kind, column)
+    """:func:`value_column` as a list."""
+    return _list(value_column(kind, column))
 
 
-def pack_timestamps(micros: np.ndarray[Any, np.dtype[np.int64]]) -> list[bytes]:
-    """``google.protobuf.Timestamp`` bytes of microseconds since the epoch; zero parts are left out, as in proto3."""
-    seconds, rest = np.divmod(micros, _MICROS)
-    heads = _varint_rows(0x08, seconds)
-    tails = _varint_rows(0x10, rest * 1000)
-    return [
-        (h if s else b"") + (t if r else b"")
-        for h, t, s, r in zip(heads, tails, seconds.tolist(), rest.tolist(), strict=True)
-    ]
+def pack_timestamps(micros: Integers) -> list[bytes]:
+    """:func:`timestamp_column` as a list."""
+    return _list(timestamp_column(micros))
 
 
-def to_micros(column: pa.Array, fill: int = 0) -> np.ndarray[Any, np.dtype[np.int64]]:
+def to_micros(column: pa.Array, fill: int = 0) -> Integers:
     """Microseconds since the epoch of a timestamp column (naive is UTC); ``fill`` for nulls."""
     integers = _cast(column, ColumnType.TIMESTAMP).cast(pa.int64())
     return np.asarray(pc.fill_null(integers, fill).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def created_text(created: int, event: int) -> bytes:
-    """Value of the ``_c`` field."""
-    return b"%d %d" % (created, event)
-
-
 def parse_created(value: bytes) -> tuple[int, int]:
-    """Inverse of :func:`created_text`: (created, event) in microseconds."""
+    """One value of :func:`created_column`: (created, event) in microseconds."""
     created, event = value.split(b" ")
     return int(created), int(event)
 
@@ -225,23 +247,32 @@ def _cast(column: pa.Array, kind: ColumnType) -> pa.Array:
     return column.cast(wanted)
 
 
-def _as_bytes(column: pa.Array) -> list[bytes | None]:
-    values: list[bytes | None] = column.cast(pa.large_binary()).to_pylist()
+def _bytes(column: pa.Array) -> pa.Array:
+    return pc.fill_null(column.cast(pa.large_binary()), b"")
+
+
+def _list(column: pa.Array) -> list[bytes]:
+    values: list[bytes] = column.to_pylist()
     return values
 
 
-def _pack_key_part(kind: ColumnType, column: pa.Array) -> list[bytes]:
+def _nulls(column: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return np.asarray(column.is_null().to_numpy(zero_copy_only=False))
+
+
+def _key_part(kind: ColumnType, column: pa.Array) -> pa.Array:
     """Type, length and value, each row."""
     head = struct.pack("<I", _VALUE_TYPE[kind])
     if kind in _LENGTH_TAG:
-        return [head + struct.pack("<I", len(v)) + v for v in _as_bytes(column) if v is not None]
+        values = _bytes(column)
+        lengths = np.asarray(pc.binary_length(values)).astype("<u4")
+        return joined(head, of_width(lengths.view(np.uint8).reshape(-1, 4)), values)
     width = 4 if kind is ColumnType.INT32 else 8
-    head += struct.pack("<I", width)
-    raw = _integers(kind, column).astype(f"<i{width}").tobytes()
-    return [head + raw[at : at + width] for at in range(0, len(raw), width)]
+    values = _integers(kind, column).astype(f"<i{width}").view(np.uint8).reshape(-1, width)
+    return joined(head + struct.pack("<I", width), of_width(values))
 
 
-def _integers(kind: ColumnType, column: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _integers(kind: ColumnType, column: pa.Array) -> Integers:
     """Values as 64 bit integers; timestamps in whole seconds, rounded down; nulls as 0."""
     if kind is ColumnType.TIMESTAMP:
         return to_micros(column) // _MICROS
@@ -249,28 +280,12 @@ def _integers(kind: ColumnType, column: pa.Array) -> np.ndarray[Any, np.dtype[np
     return np.asarray(integers.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def _pack_fixed(column: pa.Array, tag: int, dtype: str) -> list[bytes]:
+def _fixed(column: pa.Array, tag: int, dtype: str) -> pa.Array:
     values = np.asarray(pc.fill_null(column, float("nan")).to_numpy(zero_copy_only=False), dtype=dtype)
-    width = values.itemsize + 1
-    rows = np.empty((len(values), width), dtype=np.uint8)
+    rows = np.empty((len(values), values.itemsize + 1), dtype=np.uint8)
     rows[:, 0] = tag
     rows[:, 1:] = values.view(np.uint8).reshape(len(values), values.itemsize)
-    raw = rows.tobytes()
-    packed = [raw[at : at + width] for at in range(0, len(raw), width)]
-    for row in np.flatnonzero(np.isnan(values)).tolist():
-        packed[row] = b""
-    return packed
-
-
-def _pack_varints(kind: ColumnType, column: pa.Array) -> list[bytes]:
-    tag = _VARINT_TAG[kind]
-    packed = _varint_rows(tag, _integers(kind, column))
-    if column.null_count:
-        # Feast writes a null timestamp as the smallest integer, any other null as no value at all.
-        null = bytes([tag]) + _varint(_NULL_TIMESTAMP) if kind is ColumnType.TIMESTAMP else b""
-        for row in np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False)).tolist():
-            packed[row] = null
-    return packed
+    return replaced(of_width(rows), np.isnan(values), b"")
 
 
 def _varint(value: int) -> bytes:
@@ -283,8 +298,8 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _varint_rows(tag: int, values: np.ndarray[Any, np.dtype[np.int64]]) -> list[bytes]:
-    """``tag`` and the varint of each value (two's complement in 64 bits), for a whole column at once."""
+def _varints(tag: int, values: Integers) -> pa.Array:
+    """``tag`` and the varint of each value (two's complement in 64 bits)."""
     unsigned = values.astype(np.int64).view(np.uint64)
     shifted = unsigned[:, None] >> (np.arange(10, dtype=np.uint64) * np.uint64(7))
     lengths = np.maximum(np.count_nonzero(shifted, axis=1), 1)
@@ -292,7 +307,4 @@ def _varint_rows(tag: int, values: np.ndarray[Any, np.dtype[np.int64]]) -> list[
     rows[:, 0] = tag
     rows[:, 1:] = (shifted & np.uint64(0x7F)).astype(np.uint8) | np.uint8(0x80)
     rows[np.arange(len(values)), lengths] &= np.uint8(0x7F)
-    raw = rows.tobytes()
-    return [
-        raw[at : at + length + 1] for at, length in zip(range(0, len(raw), 11), lengths.tolist(), strict=True)
-    ]
+    return of_lengths(rows, lengths + 1)

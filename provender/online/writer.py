@@ -3,7 +3,7 @@
 The data's way:
 
     record batch                  one row per entity
-    -> RowArguments               per row one key and the bytes of its script arguments (columns packed at once)
+    -> columns of bytes           the keys, and each row's script arguments, packed a column at a time
     -> calls                      EVALSHA of up to ``rows_per_call`` rows, as raw RESP
     -> windows                    about 1,000 rows per socket write, two of them in flight
        (in a cluster: one row per call, a window's calls to the servers that hold their keys' slots)
@@ -20,7 +20,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Self
 
 import pyarrow as pa
@@ -29,6 +28,7 @@ import redis
 from redis.cluster import RedisCluster
 
 from provender.online import layout as pack
+from provender.online.byte_columns import Runs, bulk, decimals, joined, replaced
 from provender.online.cluster import REDIRECTIONS, repeated, server_name, server_named, servers_of
 from provender.online.connection import connect, is_cluster, translated
 from provender.online.layout import ViewLayout
@@ -44,7 +44,6 @@ _WINDOWS_IN_FLIGHT = 2
 _RECONNECTIONS = 3
 _BROKEN = (redis.ConnectionError, redis.TimeoutError, OSError)
 _SCAN_COUNT = 1000
-_LENGTHS = [b"$%d\r\n" % n for n in range(512)]
 _GLOB_SPECIAL = b"\\*?[]"
 
 
@@ -239,44 +238,42 @@ class _CallBuilder:
         fields = [view.timestamp_field, view.created_field, view.generation_field]
         common = [*fields, (generation or "").encode(), b"1" if force else b"0", b"%d" % ttl]
         common += [b"%d" % len(view.features), *view.feature_fields]
-        self._common = b"".join(_bulk(common))
+        self._common = b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in common)
         self._common_count = len(common)
+        self._row_count = 4 + len(view.features)
 
     def windows(self, batch: pa.RecordBatch, oldest: int | None) -> Iterator[list[Call]]:
         """Lists of calls, about 1,000 rows in each."""
-        plain = pack.pack_keys(self._view, self._project, batch)
-        keys = _bulk(plain)
-        rows = list(zip(*self._row_arguments(batch, oldest), strict=True))
+        plain = pack.key_column(self._view, self._project, batch)
+        keys, rows = Runs(bulk(plain)), Runs(joined(*self._row_arguments(batch, oldest)))
+        starts = range(0, len(plain), self._rows_per_call)
         calls_per_window = max(1, _WINDOW_ROWS // self._rows_per_call)
-        starts = range(0, len(keys), self._rows_per_call)
         for first in range(0, len(starts), calls_per_window):
+            some = starts[first : first + calls_per_window]
+            ends = [min(start + self._rows_per_call, len(plain)) for start in some]
             yield [
-                Call(plain[start], self._call(keys, rows, start))
-                for start in starts[first : first + calls_per_window]
+                Call(plain[start].as_py(), self._call(keys, rows, start, end))
+                for start, end in zip(some, ends, strict=True)
             ]
 
-    def _call(self, keys: list[bytes], rows: list[tuple[bytes, ...]], start: int) -> bytes:
-        end = min(start + self._rows_per_call, len(keys))
+    def _call(self, keys: Runs, rows: Runs, start: int, end: int) -> bytes:
         count = end - start
-        arguments = 3 + count + self._common_count + count * len(rows[start])
+        arguments = 3 + count + self._common_count + count * self._row_count
         head = b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % (arguments, digest_bytes())
-        parts = (head, *_bulk([b"%d" % count]), *keys[start:end], self._common)
-        return b"".join(chain(parts, chain.from_iterable(rows[start:end])))
+        number = b"$%d\r\n%d\r\n" % (len(str(count)), count)
+        return b"".join((head, number, keys.between(start, end), self._common, rows.between(start, end)))
 
-    def _row_arguments(self, batch: pa.RecordBatch, oldest: int | None) -> list[list[bytes]]:
+    def _row_arguments(self, batch: pa.RecordBatch, oldest: int | None) -> list[pa.Array]:
         """Columns of framed arguments, in the script's order."""
         event = batch.column(EVENT)
         events, createds = pack.to_micros(event), pack.to_micros(batch.column(CREATED))
         gone = event.is_null().to_numpy(zero_copy_only=False)
         if oldest is not None:
             gone = gone | (events < oldest)
-        stamps = pack.pack_timestamps(events)
-        texts = [pack.created_text(c, e) for c, e in zip(createds.tolist(), events.tolist(), strict=True)]
-        for row in gone.nonzero()[0].tolist():
-            texts[row] = b""
-        guards = [_decimals(pack.to_micros(batch.column(name))) for name in (GUARD_EVENT, GUARD_CREATED)]
-        values = [pack.pack_values(kind, batch.column(name)) for name, kind in self._view.features]
-        return [_bulk(column) for column in (*guards, stamps, texts, *values)]
+        texts = replaced(pack.created_column(createds, events), gone, b"")
+        guards = [decimals(pack.to_micros(batch.column(name))) for name in (GUARD_EVENT, GUARD_CREATED)]
+        values = [pack.value_column(kind, batch.column(name)) for name, kind in self._view.features]
+        return [bulk(column) for column in (*guards, pack.timestamp_column(events), texts, *values)]
 
 
 class _Pipeline:
@@ -431,18 +428,6 @@ def digest_bytes() -> bytes:
 
 
 _DIGEST = digest(NEWEST_WINS).encode()
-
-
-def _bulk(values: list[bytes]) -> list[bytes]:
-    """RESP bulk strings."""
-    try:
-        return [_LENGTHS[len(v)] + v + b"\r\n" for v in values]
-    except IndexError:
-        return [b"$%d\r\n%b\r\n" % (len(v), v) for v in values]
-
-
-def _decimals(values: Any) -> list[bytes]:
-    return [b"%d" % value for value in values.tolist()]
 
 
 def _fields(view: ViewLayout) -> list[bytes]:

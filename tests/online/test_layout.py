@@ -172,4 +172,4 @@ def test_a_key_type_feast_cannot_serialise_is_refused_by_name() -> None:
 
 
 def test_the_created_field_reads_back() -> None:
-    assert pack.parse_created(pack.created_text(-5, 7)) == (-5, 7)
+    assert pack.parse_created(pack.created_column(np.array([-5]), np.array([7]))[0].as_py()) == (-5, 7)
