@@ -62,6 +62,7 @@ def test_each_has_a_database_and_a_password_of_its_own(databases: PostgresServer
 
 
 @pytest.mark.redis
+@pytest.mark.slow
 def test_redis_asks_for_the_password_and_the_process_list_does_not_show_it(tmp_path: Path) -> None:
     compose = yaml.safe_load((CHECKOUT / "docker-compose.yaml").read_text())
     shell, option, script = compose["services"]["redis"]["command"]
