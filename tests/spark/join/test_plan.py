@@ -57,6 +57,8 @@ def planned(project: Project, rows: pa.Table, lookups: list[Lookup], **known: bo
 
 
 def physical(frame: Any) -> str:
+    # Spark cuts what it shows of a scan after 100 characters.
+    frame.sparkSession.conf.set("spark.sql.maxMetadataStringLength", "4000")
     return str(frame._explain_string(mode="simple"))
 
 
