@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 RUN := $(UV) run --frozen --no-sync
 STAMP := .provender/installed
 
-.PHONY: help install demo up stop test test-fast test-slow leak-check lint typing format pipeline bench bench-full requirements clean
+.PHONY: help install demo up stop test test-fast test-slow test-exhaustive leak-check lint typing format pipeline bench bench-full requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -40,7 +40,7 @@ stop: ## Stop what `make up` and `make demo` started
 	@test ! -d .provender/full || $(PYTHON) -m provender.local.full down
 
 test: install ## All tests but the slow ones (15 minutes on 2 cores)
-	@$(RUN) pytest -m "not slow"
+	@$(RUN) pytest -m "not slow and not exhaustive"
 	@training/.venv/bin/python -m pytest training/tests
 	@serving/.venv/bin/python -m pytest serving/tests
 
@@ -49,6 +49,9 @@ test-fast: install ## Tests that need neither Spark nor Airflow (1 minute)
 
 test-slow: install ## Tests with a real Airflow, end to end (30 minutes)
 	@$(RUN) pytest -m slow
+
+test-exhaustive: install ## The generated cases of the correctness suite, ten times as many
+	@$(RUN) pytest -m exhaustive
 
 leak-check: install ## Break the rules of the join and the online writer one by one: each has to be noticed by a test
 	@$(RUN) python -m tests.correctness.leak_check

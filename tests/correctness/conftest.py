@@ -73,7 +73,7 @@ def make_worlds(tmp_path_factory: pytest.TempPathFactory, engine_url: str, serve
 
 
 @pytest.fixture(
-    scope="session", params=[SHORT, pytest.param(LONG, marks=pytest.mark.slow)], ids=["short", "long"]
+    scope="session", params=[SHORT, pytest.param(LONG, marks=pytest.mark.exhaustive)], ids=["short", "long"]
 )
 def profile(request: pytest.FixtureRequest) -> Profile:
     found: Profile = request.param
