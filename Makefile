@@ -44,8 +44,8 @@ test: install ## All tests but the slow ones (15 minutes on 2 cores)
 	@training/.venv/bin/python -m pytest training/tests
 	@serving/.venv/bin/python -m pytest serving/tests
 
-test-fast: install ## Tests that need neither Spark nor Airflow (1 minute)
-	@$(RUN) pytest -m "not slow and not spark and not airflow and not gcs and not postgres"
+test-fast: install ## Tests that need no Spark, Airflow or server (1 minute)
+	@$(RUN) pytest -m "not slow and not spark and not airflow and not gcs and not postgres and not redis"
 
 test-slow: install ## Tests with a real Airflow, end to end (30 minutes)
 	@$(RUN) pytest -m slow
