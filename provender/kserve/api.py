@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +14,11 @@ from urllib3.exceptions import HTTPError
 
 from provender.errors import DeployError, PredictorError, ProvenderError
 from provender.kserve.inference_service import GROUP, PLURAL, VERSION
+from provender.kubernetes_api import NOT_ALLOWED, Kind, may_pass, message_of
 
 FIELD_MANAGER = "provender"
 _APPLY = "application/apply-patch+yaml"
-_TIMEOUT_SECONDS = 30
-_AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
-_NOT_ALLOWED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_KIND = Kind(GROUP, VERSION, PLURAL)
 
 
 @dataclass(frozen=True)
@@ -80,13 +78,7 @@ class InferenceServices:
 
     @property
     def _place(self) -> dict[str, Any]:
-        return {
-            "group": GROUP,
-            "version": VERSION,
-            "namespace": self.namespace,
-            "plural": PLURAL,
-            "_request_timeout": _TIMEOUT_SECONDS,
-        }
+        return _KIND.within(self.namespace)
 
 
 class _NotThere(Exception):  # noqa: N818 - an answer, not an error
@@ -112,12 +104,12 @@ def _translated(namespace: str, name: str, doing: str) -> Iterator[None]:
 
 
 def _error_of(error: ApiException, where: str, doing: str) -> ProvenderError:
-    what = f"the Kubernetes API answered {error.status} to {doing} the InferenceService: {_message(error)}"
-    if error.status in _AGAIN or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    what = f"the Kubernetes API answered {error.status} to {doing} the InferenceService: {message_of(error)}"
+    if may_pass(error):
         return PredictorError(
             what, where=where, unharmed="whatever serves now", remedy="the next try does the same"
         )
-    if error.status in _NOT_ALLOWED:
+    if error.status in NOT_ALLOWED:
         remedy = (
             "give the service account get, patch, create and delete on inferenceservices, or mend the token"
         )
@@ -125,11 +117,3 @@ def _error_of(error: ApiException, where: str, doing: str) -> ProvenderError:
     return DeployError(
         what, where=where, unharmed="whatever serves now", remedy="mend what the message names"
     )
-
-
-def _message(error: ApiException) -> str:
-    """Of Kubernetes' ``Status`` object, where the answer is one."""
-    try:
-        return str(json.loads(error.body)["message"])
-    except (TypeError, ValueError, KeyError):
-        return str(error.body or error.reason)

@@ -15,9 +15,10 @@ from provender.errors import SetupError
 from provender.local import airflow_config
 from provender.local.process import (
     ProcessRecord,
+    is_recorded,
     require_free_port,
     start_detached,
-    stop_tree,
+    stop_recorded,
 )
 from provender.settings import Settings
 
@@ -60,16 +61,12 @@ def start(settings: Settings, tell: Callable[[str], None]) -> None:
 
 def stop(settings: Settings) -> bool:
     """Ends Airflow with every task it runs; False if it did not run."""
-    record = ProcessRecord.read(pid_file(settings))
-    stopped = record is not None and stop_tree(record, _STOP_SECONDS)
-    pid_file(settings).unlink(missing_ok=True)
-    return stopped
+    return stop_recorded(pid_file(settings), _STOP_SECONDS)
 
 
 def is_running(settings: Settings) -> bool:
     """Whether the Airflow that :func:`start` started is there (healthy or not)."""
-    record = ProcessRecord.read(pid_file(settings))
-    return record is not None and record.is_alive
+    return is_recorded(pid_file(settings))
 
 
 def health(settings: Settings) -> dict[str, str]:

@@ -33,7 +33,7 @@ import yaml
 from provender.errors import ProvenderError, SetupError
 from provender.local import airflow_config, airflow_server, jars, jobs, postgres, predictor, redis_server
 from provender.local.airflow_server import COMPONENTS
-from provender.local.process import ProcessRecord, is_listening, replace_text, start_detached, stop_tree
+from provender.local.process import ProcessRecord, is_listening, replace_text, start_detached, stop_recorded
 from provender.settings import SETTINGS_FILE, Settings, load_settings
 
 HOST = "127.0.0.1"
@@ -186,9 +186,7 @@ class Service:
         return ProcessRecord.read(self._pid_file(profile))
 
     def stop(self, profile: Profile) -> bool:
-        record = self.record(profile)
-        self._pid_file(profile).unlink(missing_ok=True)
-        return record is not None and stop_tree(record, _STOP_SECONDS)
+        return stop_recorded(self._pid_file(profile), _STOP_SECONDS)
 
     def _pid_file(self, profile: Profile) -> Path:
         return profile.folder / "run" / f"{self.name}.json"

@@ -21,7 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from provender.errors import DeployError, PredictorError, SetupError
-from provender.local.process import ProcessRecord, replace_text, require_free_port, start_detached, stop_tree
+from provender.local.process import (
+    is_recorded,
+    last_line,
+    replace_text,
+    require_free_port,
+    start_detached,
+    stop_recorded,
+)
 from provender.settings import SETTINGS_FILE, Settings
 
 HOST = "127.0.0.1"
@@ -76,16 +83,12 @@ def ensure(settings: Settings, tell: Tell = lambda _: None) -> None:
 
 def stop(settings: Settings) -> bool:
     """Ends it after the requests under way; False if it did not run."""
-    record = ProcessRecord.read(pid_file(settings))
-    stopped = record is not None and stop_tree(record, _STOP_SECONDS)
-    pid_file(settings).unlink(missing_ok=True)
-    return stopped
+    return stop_recorded(pid_file(settings), _STOP_SECONDS)
 
 
 def is_running(settings: Settings) -> bool:
     """Whether the process that :func:`ensure` started is there."""
-    record = ProcessRecord.read(pid_file(settings))
-    return record is not None and record.is_alive
+    return is_recorded(pid_file(settings))
 
 
 def models(settings: Settings) -> list[dict[str, Any]]:
@@ -172,7 +175,7 @@ def _await_models(settings: Settings) -> None:
         if not is_running(settings) or time.monotonic() > deadline:
             stop(settings)
             raise PredictorError(
-                f"the predictor did not come up: {_last_line(log_file(settings))}",
+                f"the predictor did not come up: {last_line(log_file(settings))}",
                 where=str(log_file(settings)),
                 unharmed="the pointers of what it serves",
                 remedy="read the end of the log, mend the cause, run the command again",
@@ -229,11 +232,3 @@ def _alone(settings: Settings) -> Iterator[None]:
     with (_folder(settings) / "lock").open("a") as file:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX)
         yield
-
-
-def _last_line(path: Path) -> str:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    except FileNotFoundError:
-        lines = []
-    return lines[-1].strip() if lines else "it said nothing"

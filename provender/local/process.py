@@ -105,6 +105,29 @@ def stop_tree(record: ProcessRecord, grace_seconds: float) -> bool:
     return True
 
 
+def is_recorded(pid_file: Path) -> bool:
+    """Whether the process that ``pid_file`` names runs."""
+    record = ProcessRecord.read(pid_file)
+    return record is not None and record.is_alive
+
+
+def stop_recorded(pid_file: Path, grace_seconds: float) -> bool:
+    """Ends the process that ``pid_file`` names, as :func:`stop_tree`, and removes the file; False if none ran."""
+    record = ProcessRecord.read(pid_file)
+    stopped = record is not None and stop_tree(record, grace_seconds)
+    pid_file.unlink(missing_ok=True)
+    return stopped
+
+
+def last_line(log: Path) -> str:
+    """What a process said last, for an error about it."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except FileNotFoundError:
+        lines = []
+    return lines[-1].strip() if lines else "it said nothing"
+
+
 def _tree(record: ProcessRecord) -> list[psutil.Process]:
     root = record.process()
     found = {root.pid: root} if root else {}

@@ -15,10 +15,11 @@ from pathlib import Path
 from provender.errors import SetupError
 from provender.local.process import (
     ProcessRecord,
+    last_line,
     replace_text,
     require_free_port,
     start_detached,
-    stop_tree,
+    stop_recorded,
 )
 from provender.settings import SETTINGS_FILE, Settings
 
@@ -71,10 +72,7 @@ def start(settings: Settings, tell: Callable[[str], None]) -> None:
 
 def stop(settings: Settings) -> bool:
     """Ends the Redis that :func:`start` started; False if it did not run."""
-    record = ProcessRecord.read(pid_file(settings))
-    stopped = record is not None and stop_tree(record, _STOP_SECONDS)
-    pid_file(settings).unlink(missing_ok=True)
-    return stopped
+    return stop_recorded(pid_file(settings), _STOP_SECONDS)
 
 
 def answers(host: str, port: int) -> bool:
@@ -134,13 +132,8 @@ def _await_answer(settings: Settings, record: ProcessRecord, host: str, port: in
         if not record.is_alive or time.monotonic() > deadline:
             stop(settings)
             raise SetupError(
-                f"redis did not start at {host}:{port}: {_last_line(log_file(settings))}",
+                f"redis did not start at {host}:{port}: {last_line(log_file(settings))}",
                 where=str(log_file(settings)),
                 remedy="read the log, mend the cause, run the command again",
             )
         time.sleep(_POLL_SECONDS)
-
-
-def _last_line(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else "it said nothing"

@@ -26,12 +26,11 @@ from provender.errors import (
     TerminalError,
     TransientError,
 )
+from provender.kubernetes_api import NOT_ALLOWED, TIMEOUT_SECONDS, Kind, may_pass, message_of
 from provender_airflow.spark.application import DRIVER_CONTAINER, GROUP, PLURAL, VERSION
 
-_TIMEOUT_SECONDS = 30
+_KIND = Kind(GROUP, VERSION, PLURAL)
 _LOG_LINES = 10_000
-_AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
-_NOT_ALLOWED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _UNHARMED = "all committed data"
 
 Document = dict[str, Any]
@@ -117,7 +116,7 @@ class Applications:
         try:
             with self._translated(f"reading pod {name}"):
                 answer = self._pods.read_namespaced_pod(
-                    name, self.namespace, _request_timeout=_TIMEOUT_SECONDS, _preload_content=False
+                    name, self.namespace, _request_timeout=TIMEOUT_SECONDS, _preload_content=False
                 )
                 return dict(json.loads(answer.data))
         except NotThereError:
@@ -131,7 +130,7 @@ class Applications:
                 self.namespace,
                 container=DRIVER_CONTAINER,
                 tail_lines=_LOG_LINES,
-                _request_timeout=_TIMEOUT_SECONDS,
+                _request_timeout=TIMEOUT_SECONDS,
                 _preload_content=False,
             )
             return str(answer.data.decode("utf-8", errors="replace")).splitlines()
@@ -146,13 +145,7 @@ class Applications:
 
     @property
     def _place(self) -> dict[str, Any]:
-        return {
-            "group": GROUP,
-            "version": VERSION,
-            "namespace": self.namespace,
-            "plural": PLURAL,
-            "_request_timeout": _TIMEOUT_SECONDS,
-        }
+        return _KIND.within(self.namespace)
 
     @contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
@@ -179,7 +172,7 @@ class AlreadyThereError(TransientError):
 
 
 def _error_of(error: ApiException, namespace: str, doing: str) -> ProvenderError:
-    message = _message(error)
+    message = message_of(error)
     what = f"the Kubernetes API answered {error.status} to {doing}: {message}"
     where = f"namespace {namespace}"
     if error.status == HTTPStatus.NOT_FOUND:
@@ -190,7 +183,7 @@ def _error_of(error: ApiException, namespace: str, doing: str) -> ProvenderError
         return SparkUnavailableError(
             what, where=where, unharmed=_UNHARMED, remedy="the next try finds what runs"
         )
-    if error.status in _NOT_ALLOWED and "admission webhook" not in message:
+    if error.status in NOT_ALLOWED and "admission webhook" not in message:
         remedy = "mend the token, or give the service account the Role of deploy/kubernetes/rbac.yaml"
         return SettingsError(what, where=where, unharmed=_UNHARMED, remedy=remedy)
     return TerminalError(what, where=where, unharmed=_UNHARMED, remedy="mend what the message names")
@@ -198,15 +191,5 @@ def _error_of(error: ApiException, namespace: str, doing: str) -> ProvenderError
 
 def _is_worth_a_retry(error: ApiException, message: str) -> bool:
     """A full quota is a 403; it has room again when something else has ended."""
-    if error.status in _AGAIN or not error.status or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return True
-    return bool(error.status == HTTPStatus.FORBIDDEN and "exceeded quota" in message)
-
-
-def _message(error: ApiException) -> str:
-    """Of Kubernetes' ``Status`` object, where the answer is one."""
-    body = error.body.decode("utf-8", errors="replace") if isinstance(error.body, bytes) else error.body
-    try:
-        return str(json.loads(body)["message"])
-    except (TypeError, ValueError, KeyError):
-        return str(body or error.reason)
+    is_full = error.status == HTTPStatus.FORBIDDEN and "exceeded quota" in message
+    return may_pass(error) or is_full

@@ -6,44 +6,27 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from provender.errors import KubeflowError, ProvenderError
 from provender.settings import load_settings
 from provender_airflow.kubeflow.backend import JobState, KubeflowBackend, RunHandle, backend_for
-from provender_airflow.triggers.polling import PATIENCE_SECONDS, OutOfTimeError, deadline_of, final_status
+from provender_airflow.triggers.polling import (
+    PATIENCE_SECONDS,
+    OutOfTimeError,
+    PollingTrigger,
+    deadline_of,
+    final_status,
+)
 
 
-class KubeflowRunTrigger(BaseTrigger):
+class KubeflowRunTrigger(PollingTrigger):
     """Fires when the run ended, with its ``state``; or with an ``error`` when it cannot be asked any more, or when
     ``deadline`` (ISO time) came first, and the run was ended.
 
     A person who clears the task, or marks it, ends the run. A triggerer that stops leaves it alone.
     """
-
-    def __init__(
-        self,
-        repo: str,
-        handle: dict[str, str],
-        deadline: str | None = None,
-        poll_seconds: float | None = None,
-    ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.repo = repo
-        self.handle = handle
-        self.deadline = deadline
-        self.poll_seconds = poll_seconds
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        arguments = {
-            "repo": self.repo,
-            "handle": self.handle,
-            "deadline": self.deadline,
-            "poll_seconds": self.poll_seconds,
-        }
-        return "provender_airflow.triggers.kubeflow.KubeflowRunTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         try:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
+from airflow.triggers.base import BaseTrigger
+
 from provender.errors import TransientError
 from provender.intervals import iso, parse_iso
 
@@ -36,6 +38,32 @@ def deadline_of(timeout: timedelta | None) -> str | None:
     trigger, and the job goes on.
     """
     return iso(datetime.now(UTC) + timeout) if timeout is not None else None
+
+
+class PollingTrigger(BaseTrigger):
+    """Awaits one job of a backend: what to ask about, until when (ISO time, None: for ever), how often."""
+
+    def __init__(
+        self,
+        repo: str,
+        handle: dict[str, str],
+        deadline: str | None = None,
+        poll_seconds: float | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.repo = repo
+        self.handle = handle
+        self.deadline = deadline
+        self.poll_seconds = poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        arguments = {
+            "repo": self.repo,
+            "handle": self.handle,
+            "deadline": self.deadline,
+            "poll_seconds": self.poll_seconds,
+        }
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
 
 async def final_status(

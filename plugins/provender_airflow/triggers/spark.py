@@ -6,47 +6,30 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from provender.errors import ProvenderError, SparkUnavailableError
 from provender.settings import load_settings
 from provender.storage.readers import key_file
 from provender_airflow.spark.backend import JobHandle, JobStatus, SparkBackend, backend_for
 from provender_airflow.task_settings import google_key
-from provender_airflow.triggers.polling import PATIENCE_SECONDS, OutOfTimeError, deadline_of, final_status
+from provender_airflow.triggers.polling import (
+    PATIENCE_SECONDS,
+    OutOfTimeError,
+    PollingTrigger,
+    deadline_of,
+    final_status,
+)
 
 
-class SparkJobTrigger(BaseTrigger):
+class SparkJobTrigger(PollingTrigger):
     """Fires when the application ended, with its ``state`` and ``error`` (None if it ended well).
 
     Without a ``state`` the ``error`` says that its end is not known: the backend does not answer any more, or
     ``deadline`` (ISO time) came first, and the application was cancelled. A person who clears the task, or marks it,
     ends the application too. A triggerer that stops leaves it alone; the next one goes on waiting.
     """
-
-    def __init__(
-        self,
-        repo: str,
-        handle: dict[str, str],
-        deadline: str | None = None,
-        poll_seconds: float | None = None,
-    ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.repo = repo
-        self.handle = handle
-        self.deadline = deadline
-        self.poll_seconds = poll_seconds
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        arguments = {
-            "repo": self.repo,
-            "handle": self.handle,
-            "deadline": self.deadline,
-            "poll_seconds": self.poll_seconds,
-        }
-        return "provender_airflow.triggers.spark.SparkJobTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         handle = JobHandle(**self.handle)
