@@ -52,7 +52,8 @@ printf 'driver_id,at,fare\n1,2026-11-05T08:00:00Z,9.5\n2,2026-11-05T09:00:00Z,4\
 # What the image sets, and what Spark sets in its pods.
 export SPARK_HOME=$work/spark PATH=$work/venv/bin:$PATH PYSPARK_PYTHON=$python PYSPARK_DRIVER_PYTHON=$python
 export PROVENDER_REPO=$work/feature_defs SPARK_DRIVER_BIND_ADDRESS=127.0.0.1
-unset PYTHONPATH
+# What a Spark Connect client leaves in the environment of the process that it ran in: a pod has none of it.
+unset PYTHONPATH SPARK_API_MODE SPARK_CONNECT_MODE_ENABLED SPARK_LOCAL_REMOTE SPARK_REMOTE
 cd "$work" # nothing is imported from the checkout
 "$python" -c 'import provender, sys; sys.exit(not provender.__file__.startswith(sys.prefix))'
 "$python" -m provender.local.jars --repo "$PROVENDER_REPO" --into "$SPARK_HOME/jars"
