@@ -1,3 +1,3 @@
 """Fixtures every test may ask for."""
 
-pytest_plugins = ["tests.servers", "tests.gcs", "tests.postgres", "tests.engine"]
+pytest_plugins = ["tests.servers", "tests.gcs", "tests.postgres", "tests.engine", "tests.bigquery.emulator"]

