@@ -20,10 +20,10 @@ from feast import FeatureStore
 
 from bench.joining_data import World, entity_rows, make_world
 from bench.results import Result, median, seconds
-from provender.local.java import java_environment
 from provender.point_in_time.choice import Choice, Engine, Work
 from provender.point_in_time.engine import Lookup
 from provender.point_in_time.log import FeatureLog
+from provender.spark import server
 from provender.spark.join.plan import ROWS_PER_TASK
 from provender.spark.join.run import SparkJoin
 from provender.spark.session import spark_session
@@ -149,8 +149,7 @@ def _feast(world: World, folder: Path, ours: float) -> Result:
     jars = settings.state_dir / settings.spark.jars_dir
     cores = str(settings.spark.cores or os.cpu_count() or 2)
     command = [sys.executable, "-m", "bench.feast_spark", world.uri, str(rows), str(folder), str(jars)]
-    environment = {**os.environ, **java_environment(settings), "PYSPARK_PYTHON": sys.executable}
-    output = _output([*command, cores, settings.spark.driver_memory], environment)
+    output = _output([*command, cores, settings.spark.driver_memory], server.program_environment(settings))
     theirs = float(output.split("SECONDS")[1])
     times = theirs / ours
     name, target = f"join {FEAST_ROWS:,} entity rows, Spark", f"at least {FEAST_MINIMUM:g} times faster"

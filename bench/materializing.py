@@ -1,6 +1,6 @@
 """Materialisation: from the log through Spark to Redis, beside the ceiling and Feast's own engine.
 
-Ours: :func:`provender.spark.materialize.materialize` on a warm engine, wall time of the whole run (lock, ledger, plan,
+Ours: :func:`provender.materialization.run.materialize` on a warm engine, wall time of the whole run (lock, ledger, plan,
 Spark, writes, marker, manifest), rows that are all changed. Ceiling: the same script and the same calls, packed
 beforehand, sent by one process without Spark. Feast: ``FeatureStore.materialize`` with its local engine from Parquet
 to the same Redis, at the largest size that ends in about a minute. Its ``spark_application`` engine submits to
@@ -27,9 +27,9 @@ from bench.logs import SOURCE, VIEW, Log, guarded, log_repo
 from bench.reading_meanwhile import readers_curve
 from bench.results import Result, median, seconds
 from bench.servers import redis_process
+from provender.materialization.run import materialize
 from provender.online.writer import OnlineWriter
 from provender.settings import Settings
-from provender.spark.materialize import materialize
 from provender.spark.session import spark_session
 
 SIZES = ((200_000, 3, 3), (200_000, 20, 2), (2_000_000, 3, 1), (2_000_000, 20, 1))

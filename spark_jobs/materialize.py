@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from provender.ledger import Job
-from provender.spark.materialize import materialize
+from provender.materialization.run import materialize
 from spark_jobs.entry import arguments, run
 
 

@@ -20,8 +20,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Raises what :func:`provender.spark.materialize.materialize` raises."""
-    from provender.spark.materialize import materialize
+    """Raises what :func:`provender.materialization.run.materialize` raises."""
+    from provender.materialization.run import materialize
 
     wanted = asked(args)
     show(materialize(wanted.settings, wanted.source.name, wanted.attempt, full=args.full))

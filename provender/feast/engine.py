@@ -29,10 +29,10 @@ from pydantic import StrictStr
 
 from provender.errors import ProvenderError, SpecError
 from provender.feast.tables import resolve_in, settings_of
+from provender.materialization.plan import Bounds
+from provender.materialization.run import materialize
 from provender.online.views import load_applied_views
 from provender.settings import Settings
-from provender.spark.materialize import materialize
-from provender.spark.online_rows import Bounds
 from provender.specs.catalog import Catalog
 from provender.storage import storage_at
 

@@ -14,9 +14,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import yaml
 
+from provender.errors import SettingsError
 from provender.point_in_time.engine import Lookup, bounds_of, join, micros
-from provender.settings import Settings
+from provender.settings import SETTINGS_FILE, Settings
 
 if TYPE_CHECKING:
     from provender.spark.join.run import SparkJoin
@@ -26,7 +28,7 @@ DUCKDB_ROWS = 20_000_000
 
 
 class Engine(StrEnum):
-    """Who joins."""
+    """Who does the work."""
 
     AUTO = "auto"
     DUCKDB = "duckdb"
@@ -35,16 +37,35 @@ class Engine(StrEnum):
 
 @dataclass(frozen=True)
 class Choice:
-    """What ``offline_store`` in ``feature_store.yaml`` says about it."""
+    """What a section of ``feature_store.yaml`` says about it."""
 
     engine: Engine = Engine.AUTO
     duckdb_rows: int = DUCKDB_ROWS
 
     def made(self, rows: int) -> Engine:
-        """DuckDB or Spark, for a join of ``rows``."""
+        """DuckDB or Spark, for work on ``rows``."""
         if self.engine is not Engine.AUTO:
             return self.engine
         return Engine.DUCKDB if rows <= self.duckdb_rows else Engine.SPARK
+
+
+def choice_of(settings: Settings, section: str, duckdb_rows: int) -> Choice:
+    """``engine`` and ``duckdb_rows`` of a section of ``feature_store.yaml``; default: by size, up to ``duckdb_rows``.
+
+    Raises :class:`SettingsError`.
+    """
+    path = settings.repo / SETTINGS_FILE
+    given = yaml.safe_load(path.read_text(encoding="utf-8")).get(section)
+    given = given if isinstance(given, dict) else {}
+    try:
+        return Choice(Engine(given.get("engine", Engine.AUTO)), int(given.get("duckdb_rows", duckdb_rows)))
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"{section}: {error}",
+            where=str(path),
+            unharmed="everything",
+            remedy=f"engine: one of {', '.join(Engine)}; duckdb_rows: a whole number",
+        ) from error
 
 
 def rows_to_read(entities: pa.Table, timestamp_column: str, lookups: Sequence[Lookup]) -> int:

@@ -302,6 +302,7 @@ def _within(bounds: Bounds) -> str:
         (EVENT, ">=", bounds.event_from),
         (EVENT, "<=", bounds.event_to),
         (RECORDED, "<=", bounds.recorded_to),
+        (RECORDED, ">", bounds.recorded_after),
     ]
     return (
         " AND ".join(f"{column} {sign} {_literal(m)}" for column, sign, m in limits if m is not None)

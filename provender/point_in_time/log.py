@@ -41,12 +41,14 @@ class LogNotFoundError(TerminalError):
 
 @dataclass(frozen=True)
 class Bounds:
-    """Which versions can matter, all ends inclusive; None: no limit. Every deletion has the event timestamp of the
+    """Which versions can matter, ends inclusive; None: no limit. Every deletion has the event timestamp of the
     row it withdraws, so no bound separates the two."""
 
     event_from: datetime | None = None
     event_to: datetime | None = None
     recorded_to: datetime | None = None
+    recorded_after: datetime | None = None
+    """Not inclusive."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,11 @@ class FeatureLog:
     @property
     def version(self) -> int:
         return self.delta.version()
+
+    @cached_property
+    def table_id(self) -> str:
+        """Delta's id of the table: another one means that it was created anew."""
+        return str(self.delta.metadata().id)
 
     def files(self, bounds: Bounds) -> list[str]:
         """Paths, relative to the table, of the files that can hold a version within ``bounds``."""
@@ -146,10 +153,13 @@ def _most_rows(file: dict[str, Any]) -> int:
 def _may_hold(file: dict[str, object], bounds: Bounds) -> bool:
     """Whether a file's statistics allow a version within ``bounds``; without statistics it must be read."""
     least_event, greatest_event = _limits(file, EVENT)
-    least_recorded, _ = _limits(file, RECORDED)
+    least_recorded, greatest_recorded = _limits(file, RECORDED)
     if bounds.event_to and least_event and least_event > bounds.event_to:
         return False
     if bounds.event_from and greatest_event and greatest_event + _STATISTICS_CUT < bounds.event_from:
+        return False
+    after = bounds.recorded_after
+    if after and greatest_recorded and greatest_recorded + _STATISTICS_CUT <= after:
         return False
     return not (bounds.recorded_to and least_recorded and least_recorded > bounds.recorded_to)
 

@@ -9,57 +9,16 @@ the log now says, guarded by the newest version the log knows, so that it cannot
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from provender.intervals import iso
-from provender.online.views import AppliedView
-from provender.spark.tables import DELETED, RECORDED_TIMESTAMP, DeltaTable
+from provender.materialization.plan import ViewPlan
+from provender.spark.tables import DELETED, RECORDED_TIMESTAMP
 from provender.spark.types import quoted
 from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Which event timestamps may go online now; both ends included, None: no limit. What is outside stays due."""
-
-    start: datetime | None = None
-    end: datetime | None = None
-
-    @property
-    def are_open(self) -> bool:
-        return self.start is None and self.end is None
-
-    def __str__(self) -> str:
-        first = iso(self.start) if self.start else "the beginning"
-        return f"{first} to {iso(self.end) if self.end else 'now'}"
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What committed attempts wrote to a table after a time, as their manifests say."""
-
-    anything: bool
-    withdrawals: bool
-    """Whether one of the versions may withdraw another."""
-    parquet_bytes: int
-
-
-@dataclass(frozen=True)
-class ViewPlan:
-    """What one view needs. ``since`` None means a full rebuild, and ``reason`` says why."""
-
-    view: AppliedView
-    table: DeltaTable
-    table_id: str
-    since: datetime | None
-    reason: str
-    changes: Recorded
-    online_ttl_seconds: float | None
-    bounds: Bounds = Bounds()
 
 
 def online_rows(log: DataFrame, plan: ViewPlan, up_to: datetime) -> DataFrame:
@@ -96,7 +55,7 @@ def _moment(moment: datetime) -> Column:
 
 def _rows(known: DataFrame, plan: ViewPlan) -> DataFrame:
     keys = [plan.view.column(name) for name in plan.view.join_keys]
-    names = {n: plan.view.column(n) for n in (*plan.view.join_keys, *plan.view.features)}
+    names = plan.names
     if plan.since is None:
         return _newest(known, keys, names)
     changed = known.where(F.col(RECORDED_TIMESTAMP) > _moment(plan.since))

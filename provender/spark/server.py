@@ -42,7 +42,7 @@ _PR_SET_PDEATHSIG = 1
 _HOST = "127.0.0.1"
 _DRIVER = Path(__file__).parent / "engine" / "driver.py"
 _CLIENT_VARIABLES = ("SPARK_API_MODE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_REMOTE", "SPARK_REMOTE")
-"""What PySpark leaves in the environment of a process that used Spark Connect: the driver must not be such a client."""
+"""What PySpark leaves in the environment of a process that used Spark Connect."""
 
 
 @dataclass(frozen=True)
@@ -192,15 +192,19 @@ def _launch(settings: Settings, port: int, token: str) -> subprocess.Popen[bytes
         str(_DRIVER),
     ]
     environment = {
-        **{name: value for name, value in os.environ.items() if name not in _CLIENT_VARIABLES},
-        **java_environment(settings),
+        **program_environment(settings),
         "SPARK_HOME": str(home),
-        "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": token,
         "SPARK_LOCAL_IP": "127.0.0.1",
     }
     return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+
+
+def program_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a program that starts a Spark of its own, whatever this process did before."""
+    ours = {name: value for name, value in os.environ.items() if name not in _CLIENT_VARIABLES}
+    return {**ours, **java_environment(settings), "PYSPARK_PYTHON": sys.executable}
 
 
 def server_conf(settings: Settings, port: int) -> dict[str, str]:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Literal
 
 from provender.settings import Settings
-from provender.spark.session import interrupt
 from provender.storage import HeldLock, Storage
 
 LOCK_TIMEOUT_SECONDS = 3600.0
@@ -37,6 +36,8 @@ def only_writer(
     )
     with lock as held:
         if held.abandoned_by:
+            from provender.spark.session import interrupt  # Spark takes a second to import
+
             say(f"{held.abandoned_by} did not finish writing {what} of {source}")
             interrupt(settings, held.abandoned_by)
         yield held

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pyarrow as pa
-import yaml
 
 from provender.errors import TrainingSetError
 from provender.online.layout import ARROW_TYPES
-from provender.point_in_time.choice import DUCKDB_ROWS, Choice, Engine, Work
+from provender.point_in_time.choice import DUCKDB_ROWS, Choice, Work, choice_of
 from provender.point_in_time.engine import Lookup
 from provender.point_in_time.log import CREATED, DELETED, EVENT, RECORDED, FeatureLog
-from provender.settings import SETTINGS_FILE, Settings
+from provender.settings import Settings
 from provender.specs.model import ColumnType
 from provender.storage import storage_at
 from provender.training_sets.checksum import STAMP, canonical
@@ -27,18 +26,15 @@ def joined(settings: Settings, entities: pa.Table, inputs: Inputs, choice: Choic
     """
     lookups = [lookup_of(settings, log) for log in inputs.logs]
     found = Work(
-        settings, entities, inputs.event_timestamp, lookups, inputs.as_known, choice or choice_of(settings)
+        settings,
+        entities,
+        inputs.event_timestamp,
+        lookups,
+        inputs.as_known,
+        choice or choice_of(settings, "offline_store", DUCKDB_ROWS),
     ).done()
     matched = [matched_column(log) for log in inputs.logs]
     return canonical(found.select([*entities.column_names, *inputs.outputs, *matched]))
-
-
-def choice_of(settings: Settings) -> Choice:
-    """What ``offline_store`` in ``feature_store.yaml`` says about the engine."""
-    document = yaml.safe_load((settings.repo / SETTINGS_FILE).read_text(encoding="utf-8"))
-    store = document.get("offline_store")
-    given = store if isinstance(store, dict) else {}
-    return Choice(Engine(given.get("engine", Engine.AUTO)), int(given.get("duckdb_rows", DUCKDB_ROWS)))
 
 
 def matched_column(log: LogRead) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from hypothesis import strategies as st
 
+from provender.materialization.plan import Recorded, ViewPlan
+from provender.materialization.rows import OnlineRows
 from provender.online.views import AppliedView
+from provender.point_in_time.log import FeatureLog
 from provender.point_in_time.oracle import lookup
 from provender.spark import versions
-from provender.spark.online_rows import Bounds, Recorded, ViewPlan, online_rows
-from provender.spark.tables import DeltaTable
-from provender.storage import storage_at
+from provender.spark.online_rows import online_rows
 from tests.correctness import oracle
 from tests.correctness.cases import differing, examples
 from tests.correctness.oracle import Group, Log, Online, Write, after
@@ -66,23 +69,41 @@ def said(version: dict[str, Any]) -> tuple[datetime, Any]:
     return version["created_timestamp"], version["state"]
 
 
-def frame(spark: Any, rows: list[dict[str, Any]]) -> Any:
-    """Versions as Spark reads them."""
+def table(rows: list[dict[str, Any]]) -> pa.Table:
+    """Versions as a log holds them."""
     written = [
         {name: row.get(name) for name in LOG.names}
         | {"period": EVENT, "deleted": row["deleted"], "value": row["state"] and row["state"][0]}
         for row in rows
     ]
-    return spark.createDataFrame(pa.Table.from_pylist(written, LOG))
+    return pa.Table.from_pylist(written, LOG)
+
+
+def frame(spark: Any, rows: list[dict[str, Any]]) -> Any:
+    """Versions as Spark reads them."""
+    return spark.createDataFrame(table(rows))
 
 
 SINCE, UP_TO = at(101), at(103)
 
 
+def sent_by_spark(spark: Any, rows: list[dict[str, Any]], plan: ViewPlan) -> list[dict[str, Any]]:
+    return list(online_rows(frame(spark, rows), plan, UP_TO).toArrow().to_pylist())
+
+
+def sent_from_here(_: Any, rows: list[dict[str, Any]], plan: ViewPlan) -> list[dict[str, Any]]:
+    """From files that hold their rows in no order of any use."""
+    log = table(rows)
+    for part in (log.slice(0, len(log) // 3), log.slice(len(log) // 3)):
+        write_deltalake(plan.log.uri, part, mode="append")
+    return [row for batch in OnlineRows(plan, UP_TO).batches() for row in batch.to_pylist()]
+
+
 @pytest.mark.parametrize("deletions", [False, True], ids=["nothing withdrawn", "some withdrawn"])
 @pytest.mark.parametrize("since", [None, SINCE], ids=["rebuilt", "continued"])
+@pytest.mark.parametrize("sent_of", [sent_by_spark, sent_from_here], ids=["spark", "duckdb"])
 def test_a_materialisation_brings_what_is_online_up_to_date(
-    spark: Any, since: datetime | None, deletions: bool
+    spark: Any, tmp_path: Path, sent_of: Any, since: datetime | None, deletions: bool
 ) -> None:
     of_cases = [tuple(v for v in case if deletions or not v["deleted"]) for case in examples(logs, CASES)]
     rows = [
@@ -90,7 +111,8 @@ def test_a_materialisation_brings_what_is_online_up_to_date(
         for n, case in enumerate(of_cases)
         for version in case
     ]
-    sent = online_rows(frame(spark, rows), plan(since, deletions), UP_TO).toArrow().to_pylist()
+    sent = sent_of(spark, rows, plan(tmp_path / "log", since, deletions))
+    assert len(sent) == len({row["key"] for row in sent})
     found = {f"{n}:a": online_at(case, since) for n, case in enumerate(of_cases)}
     for row in sent:
         found[row["key"]] = after(found[row["key"]], write_of(row))
@@ -113,7 +135,15 @@ def write_of(row: dict[str, Any]) -> Write:
     return Write(online, (row["guard_event"], row["guard_created"]))
 
 
-def plan(since: datetime | None, withdrawals: bool) -> ViewPlan:
+def plan(log: Path, since: datetime | None, withdrawals: bool) -> ViewPlan:
     view = AppliedView("view", "source", "table", {"key": "STRING"}, {"value": "INT64"}, {})
-    table = DeltaTable(storage_at("file:///nowhere"), "tables/source/table", {})
-    return ViewPlan(view, table, "id", since, "", Recorded(True, withdrawals, 0), None, Bounds())
+    return ViewPlan(
+        view,
+        FeatureLog(log.as_uri()),
+        "tables/source/table",
+        "id",
+        since,
+        "",
+        Recorded(True, withdrawals, 0),
+        None,
+    )

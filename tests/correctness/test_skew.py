@@ -101,7 +101,7 @@ def deliver(project: Project, number: int, rows: list[dict[str, Any]], attempt: 
 
 
 def run_materialize(project: Project, attempt: str) -> Manifest:
-    from provender.spark.materialize import materialize
+    from provender.materialization.run import materialize
 
     return materialize(project.settings, "typed", attempt, say=lambda _: None)
 

@@ -257,7 +257,7 @@ class World:
             (folder / f"{day(number):%Y-%m-%d}-{part}.csv").write_text("key,value,at,created\n" + text)
 
     def _materialize(self, number: int) -> None:
-        from provender.spark.materialize import materialize
+        from provender.materialization.run import materialize
         from tests.spark.online import online
 
         materialize(self.project.settings, self.name, f"{self.name}-online-{number}", say=lambda _: None)

@@ -77,7 +77,7 @@ def _main(order: dict[str, Any]) -> None:
 
         ingest(settings, "readings", partitions, order["attempt"])
     else:
-        from provender.spark.materialize import materialize
+        from provender.materialization.run import materialize
 
         materialize(settings, "readings", order["attempt"])
 

@@ -25,7 +25,7 @@ def apply_views(project: Project, views: list[AppliedView] = VIEWS) -> None:
 
 
 def run_materialize(project: Project, attempt: str, *, full: bool = False) -> Manifest:
-    from provender.spark.materialize import materialize
+    from provender.materialization.run import materialize
 
     return materialize(project.settings, "readings", attempt, full=full, say=lambda _: None)
 

@@ -34,9 +34,9 @@ INGEST_STEPS = [
     ("after the manifest", COMMIT, {"after": 1}),
 ]
 MATERIALIZE_STEPS = [
-    ("before writing", "provender.spark.materialize:_write_view", {"before": 1}),
-    ("after writing, before the marker", "provender.spark.materialize:_write_view", {"after": 1}),
-    ("between the views", "provender.spark.materialize:write_marker", {"after": 1}),
+    ("before writing", "provender.materialization.run:_write_view", {"before": 1}),
+    ("after writing, before the marker", "provender.materialization.run:_write_view", {"after": 1}),
+    ("between the views", "provender.materialization.run:write_marker", {"after": 1}),
     ("before the manifest", COMMIT, {"before": 1}),
 ]
 

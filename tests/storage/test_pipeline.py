@@ -46,8 +46,8 @@ class Pipeline:
 
     def run(self, attempt: str) -> list[Manifest]:
         """Stage, ingest and materialize the day."""
+        from provender.materialization.run import materialize
         from provender.spark.ingest import ingest
-        from provender.spark.materialize import materialize
         from provender.staging import stage
 
         source = Catalog.load(self.settings.repo).source("trips")

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from pyspark import daemon
 
-_PRELOADED = ("numpy", "pandas", "pyarrow.compute", "provender.spark.materialize")
+_PRELOADED = ("numpy", "pandas", "pyarrow.compute", "provender.spark.online_write")
 _OURS = "provender."
 Main = Callable[[BinaryIO, BinaryIO], None]
 

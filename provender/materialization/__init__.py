@@ -1,0 +1,1 @@
+"""From the logs to the online store: what is due, who writes it, and the record of it."""

@@ -1,0 +1,62 @@
+"""Who writes: this process while the rows fit it, Spark above. Both send the same rows to the same script.
+
+One Redis takes what one process packs, so below the limit Spark would only add its start, its shuffle and the way from
+its rows to Arrow's. Above it, Spark sorts what one machine cannot hold, and writes to many servers from many machines.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from provender.materialization.plan import ViewPlan, Written
+from provender.materialization.rows import OnlineRows
+from provender.online.writer import Counts, OnlineWriter
+from provender.point_in_time.choice import Engine, choice_of
+from provender.settings import Settings
+
+DUCKDB_ROWS = 10_000_000
+"""Up to so many versions that are due this process writes: see ``docs/operations.md``."""
+SECTION = "batch_engine"
+Write = Callable[[OnlineWriter, ViewPlan], Written]
+
+
+@contextmanager
+def opened(settings: Settings, plans: list[ViewPlan], attempt: str, up_to: datetime) -> Iterator[Write]:
+    """What writes a view. The largest one's size decides for all. Raises :class:`SparkUnavailableError`."""
+    rows = max(plan.log.rows(plan.due(up_to)) for plan in plans)
+    if choice_of(settings, SECTION, DUCKDB_ROWS).made(rows) is Engine.DUCKDB:
+        yield lambda writer, plan: _write_here(writer, plan, up_to)
+        return
+    from provender.spark.online_write import spark_writer  # Spark takes a second to import
+
+    with spark_writer(settings, plans, attempt, up_to) as write:
+        yield write
+
+
+def _write_here(writer: OnlineWriter, plan: ViewPlan, up_to: datetime) -> Written:
+    rows = OnlineRows(plan, up_to)
+    is_whole = not rows.is_anything_outside
+    generation = generation_of(plan, is_whole)
+    counts = writer.write(
+        plan.view.layout,
+        rows.batches(),
+        force=generation is not None,
+        generation=generation,
+        online_ttl_seconds=plan.online_ttl_seconds,
+    )
+    return Written(plan, counts + swept(writer, plan, generation), is_whole)
+
+
+def generation_of(plan: ViewPlan, is_whole: bool) -> str | None:
+    """A stamp for the rows of a full rebuild, so that what has another can be removed.
+
+    A part has none: it must neither replace what is newer nor remove what it did not look at."""
+    return secrets.token_hex(8) if plan.since is None and is_whole else None
+
+
+def swept(writer: OnlineWriter, plan: ViewPlan, generation: str | None) -> Counts:
+    """Removes what a full rebuild did not write."""
+    return Counts() if generation is None else Counts(deleted=writer.sweep(plan.view.layout, generation))

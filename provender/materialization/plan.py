@@ -1,0 +1,170 @@
+"""What a materialisation has to do for each view, as the ledger and the online store's markers tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from provender.errors import SpecError
+from provender.intervals import iso, parse_iso
+from provender.ledger import Job, Kind, Ledger
+from provender.online.marker import Marker, read_markers
+from provender.online.views import AppliedView
+from provender.online.writer import Counts
+from provender.point_in_time import log as versions
+from provender.point_in_time.log import FeatureLog
+from provender.settings import Settings
+from provender.specs.model import FeatureTable, Source
+from provender.storage import Storage
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Which event timestamps may go online now; both ends included, None: no limit. What is outside stays due."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @property
+    def are_open(self) -> bool:
+        return self.start is None and self.end is None
+
+    def __str__(self) -> str:
+        first = iso(self.start) if self.start else "the beginning"
+        return f"{first} to {iso(self.end) if self.end else 'now'}"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What committed attempts wrote to a table after a time, as their manifests say."""
+
+    anything: bool
+    withdrawals: bool
+    """Whether one of the versions may withdraw another."""
+    parquet_bytes: int
+
+
+@dataclass(frozen=True)
+class ViewPlan:
+    """What one view needs. ``since`` None means a full rebuild, and ``reason`` says why."""
+
+    view: AppliedView
+    log: FeatureLog
+    path: str
+    """Of the feature table, under the storage root."""
+    table_id: str
+    since: datetime | None
+    reason: str
+    changes: Recorded
+    online_ttl_seconds: float | None
+    bounds: Bounds = Bounds()
+
+    @property
+    def needs_histories(self) -> bool:
+        """Whether versions recorded before ``since`` can matter: only to a key that had one withdrawn."""
+        return self.since is None or self.changes.withdrawals
+
+    def due(self, up_to: datetime) -> versions.Bounds:
+        """Which versions of the log have to be looked at."""
+        after = None if self.needs_histories else self.since
+        return versions.Bounds(recorded_to=up_to, recorded_after=after)
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Join key or feature, to the log's column."""
+        return {name: self.view.column(name) for name in (*self.view.join_keys, *self.view.features)}
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of one view. ``is_whole``: nothing of it is due any more."""
+
+    plan: ViewPlan
+    counts: Counts
+    is_whole: bool
+
+
+def plans_of(
+    settings: Settings,
+    storage: Storage,
+    source: Source,
+    ledger: Ledger,
+    views: Mapping[str, Bounds],
+    applied: list[AppliedView],
+    full: bool,
+) -> list[ViewPlan]:
+    """Of the ``applied`` views that are asked for, with their bounds: those that have something to write."""
+    chosen = [view for view in applied if view.view in views]
+    markers = read_markers(settings.redis, settings.project) if chosen else {}
+    state = _last_written(ledger)
+    plans = []
+    for view in chosen:
+        spec = _table_of(source, view)
+        path = f"tables/{source.name}/{spec.name}"
+        log = FeatureLog(storage.uri(path))
+        if not log.exists:
+            continue
+        entry, marker = state.get(view.view), markers.get(view.view)
+        reason = "asked for with --full" if full else _why_rebuild(view, log.table_id, entry, marker)
+        since = None if reason or entry is None else parse_iso(entry["recorded_up_to"])
+        changes = _changes(ledger, path, since)
+        if changes.anything or reason:
+            ttl = spec.online_ttl.total_seconds() if spec.online_ttl is not None else None
+            plan = ViewPlan(view, log, path, log.table_id, since, reason, changes, ttl, views[view.view])
+            plans.append(plan)
+    return plans
+
+
+def _table_of(source: Source, view: AppliedView) -> FeatureTable:
+    try:
+        return source.table(view.table)
+    except KeyError as error:
+        raise SpecError(
+            f"view {view.view} is applied over {error.args[0]}",
+            where=f"sources/{source.name}.yaml",
+            unharmed="everything",
+            remedy="give the view another source, then: provender apply",
+        ) from error
+
+
+def _last_written(ledger: Ledger) -> dict[str, dict[str, Any]]:
+    """Per view the entry of the manifest that wrote it last, as it stands there. What its marker says is compared
+    with that, not with the newest materialisation, which may have found nothing to write, or the view not applied."""
+    newest: dict[str, dict[str, Any]] = {}
+    for manifest in ledger.manifests(Job.MATERIALIZE):
+        newest.update({entry["view"]: entry for entry in manifest.wrote})
+    return newest
+
+
+def _why_rebuild(
+    view: AppliedView, table_id: str, state: dict[str, Any] | None, marker: Marker | None
+) -> str:
+    """Empty if what is online can be continued."""
+    if state is None:
+        return "it was never materialized"
+    if marker is None:
+        return "the online store has lost its marker (flushed, or another server)"
+    if marker.recorded_up_to < state["recorded_up_to"]:
+        return f"the online store is older than the ledger (it holds what was recorded up to {marker.recorded_up_to})"
+    if table_id not in (state["table_id"], marker.table_id) or state["table_id"] != marker.table_id:
+        return "the feature table was created anew"
+    if state["layout"] != view.layout_hash:
+        return "the feature view's keys or features changed"
+    return ""
+
+
+def _changes(ledger: Ledger, path: str, since: datetime | None) -> Recorded:
+    changed, withdrawals, size = False, False, 0
+    for manifest in reversed(ledger.manifests(Job.INGEST)):
+        if since is not None and manifest.recorded_up_to is not None and manifest.recorded_up_to <= since:
+            break
+        if manifest.kind is Kind.RECEIPT and not manifest.resumed:
+            continue
+        written = [entry["bytes"] for entry in manifest.wrote if entry["table"] == path]
+        changed |= manifest.resumed or bool(written)
+        withdrawals |= manifest.resumed or manifest.counts.get("withdrawn", 0) > 0
+        size += sum(written)
+    return Recorded(changed, withdrawals, size)

@@ -1,0 +1,193 @@
+"""The rows that a materialisation sends, found in this process: decided on narrow columns, then streamed.
+
+    keys, times, deleted   of every version that is due     ─▶ DuckDB ─▶ which row stands for each key
+    keys, features, times  the same rows in the same order  ─▶ Arrow  ─▶ the chosen ones, a batch at a time
+
+So nothing wide is ever sorted, and memory holds five narrow columns of the versions that are due, and one batch. The
+rule is that of :mod:`provender.spark.online_rows`, which does the same for what is too large for one machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from provender.intervals import to_micros
+from provender.materialization.plan import ViewPlan
+from provender.point_in_time.engine import connection, micros
+from provender.point_in_time.log import CREATED, DELETED, EVENT, RECORDED
+
+_BATCH_ROWS = 50_000
+_EPOCH_TYPE = pa.timestamp("us", tz="UTC")
+
+_NEWEST = """
+    SELECT row AS live, event AS guard_event, created AS guard_created
+    FROM (SELECT * FROM known WHERE recorded > {since})
+    QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY event DESC, created DESC, recorded DESC) = 1
+"""
+"""Where no version is deleted."""
+
+_FOLDED = """
+    WITH touched AS (
+        SELECT * FROM (
+            SELECT *, bool_or(recorded > {since}) OVER same AS touched, bool_or(deleted) OVER same AS withdrawn
+            FROM known WINDOW same AS (PARTITION BY {keys})
+        ) WHERE touched AND (withdrawn OR recorded > {since})
+    ),
+    -- A deleted version hides the others of its event timestamp: fold those first.
+    current AS (
+        SELECT * FROM touched
+        QUALIFY row_number() OVER (PARTITION BY {keys}, event ORDER BY created DESC, recorded DESC) = 1
+    )
+    SELECT arg_max(row, event) FILTER (NOT deleted) AS live, arg_max(row, event) AS newest,
+        max(event) AS guard_event, arg_max(created, event) AS guard_created
+    FROM current GROUP BY {keys}
+"""
+
+
+@dataclass(frozen=True)
+class OnlineRows:
+    """What the log, recorded up to ``up_to``, says of the keys that may have changed."""
+
+    plan: ViewPlan
+    up_to: datetime
+
+    @cached_property
+    def is_anything_outside(self) -> bool:
+        """Whether a version that is due lies outside the plan's bounds."""
+        bounds = self.plan.bounds
+        if bounds.are_open:
+            return False
+        events = self._narrow.filter(ds.field("recorded") > self._since).column("event")
+        outside = pa.array(np.zeros(len(events), bool))
+        if bounds.start is not None:
+            outside = pc.or_(outside, pc.less(events, to_micros(bounds.start)))
+        if bounds.end is not None:
+            outside = pc.or_(outside, pc.greater(events, to_micros(bounds.end)))
+        return bool(pc.any(outside).as_py())
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """One row per key: join keys, features, ``event_timestamp``, ``created_timestamp`` (null, and the features
+        too, if nothing is left of the key), ``guard_event``, ``guard_created`` (the newest version known)."""
+        chosen = self._chosen()
+        first = 0
+        for batch in self._wide():
+            low, high = np.searchsorted(chosen.rows, (first, first + batch.num_rows))
+            if high > low:
+                here = chosen.slice(int(low), int(high))
+                yield from _guarded(batch.take(pa.array(here.rows - first)), here, self.plan.view.join_keys)
+            first += batch.num_rows
+
+    def _chosen(self) -> _Chosen:
+        known, bounds = self._narrow, self.plan.bounds
+        if bounds.end is not None:
+            known = known.filter(ds.field("event") <= to_micros(bounds.end))
+        keys = ", ".join(name for name in known.column_names if name.startswith("k"))
+        query = _FOLDED if self.plan.needs_histories else _NEWEST
+        with connection() as duck:
+            duck.register("known", known)
+            found = duck.sql(query.format(keys=keys, since=self._since)).to_arrow_table()
+        if bounds.start is not None:
+            found = found.filter(ds.field("guard_event") >= to_micros(bounds.start))
+        return _Chosen.of(found)
+
+    @property
+    def _since(self) -> int:
+        """What was recorded later is due, in microseconds."""
+        return to_micros(self.plan.since) if self.plan.since else -(1 << 62)
+
+    @cached_property
+    def _narrow(self) -> pa.Table:
+        """``row`` (its place among those that are due), ``k0`` …, ``event``, ``created``, ``recorded`` (microseconds)
+        and ``deleted``."""
+        keys = [self.plan.view.column(name) for name in self.plan.view.join_keys]
+        found = self._scanner([*keys, EVENT, CREATED, RECORDED, DELETED]).to_table()
+        columns = {f"k{number}": found.column(name) for number, name in enumerate(keys)}
+        # DuckDB groups by something even where the table has one entity.
+        columns = columns or {"k": pa.array(np.zeros(len(found), np.int8))}
+        for name, column in (("event", EVENT), ("created", CREATED), ("recorded", RECORDED)):
+            columns[name] = micros(found.column(column))
+        columns["deleted"] = found.column(DELETED)
+        columns["row"] = pa.array(np.arange(len(found)))
+        return pa.table(columns)
+
+    def _wide(self) -> Iterator[pa.RecordBatch]:
+        """The same rows in the same order, under the view's names."""
+        columns = {name: ds.field(column) for name, column in self.plan.names.items()}
+        columns |= {name: ds.field(name) for name in (EVENT, CREATED)}
+        yield from self._scanner(columns).to_batches()
+
+    def _scanner(self, columns: list[str] | dict[str, ds.Expression]) -> ds.Scanner:
+        bounds = self.plan.due(self.up_to)
+        due = ds.field(RECORDED) <= pa.scalar(self.up_to, _EPOCH_TYPE)
+        if bounds.recorded_after is not None:
+            due &= ds.field(RECORDED) > pa.scalar(bounds.recorded_after, _EPOCH_TYPE)
+        data = self.plan.log.dataset(bounds)
+        if isinstance(data, pa.Table):
+            data = ds.dataset(data)
+        # Little is read ahead: what is read waits for the online store, which is slower.
+        return data.scanner(
+            columns=columns, filter=due, batch_size=_BATCH_ROWS, batch_readahead=4, fragment_readahead=1
+        )
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Which rows stand for their keys, in the order of the log's files."""
+
+    rows: npt.NDArray[np.int64]
+    gone: npt.NDArray[np.bool_]
+    """Nothing is left of the key."""
+    guard_event: pa.Array
+    guard_created: pa.Array
+
+    @staticmethod
+    def of(found: pa.Table) -> _Chosen:
+        live = found.column("live").combine_chunks()
+        gone = live.is_null()
+        rows = (
+            pc.coalesce(live, found.column("newest").combine_chunks())
+            if "newest" in found.column_names
+            else live
+        )
+        order = np.argsort(rows.to_numpy(zero_copy_only=False), kind="stable")
+        guards = [
+            found.column(name).combine_chunks().take(pa.array(order)).cast(_EPOCH_TYPE)
+            for name in ("guard_event", "guard_created")
+        ]
+        return _Chosen(
+            rows.to_numpy(zero_copy_only=False)[order], gone.to_numpy(zero_copy_only=False)[order], *guards
+        )
+
+    def slice(self, start: int, end: int) -> _Chosen:
+        columns = (self.guard_event, self.guard_created)
+        guards = [column.slice(start, end - start) for column in columns]
+        return _Chosen(self.rows[start:end], self.gone[start:end], *guards)
+
+
+def _guarded(batch: pa.RecordBatch, chosen: _Chosen, keys: Iterable[str]) -> Iterator[pa.RecordBatch]:
+    guarded = batch.append_column("guard_event", chosen.guard_event)
+    guarded = guarded.append_column("guard_created", chosen.guard_created)
+    if not chosen.gone.any():
+        yield guarded
+        return
+    yield guarded.filter(pa.array(~chosen.gone))
+    yield _emptied(guarded.filter(pa.array(chosen.gone)), keys)
+
+
+def _emptied(batch: pa.RecordBatch, keys: Iterable[str]) -> pa.RecordBatch:
+    """Nothing but the keys and the guards."""
+    kept = {*keys, "guard_event", "guard_created"}
+    columns = {
+        name: batch.column(name) if name in kept else pa.nulls(batch.num_rows, batch.schema.field(name).type)
+        for name in batch.schema.names
+    }
+    return pa.RecordBatch.from_pydict(columns)
