@@ -58,6 +58,13 @@ class Project:
     def ledger(self, source: str) -> Ledger:
         return Ledger(self.storage, source)
 
+    def materialize_with(self, engine: str) -> None:
+        """From now on ``duckdb`` or ``spark`` writes to the online store, whatever the size."""
+        path = self.settings.repo / "feature_store.yaml"
+        document = yaml.safe_load(path.read_text())
+        document["batch_engine"] = {"type": "provender.feast.engine.ProvenderEngine", "engine": engine}
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
+
     def run(self, source: str, *keys: str, attempt: str | None = None) -> Manifest:
         """Stages and ingests the partitions ``keys`` in one attempt."""
         from provender.spark.ingest import ingest

@@ -65,9 +65,10 @@ def _as_json(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-@pytest.fixture
-def typed(project: Project, redis_server: RedisServer) -> Project:
+@pytest.fixture(params=["duckdb", "spark"])
+def typed(request: pytest.FixtureRequest, project: Project, redis_server: RedisServer) -> Project:
     """A source with a column of each type, two days of it ingested, one of them twice."""
+    project.materialize_with(request.param)
     online_ttl = int((datetime.now(UTC) - EXPIRED).total_seconds())
     columns = [{"name": "key", "type": "STRING", "required": True}, {"name": "at", "type": "TIMESTAMP"}]
     columns += [{"name": name, "type": str(kind)} for name, kind in FEATURES.items()]

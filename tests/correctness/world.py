@@ -260,6 +260,7 @@ class World:
         from provender.materialization.run import materialize
         from tests.spark.online import online
 
+        self.project.materialize_with(("duckdb", "spark")[number % 2])  # each goes on where the other ended
         materialize(self.project.settings, self.name, f"{self.name}-online-{number}", say=lambda _: None)
         self.online[number] = {}
         for view in self.views:

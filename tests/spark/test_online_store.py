@@ -28,9 +28,10 @@ def server(tmp_path: Path) -> Any:
     own.stop()
 
 
-@pytest.fixture
-def project(tmp_path: Path, engine_url: str, server: RedisServer) -> Project:
+@pytest.fixture(params=["duckdb", "spark"])
+def project(request: Any, tmp_path: Path, engine_url: str, server: RedisServer) -> Project:
     project = make_project(tmp_path / "home", spark={"remote": engine_url}, redis=server.address)
+    project.materialize_with(request.param)
     make_readings(project)
     apply_views(project)
     return project
@@ -65,18 +66,19 @@ def test_an_online_store_that_is_away_is_named_and_nothing_is_recorded(
 def test_an_online_store_that_dies_while_rows_are_written_is_named_too(
     project: Project, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from provender.spark import materialize as module
+    from provender.materialization import run
 
     deliver(project, 1, [("a", day(1), 1)])
-    original = module.online_rows
+    begin = run.begin
 
     def dying(*args: Any) -> Any:
-        # After the driver has looked at the markers, before an executor writes.
+        # After the markers were looked at, before a row is written.
+        begun = begin(*args)
         server.stop()
-        return original(*args)
+        return begun
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "online_rows", dying)
+        patch.setattr(run, "begin", dying)
         error = failure(project, "dying")
     assert server.address in error.where
     assert "broke off or cannot be reached" in error.what
