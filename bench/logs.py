@@ -15,7 +15,8 @@ from deltalake import write_deltalake
 from bench.repos import bare_repo
 from provender.ledger import Draft, Job, Kind, Ledger
 from provender.online.views import AppliedView, save_applied_views
-from provender.settings import Settings
+from provender.point_in_time.choice import Engine
+from provender.settings import SETTINGS_FILE, Settings
 from provender.storage import storage_at
 
 SOURCE, TABLE, VIEW = "rides", "drivers", "driver_rides"
@@ -90,6 +91,14 @@ def log_repo(folder: Path, features: int, redis: str) -> Log:
     log = Log(settings, features)
     save_applied_views(storage_at(settings.storage_root), settings.project, [log.view])
     return log
+
+
+def materialize_with(settings: Settings, engine: Engine) -> None:
+    """From now on this engine writes to the online store, whatever the size."""
+    path = settings.repo / SETTINGS_FILE
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document["batch_engine"] = {"type": "provender.feast.engine.ProvenderEngine", "engine": str(engine)}
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
 def guarded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

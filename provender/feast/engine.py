@@ -25,13 +25,15 @@ from feast.infra.common.materialization_job import (
 from feast.infra.compute_engines.base import ComputeEngine
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel
-from pydantic import StrictStr
+from pydantic import Field, StrictInt, StrictStr
 
 from provender.errors import ProvenderError, SpecError
 from provender.feast.tables import resolve_in, settings_of
+from provender.materialization.engines import DUCKDB_ROWS
 from provender.materialization.plan import Bounds
 from provender.materialization.run import materialize
 from provender.online.views import load_applied_views
+from provender.point_in_time.choice import Engine
 from provender.settings import Settings
 from provender.specs.catalog import Catalog
 from provender.storage import storage_at
@@ -48,6 +50,11 @@ class ProvenderEngineConfig(FeastConfigBaseModel):
     """Where the tables are and how Spark runs is said once, under ``provender`` in the same file."""
 
     type: StrictStr = "provender.feast.engine.ProvenderEngine"
+    engine: Engine = Engine.AUTO
+    """``auto``: this process up to ``duckdb_rows``, Spark above; ``duckdb`` or ``spark``: always that one."""
+    duckdb_rows: StrictInt = DUCKDB_ROWS
+    rows_per_second: float | None = Field(default=None, gt=0)
+    """At most so many rows go online in a second, for the sake of readers; None: no limit."""
 
 
 @dataclass

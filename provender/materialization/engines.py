@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+from provender.errors import SettingsError
 from provender.materialization.plan import ViewPlan, Written
 from provender.materialization.rows import OnlineRows
-from provender.online.writer import Counts, OnlineWriter
-from provender.point_in_time.choice import Engine, choice_of
-from provender.settings import Settings
+from provender.online.pipeline import Counts
+from provender.online.writer import OnlineWriter
+from provender.point_in_time.choice import Engine, choice_of, section_of
+from provender.settings import SETTINGS_FILE, Settings
 
 DUCKDB_ROWS = 10_000_000
 """Up to so many versions that are due this process writes: see ``docs/operations.md``."""
@@ -34,6 +36,21 @@ def opened(settings: Settings, plans: list[ViewPlan], attempt: str, up_to: datet
 
     with spark_writer(settings, plans, attempt, up_to) as write:
         yield write
+
+
+def writer_of(settings: Settings) -> OnlineWriter:
+    """To the project's online store, with the limit that the settings set. Raises :class:`SettingsError`."""
+    limit = section_of(settings, SECTION).get("rows_per_second")
+    if limit is not None and not (isinstance(limit, int | float) and limit > 0):
+        raise SettingsError(
+            f"{SECTION}.rows_per_second: {limit!r} is no number above 0",
+            where=str(settings.repo / SETTINGS_FILE),
+            unharmed="everything",
+            remedy="rows_per_second: 50000, or leave it out",
+        )
+    return OnlineWriter(
+        settings.redis, settings.project, settings.redis_key_ttl_seconds, rows_per_second=limit
+    )
 
 
 def _write_here(writer: OnlineWriter, plan: ViewPlan, up_to: datetime) -> Written:

@@ -12,8 +12,8 @@ from provender.errors import SpecError
 from provender.intervals import iso, parse_iso
 from provender.ledger import Job, Kind, Ledger
 from provender.online.marker import Marker, read_markers
+from provender.online.pipeline import Counts
 from provender.online.views import AppliedView
-from provender.online.writer import Counts
 from provender.point_in_time import log as versions
 from provender.point_in_time.log import FeatureLog
 from provender.settings import Settings

@@ -18,12 +18,12 @@ from provender.errors import SourceNotReadyError
 from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
 from provender.ledger.progress import recorded_up_to
-from provender.materialization.engines import Write, opened
+from provender.materialization.engines import Write, opened, writer_of
 from provender.materialization.plan import Bounds, ViewPlan, Written, plans_of
 from provender.online.loss import begin, confirm
 from provender.online.marker import Marker, write_marker
+from provender.online.pipeline import Counts
 from provender.online.views import AppliedView, load_applied_views
-from provender.online.writer import Counts, OnlineWriter
 from provender.settings import Settings
 from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
@@ -98,9 +98,9 @@ def _write_view(
     settings: Settings, plan: ViewPlan, write: Write, up_to: datetime, number: int, say: Say
 ) -> Written:
     """Writes one view and, if nothing of it is due any more, its marker."""
-    writer, view = OnlineWriter(settings.redis, settings.project, settings.redis_key_ttl_seconds), plan.view
+    view = plan.view
     begun = begin(settings.redis, settings.project, view.view)
-    written = write(writer, plan)
+    written = write(writer_of(settings), plan)
     counts = written.counts
     say(f"{view.view}: {counts.written} rows written, {counts.skipped} kept, {counts.deleted} removed")
     confirm(settings.redis, settings.project, view.view, begun)

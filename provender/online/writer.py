@@ -16,11 +16,9 @@ a job that broke off is simply run again.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,9 +27,10 @@ from redis.cluster import RedisCluster
 
 from provender.online import layout as pack
 from provender.online.byte_columns import Runs, bulk, decimals, joined, replaced
-from provender.online.cluster import REDIRECTIONS, repeated, server_name, server_named, servers_of
+from provender.online.cluster import servers_of
 from provender.online.connection import connect, is_cluster, translated
 from provender.online.layout import ViewLayout
+from provender.online.pipeline import Call, ClusterPipeline, Counts, Pace, Pipeline
 from provender.online.script import NEWEST_WINS, SWEEP, digest
 
 EVENT = "event_timestamp"
@@ -40,40 +39,9 @@ GUARD_EVENT = "guard_event"
 GUARD_CREATED = "guard_created"
 
 _WINDOW_ROWS = 1000
-_WINDOWS_IN_FLIGHT = 2
-_RECONNECTIONS = 3
-_BROKEN = (redis.ConnectionError, redis.TimeoutError, OSError)
 _SCAN_COUNT = 1000
+_DIGEST = digest(NEWEST_WINS).encode()
 _GLOB_SPECIAL = b"\\*?[]"
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What became of the rows: ``written`` + ``skipped`` + ``deleted`` is their number."""
-
-    written: int = 0
-    """Replaced what was online, or was the first."""
-    skipped: int = 0
-    """Something newer was online; or nothing was left of the row and nothing was online; or a key was null."""
-    deleted: int = 0
-    """Nothing was left of the row, and the view's values were removed."""
-
-    @property
-    def rows(self) -> int:
-        return self.written + self.skipped + self.deleted
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.written + other.written, self.skipped + other.skipped, self.deleted + other.deleted
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One EVALSHA, ready to be sent; ``key`` is its first entity key, which says to which server of a cluster."""
-
-    key: bytes
-    command: bytes
 
 
 @dataclass(frozen=True)
@@ -88,6 +56,8 @@ class OnlineWriter:
     rows_per_call: int = 50
     """Rows in one script call. More is a little faster and delays other clients; in a cluster it is always 1,
     since the keys of one call must share a slot."""
+    rows_per_second: float | None = None
+    """A limit, for the sake of other clients; None: none."""
 
     def write(
         self,
@@ -152,8 +122,10 @@ class OnlineWriter:
 
     def send(self, windows: Iterable[list[Call]], doing: str) -> Counts:
         """Sends packed windows, two in flight; ``doing`` is for the error. Raises :class:`OnlineStoreError`."""
+        pace = Pace(self.rows_per_second)
         with translated(self.connection_string, doing), self._pipeline() as pipeline:
             for window in windows:
+                pace.admit(window)
                 pipeline.send(window)
             return pipeline.finish()
 
@@ -182,9 +154,9 @@ class OnlineWriter:
             answers = self._for_all_keys(view, NEWEST_WINS, lambda keys: [*common, *row * keys])
             return sum(int(answer[2]) for some in answers for answer in some)
 
-    def _pipeline(self) -> _Pipeline | _ClusterPipeline:
+    def _pipeline(self) -> Pipeline | ClusterPipeline:
         client = connect(self.connection_string)
-        return _ClusterPipeline(client) if isinstance(client, RedisCluster) else _Pipeline(client)
+        return ClusterPipeline(client) if isinstance(client, RedisCluster) else Pipeline(client)
 
     def _for_all_keys(
         self, view: ViewLayout, script: str, arguments: Callable[[int], list[bytes]]
@@ -252,14 +224,14 @@ class _CallBuilder:
             some = starts[first : first + calls_per_window]
             ends = [min(start + self._rows_per_call, len(plain)) for start in some]
             yield [
-                Call(plain[start].as_py(), self._call(keys, rows, start, end))
+                Call(plain[start].as_py(), self._call(keys, rows, start, end), end - start)
                 for start, end in zip(some, ends, strict=True)
             ]
 
     def _call(self, keys: Runs, rows: Runs, start: int, end: int) -> bytes:
         count = end - start
         arguments = 3 + count + self._common_count + count * self._row_count
-        head = b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % (arguments, digest_bytes())
+        head = b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % (arguments, _DIGEST)
         number = b"$%d\r\n%d\r\n" % (len(str(count)), count)
         return b"".join((head, number, keys.between(start, end), self._common, rows.between(start, end)))
 
@@ -274,160 +246,6 @@ class _CallBuilder:
         guards = [decimals(pack.to_micros(batch.column(name))) for name in (GUARD_EVENT, GUARD_CREATED)]
         values = [pack.value_column(kind, batch.column(name)) for name, kind in self._view.features]
         return [bulk(column) for column in (*guards, pack.timestamp_column(events), texts, *values)]
-
-
-class _Pipeline:
-    """One connection with up to two windows of calls in flight.
-
-    A connection that breaks is opened again, and what was not answered is sent once more: of equals the later write
-    wins, so a row that had arrived is written twice to the same end. A server that does not know the script answers
-    NOSCRIPT; then the script is loaded and everything from the first such call on is sent again, in order.
-
-    ``redirected`` gets the calls that a server of a cluster refused because it does not hold their slot (any more).
-    """
-
-    def __init__(self, client: redis.Redis, redirected: list[Call] | None = None) -> None:
-        self._client = client
-        self._connection: Any = None
-        self._in_flight: deque[list[Call]] = deque()
-        self._answered = 0  # of the oldest window
-        self._failures = 0  # since the last window that went through
-        self._counts = Counts()
-        self._redirected = redirected
-
-    def __enter__(self) -> Self:
-        self._connection = self._client.connection_pool.get_connection()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # Replies may be outstanding after an error: the connection must not be used again.
-        self._connection.disconnect()
-        self._client.close()
-
-    def send(self, calls: list[Call]) -> None:
-        while len(self._in_flight) >= _WINDOWS_IN_FLIGHT:
-            self._receive()
-        self._in_flight.append(calls)
-        try:
-            self._transmit(calls)
-        except _BROKEN as error:
-            self._reconnect(error)
-
-    def finish(self) -> Counts:
-        while self._in_flight:
-            self._receive()
-        return self._counts
-
-    def _transmit(self, calls: list[Call]) -> None:
-        self._connection.send_packed_command([b"".join(call.command for call in calls)])
-
-    def _receive(self) -> None:
-        """Takes the answers to the oldest window."""
-        calls = self._in_flight[0]
-        try:
-            while self._answered < len(calls):
-                self._take(calls[self._answered])
-                self._answered += 1
-        except redis.exceptions.NoScriptError:
-            self._load_script()
-            return
-        except _BROKEN as error:
-            self._reconnect(error)
-            return
-        self._in_flight.popleft()
-        self._answered = self._failures = 0
-
-    def _take(self, call: Call) -> None:
-        """Takes the answer to ``call``."""
-        try:
-            self._counts += Counts(*self._connection.read_response())
-        except REDIRECTIONS:
-            if self._redirected is None:
-                raise
-            self._redirected.append(call)
-
-    def _load_script(self) -> None:
-        """Passes over the answers that are still to come, loads the script, and sends what was not answered again."""
-        try:
-            for _ in range(sum(map(len, self._in_flight)) - self._answered - 1):
-                with suppress(redis.exceptions.NoScriptError, *REDIRECTIONS):
-                    self._connection.read_response()  # counted when it is repeated
-            self._connection.send_command("SCRIPT", "LOAD", NEWEST_WINS)
-            self._connection.read_response()
-            self._transmit_again()
-        except _BROKEN as error:
-            self._reconnect(error)
-
-    def _reconnect(self, error: Exception) -> None:
-        """A new connection, over which everything unanswered is sent again. Raises the last error after some tries."""
-        while True:
-            self._failures += 1
-            if self._failures > _RECONNECTIONS:
-                raise error
-            try:
-                self._connection.disconnect()
-                self._connection.connect()  # waits longer with each try
-                self._transmit_again()
-                return
-            except _BROKEN as again:
-                error = again
-
-    def _transmit_again(self) -> None:
-        self._in_flight[0] = self._in_flight[0][self._answered :]
-        self._answered = 0
-        for calls in self._in_flight:
-            self._transmit(calls)
-
-
-class _ClusterPipeline:
-    """A :class:`_Pipeline` to each server of a cluster. A slot that moves meanwhile is followed, call by call."""
-
-    def __init__(self, client: RedisCluster) -> None:
-        self._client = client
-        self._pipelines: dict[str, _Pipeline] = {}
-        self._redirected: list[Call] = []
-        self._followed = Counts()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for pipeline in self._pipelines.values():
-            pipeline.__exit__()
-        self._client.close()
-
-    def send(self, calls: list[Call]) -> None:
-        by_server: dict[str, list[Call]] = {}
-        for call in calls:
-            by_server.setdefault(server_name(self._client, call.key), []).append(call)
-        for name, some in by_server.items():
-            self._to(name).send(some)
-        self._follow()
-
-    def finish(self) -> Counts:
-        counts = sum((pipeline.finish() for pipeline in self._pipelines.values()), Counts())
-        self._follow()
-        return counts + self._followed
-
-    def _to(self, name: str) -> _Pipeline:
-        if name not in self._pipelines:
-            server = server_named(self._client, name)
-            self._pipelines[name] = _Pipeline(server, self._redirected).__enter__()
-        return self._pipelines[name]
-
-    def _follow(self) -> None:
-        """Repeats the refused calls with a client that asks where their slots are now."""
-        for call in self._redirected:
-            self._followed += Counts(*repeated(self._client, call.command, NEWEST_WINS))
-        self._redirected.clear()
-
-
-def digest_bytes() -> bytes:
-    """SHA-1 of the newest-wins script, as EVALSHA wants it."""
-    return _DIGEST
-
-
-_DIGEST = digest(NEWEST_WINS).encode()
 
 
 def _fields(view: ViewLayout) -> list[bytes]:

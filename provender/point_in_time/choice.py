@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import yaml
@@ -54,18 +54,23 @@ def choice_of(settings: Settings, section: str, duckdb_rows: int) -> Choice:
 
     Raises :class:`SettingsError`.
     """
-    path = settings.repo / SETTINGS_FILE
-    given = yaml.safe_load(path.read_text(encoding="utf-8")).get(section)
-    given = given if isinstance(given, dict) else {}
+    given = section_of(settings, section)
     try:
         return Choice(Engine(given.get("engine", Engine.AUTO)), int(given.get("duckdb_rows", duckdb_rows)))
     except (TypeError, ValueError) as error:
         raise SettingsError(
             f"{section}: {error}",
-            where=str(path),
+            where=str(settings.repo / SETTINGS_FILE),
             unharmed="everything",
             remedy=f"engine: one of {', '.join(Engine)}; duckdb_rows: a whole number",
         ) from error
+
+
+def section_of(settings: Settings, name: str) -> dict[str, Any]:
+    """A section of Feast's in ``feature_store.yaml``; empty if there is none, or only a name."""
+    document = yaml.safe_load((settings.repo / SETTINGS_FILE).read_text(encoding="utf-8"))
+    given = document.get(name)
+    return given if isinstance(given, dict) else {}
 
 
 def rows_to_read(entities: pa.Table, timestamp_column: str, lookups: Sequence[Lookup]) -> int:

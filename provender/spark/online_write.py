@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -16,7 +16,8 @@ from provender.errors import OnlineStoreError
 from provender.materialization.engines import Write, generation_of, swept
 from provender.materialization.plan import ViewPlan, Written
 from provender.online.layout import ViewLayout
-from provender.online.writer import Counts, OnlineWriter
+from provender.online.pipeline import Counts
+from provender.online.writer import OnlineWriter
 from provender.settings import Settings
 from provender.spark.failures import spark_failures
 from provender.spark.online_rows import is_anything_outside, online_rows
@@ -43,7 +44,9 @@ def _write_view(spark: SparkSession, writer: OnlineWriter, plan: ViewPlan, up_to
         log = spark.read.format("delta").load(spark_path(plan.log.uri))
         is_whole = plan.bounds.are_open or not is_anything_outside(log, plan, up_to)
         generation = generation_of(plan, is_whole)
-        task = _WritePartition(writer, plan.view.layout, generation, plan.online_ttl_seconds)
+        task = _WritePartition(
+            _share_of(writer, spark), plan.view.layout, generation, plan.online_ttl_seconds
+        )
         sums = [F.sum(name).alias(name) for name in ("written", "skipped", "deleted")]
         error = F.first("error", ignorenulls=True).alias("error")
         rows = online_rows(log, plan, up_to)
@@ -52,6 +55,14 @@ def _write_view(spark: SparkSession, writer: OnlineWriter, plan: ViewPlan, up_to
         raise OnlineStoreError(**json.loads(row["error"]))
     counts = Counts(row["written"] or 0, row["skipped"] or 0, row["deleted"] or 0)
     return Written(plan, counts + swept(writer, plan, generation), is_whole)
+
+
+def _share_of(writer: OnlineWriter, spark: SparkSession) -> OnlineWriter:
+    """A limit holds for all tasks together; as many as there are partitions may run at once."""
+    if writer.rows_per_second is None:
+        return writer
+    tasks = int(spark.conf.get("spark.sql.shuffle.partitions") or 1)
+    return replace(writer, rows_per_second=writer.rows_per_second / tasks)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ LOG = "provender/point_in_time/log.py"
 SPARK = "provender/spark/join/"
 DIFFERENCE = "provender/spark/versions.py"
 FEATURES = "provender/spark/online_rows.py"
+ROWS = "provender/materialization/rows.py"
 SCRIPT = "provender/online/script.py"
 
 RULE = "tests/correctness/test_rule.py::test_the_join_finds_what_the_rule_finds"
@@ -23,6 +24,11 @@ PIECES_NOW = (f"{RULE}[spark_pieces-{NOW}]",)
 BROADCAST = (f"{RULE}[spark-{NOW}]",)
 APPENDED = ("tests/correctness/test_difference.py::test_a_log_lacks_what_the_oracle_appends",)
 SENT = ("tests/correctness/test_difference.py::test_a_materialisation_brings_what_is_online_up_to_date",)
+SENT_FROM_HERE = tuple(
+    f"{SENT[0]}[duckdb-{since}-{deletions}]"
+    for since in ("rebuilt", "continued")
+    for deletions in ("nothing withdrawn", "some withdrawn")
+)
 WINS = ("tests/correctness/test_newest_wins.py",)
 
 
@@ -41,7 +47,7 @@ class Mutant:
 
     @property
     def needs_spark(self) -> bool:
-        return "spark/" in self.file
+        return "spark/" in self.file or self.tests == SENT_FROM_HERE
 
 
 MUTANTS = [
@@ -427,5 +433,56 @@ MUTANTS = [
         "deleted = known.where(DELETED)",
         "deleted = changed.where(DELETED)",
         SENT,
+    ),
+    # The same without Spark.
+    Mutant("deleted versions kept", ROWS, " FILTER (NOT deleted)", "", SENT_FROM_HERE),
+    Mutant(
+        "recorded timestamp ignored",
+        ROWS,
+        "PARTITION BY {keys}, event ORDER BY created DESC, recorded DESC",
+        "PARTITION BY {keys}, event ORDER BY created DESC, recorded",
+        SENT_FROM_HERE,
+    ),
+    Mutant(
+        "created timestamp ignored",
+        ROWS,
+        "PARTITION BY {keys}, event ORDER BY created DESC, recorded DESC",
+        "PARTITION BY {keys}, event ORDER BY recorded DESC, created DESC",
+        SENT_FROM_HERE,
+    ),
+    Mutant(
+        "created timestamp ignored where nothing is deleted",
+        ROWS,
+        "ORDER BY event DESC, created DESC, recorded DESC",
+        "ORDER BY event DESC, created, recorded DESC",
+        SENT_FROM_HERE,
+    ),
+    Mutant(
+        "what is not committed is sent",
+        ROWS,
+        "due = ds.field(RECORDED) <= pa.scalar(self.up_to, _EPOCH_TYPE)",
+        "due = ds.field(RECORDED) <= ds.field(RECORDED)",
+        SENT_FROM_HERE,
+    ),
+    Mutant(
+        "a retraction is guarded by what is left",
+        ROWS,
+        "max(event) AS guard_event",
+        "max(event) FILTER (NOT deleted) AS guard_event",
+        SENT_FROM_HERE,
+    ),
+    Mutant(
+        "a change below an older withdrawal is sent",
+        ROWS,
+        "bool_or(deleted) OVER same",
+        "bool_or(deleted AND recorded > {since}) OVER same",
+        SENT_FROM_HERE,
+    ),
+    Mutant(
+        "the log's rows are taken for others",
+        ROWS,
+        "here.rows - first",
+        "(here.rows - first) * 0",
+        SENT_FROM_HERE,
     ),
 ]

@@ -12,8 +12,9 @@ from provender.errors import OnlineStoreError, SettingsError
 from provender.online import layout as pack
 from provender.online.connection import connect, parse_connection_string
 from provender.online.marker import Marker, read_markers, write_marker
+from provender.online.pipeline import Counts
 from provender.online.reader import Reader
-from provender.online.writer import Counts, OnlineWriter
+from provender.online.writer import OnlineWriter
 from tests.clusters import Cluster, redis_cluster, tls_front
 from tests.online.test_writer import VIEW, batch, row
 from tests.servers import RedisServer

@@ -10,7 +10,8 @@ import pytest
 
 from provender.errors import OnlineStoreError
 from provender.online.loss import begin, confirm, writing_key
-from provender.online.writer import Counts, OnlineWriter
+from provender.online.pipeline import Counts
+from provender.online.writer import OnlineWriter
 from tests.online.test_writer import VIEW, batch, row
 from tests.servers import RedisServer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -22,9 +23,10 @@ from feast.value_type import ValueType
 
 from provender.errors import OnlineStoreError, SettingsError
 from provender.online import layout as pack
-from provender.online import writer as writer_module
 from provender.online.layout import ViewLayout
-from provender.online.writer import Counts, OnlineWriter
+from provender.online.pipeline import Counts
+from provender.online.script import NEWEST_WINS, digest
+from provender.online.writer import OnlineWriter
 from provender.specs.model import ColumnType
 from tests.servers import RedisServer, free_port
 
@@ -441,5 +443,14 @@ def test_no_rows_is_no_rows(write: Callable[..., Counts]) -> None:
 
 
 def test_the_digest_is_the_servers_own(redis_server: RedisServer) -> None:
-    loaded = redis_server.client().script_load(writer_module.NEWEST_WINS)
-    assert (loaded.encode() if isinstance(loaded, str) else loaded) == writer_module.digest_bytes()
+    loaded = redis_server.client().script_load(NEWEST_WINS)
+    assert (loaded.encode() if isinstance(loaded, str) else loaded) == digest(NEWEST_WINS).encode()
+
+
+def test_a_limit_holds_rows_back_and_none_does_not(redis_server: RedisServer) -> None:
+    rows = [batch([row(number, 1, 1) for number in range(4000)])]
+    writer = OnlineWriter(redis_server.address, "shop", rows_per_second=10_000)
+    started = time.monotonic()
+    assert writer.write(VIEW, rows) == Counts(written=4000)
+    # Four windows: the first one goes at once.
+    assert time.monotonic() - started >= 0.3
