@@ -4,6 +4,7 @@ What a user's file needs, imported when it is first used:
 
     provender.source("driver_statistics")       the stock Feast data source of a feature table
     provender.schema("driver_statistics")       its entity keys and features as Feast fields
+    provender.definitions("../feature_defs")    another feature repo's objects, over this repo's offline store
     provender.ingest("driver_statistics", df)   a DataFrame into the source, as if it were a file
 """
 
@@ -13,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from provender.feast.borrowed import definitions as definitions
     from provender.feast.sources import schema as schema
     from provender.feast.sources import source as source
     from provender.frames import ingest as ingest
@@ -22,6 +24,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "source": "provender.feast.sources",
     "schema": "provender.feast.sources",
+    "definitions": "provender.feast.borrowed",
     "ingest": "provender.frames",
 }
 

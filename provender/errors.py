@@ -15,10 +15,12 @@
     └── TransientError                trying again later can mend it
         ├── SourceNotReadyError       the raw files have not arrived
         ├── LockHeldError             another writer has the table
+        ├── RegistryError             Feast's registry cannot be reached
         ├── OnlineStoreError          Redis cannot be reached or broke off
         ├── SparkUnavailableError     the Spark engine cannot be reached
         ├── KubeflowError             Kubeflow Pipelines cannot be reached or is ill, or lost a run
         ├── PredictorError            the model's server, or the cluster that runs it, cannot be reached or is ill
+        ├── BigQueryError             BigQuery cannot be reached, or broke off a job
         └── StorageError              the storage root cannot be read or written
 
 A message is one to four short lines: what broke, where, what is unharmed, what to type next.
@@ -121,6 +123,10 @@ class LockHeldError(TransientError):
     """Another writer holds the table."""
 
 
+class RegistryError(TransientError):
+    """Feast's registry cannot be reached, or its database broke off."""
+
+
 class OnlineStoreError(TransientError):
     """The online store cannot be reached, or broke off during a write."""
 
@@ -135,6 +141,10 @@ class KubeflowError(TransientError):
 
 class PredictorError(TransientError):
     """The model's server cannot be reached or is not able to answer, or the cluster that runs it is not."""
+
+
+class BigQueryError(TransientError):
+    """BigQuery cannot be reached, or broke off a job."""
 
 
 class StorageError(TransientError):

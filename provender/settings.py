@@ -11,6 +11,12 @@ key, ``provender``, which Feast ignores:
       google_connection_id: google_cloud_default # Airflow connection with the service account's key; default: ambient
       connections:                           # SQL databases that sources name; ${VARIABLE} is the environment's
         warehouse: postgresql+psycopg://reader:${WAREHOUSE_PASSWORD}@db.example.com/shop
+      bigquery:                              # leave out for none: feature tables published there (docs/bigquery.md)
+        project: my-project
+        dataset: features
+        location: europe-west1               # of the data set, and so of its bucket
+        billing_project: my-other-project    # where jobs run; default: project
+        staging: gs://bucket/folder          # for Parquet on its way, where storage_root is not on gs://
       spark:
         backend: local                       # local, kubernetes (the Spark operator) or dataproc
         driver_memory: 2g
@@ -109,6 +115,18 @@ class ServingSettings(BaseModel):
     url: str = ""
 
 
+class BigQuerySettings(BaseModel):
+    """The data set that feature tables are published to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    project: str = Field(pattern=r"^[a-z][a-z0-9:.-]*[a-z0-9]$")
+    dataset: str = Field(pattern=r"^[A-Za-z0-9_]+$")
+    location: str | None = None
+    billing_project: str = Field(default="", pattern=r"^([a-z][a-z0-9:.-]*[a-z0-9])?$")
+    staging: str = Field(default="", pattern=r"^(gs://[^/]+.*)?$")
+
+
 class Settings(BaseModel):
     """The effective settings, every path absolute."""
 
@@ -128,6 +146,9 @@ class Settings(BaseModel):
     spark: SparkSettings = SparkSettings()
     kubeflow: KubeflowSettings = KubeflowSettings()
     serving: ServingSettings = ServingSettings()
+    bigquery: BigQuerySettings | None = None
+    offline_store: str = ""
+    """Feast's ``offline_store.type``."""
     redis: str = Field(default="", repr=False)
     """Feast's ``online_store.connection_string``, variables of the environment put in as Feast does (one that is not
     set stays as it is, and is an error when it is needed); with ``cluster=true`` where ``redis_type`` says so."""
@@ -176,6 +197,7 @@ def _from_document(folder: Path, path: Path, document: dict[str, Any]) -> Settin
     ours = dict(document.get("provender") or {})
     online = document.get("online_store")
     online = online if isinstance(online, dict) else {}
+    offline = document.get("offline_store")
     storage_root = str(ours.pop("storage_root", "../.provender/storage"))
     state_dir = Path(ours.pop("state_dir", "../.provender"))
     try:
@@ -184,6 +206,7 @@ def _from_document(folder: Path, path: Path, document: dict[str, Any]) -> Settin
             project=str(document["project"]),
             storage_root=_absolute_uri(folder, storage_root),
             state_dir=(folder / state_dir).resolve(),
+            offline_store=str(offline.get("type", "") if isinstance(offline, dict) else offline or ""),
             redis=_redis(online),
             redis_key_ttl_seconds=online.get("key_ttl_seconds"),
             **ours,

@@ -25,6 +25,7 @@ COMMANDS = (
     "stage",
     "ingest",
     "materialize",
+    "publish",
     "training-set",
     "status",
     "quarantine",

@@ -1,23 +1,27 @@
 """``provender.source`` and ``provender.schema``: a spec's feature table in Feast's own stock objects.
 
-A view file says a name; path, timestamp columns, types, description, owner and tags come from the spec.
+A view file says a name; path, timestamp columns, types, description, owner and tags come from the spec. Where the
+repo's ``offline_store`` is Feast's ``bigquery``, the source is the published table (docs/bigquery.md).
 """
 
 from __future__ import annotations
 
 import sys
 import warnings
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
-from feast import Field
+from feast import BigQuerySource, Field
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.table_format import DeltaFormat
 from feast.types import Bool, Bytes, FeastType, Float32, Float64, Int32, Int64, String, UnixTimestamp
 
+from provender.bigquery.names import full_name, warehouse_of
 from provender.errors import SpecError
 from provender.feast.tables import SOURCE_TAG, TABLE_TAG, Table, table_uri
 from provender.point_in_time.log import CREATED, EVENT
-from provender.settings import SETTINGS_FILE, find_repo, load_settings
+from provender.settings import SETTINGS_FILE, Settings, find_repo, load_settings
 from provender.specs.catalog import Catalog
 from provender.specs.loader import load_source
 from provender.specs.model import ColumnType, Source
@@ -34,27 +38,38 @@ FEAST_TYPES: dict[ColumnType, FeastType] = {
 }
 
 
-def source(name: str, table: str | None = None, *, repo: Path | str | None = None) -> SparkSource:
+borrowing: ContextVar[Settings | None] = ContextVar("borrowing", default=None)
+"""The settings of a repo that takes the definitions of another one (:mod:`provender.feast.borrowed`)."""
+
+
+def source(
+    name: str, table: str | None = None, *, repo: Path | str | None = None
+) -> SparkSource | BigQuerySource:
     """The stock Feast data source of a feature table.
 
     ``table`` may be left out where the source has one. ``repo`` is the feature repo; by default the one the calling
     file is in, else the nearest above the current directory. The table need not exist yet.
-    Raises :class:`SpecError` for a source or table that is not there, or is wrong.
+    Raises :class:`SpecError` for a source or table that is not there, or is wrong, and :class:`SettingsError` where
+    the repo's store is BigQuery and ``provender.bigquery`` is not set.
     """
     found = _table(name, table, repo or _calling_repo())
+    reader = borrowing.get() or found.settings
     spec, tags = found.spec, dict.fromkeys(found.source.tags, "")
+    common: dict[str, Any] = {
+        "name": found.source.name if spec.name == found.source.name else found.name,
+        "timestamp_field": EVENT,
+        "created_timestamp_column": CREATED,
+        "description": spec.description or found.source.description,
+        "owner": found.source.owner,
+        "tags": tags | {SOURCE_TAG: found.source.name, TABLE_TAG: spec.name},
+    }
+    if reader.offline_store == "bigquery":
+        published = full_name(warehouse_of(found.settings), found.source, spec)
+        return BigQuerySource(table=published, **common)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # "SparkSource is experimental", for each of them
-        return SparkSource(
-            name=found.source.name if spec.name == found.source.name else found.name,
-            path=table_uri(found.settings, found.source, spec),
-            table_format=DeltaFormat(),
-            timestamp_field=EVENT,
-            created_timestamp_column=CREATED,
-            description=spec.description or found.source.description,
-            owner=found.source.owner,
-            tags=tags | {SOURCE_TAG: found.source.name, TABLE_TAG: spec.name},
-        )
+        path = table_uri(found.settings, found.source, spec)
+        return SparkSource(path=path, table_format=DeltaFormat(), **common)
 
 
 def schema(name: str, table: str | None = None, *, repo: Path | str | None = None) -> list[Field]:

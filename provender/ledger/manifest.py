@@ -24,6 +24,7 @@ class Job(StrEnum):
     STAGE = "stage"
     INGEST = "ingest"
     MATERIALIZE = "materialize"
+    PUBLISH = "publish"
     ADMIT = "admit"
 
 
@@ -45,7 +46,8 @@ class Draft:
     """Per partition key: hashes and counts. A materialisation has none."""
     started: datetime
     recorded_up_to: datetime | None = None
-    """Ingest: the log is complete up to here. Materialize: the online store holds the log up to here."""
+    """Ingest: the log is complete up to here. Materialize, publish: the online store, or BigQuery, holds the log up to
+    here."""
     read: list[dict[str, Any]] = field(default_factory=list)
     wrote: list[dict[str, Any]] = field(default_factory=list)
     spec: dict[str, str] = field(default_factory=dict)

@@ -40,6 +40,14 @@ def online_views(ledger: Ledger) -> dict[str, dict[str, Any]]:
     return {view: {**entry, "recorded_up_to": up_to} for view, entry in newest.items()}
 
 
+def published_tables(ledger: Ledger) -> dict[str, dict[str, Any]]:
+    """Per feature table (its path) the entry of the manifest that published it last."""
+    newest: dict[str, dict[str, Any]] = {}
+    for manifest in ledger.manifests(Job.PUBLISH):
+        newest.update({entry["table"]: entry for entry in manifest.wrote})
+    return newest
+
+
 def admitted_reasons(ledger: Ledger) -> dict[str, tuple[str, ...]]:
     """Per partition key the reasons with which a person has admitted its rows."""
     admitted: dict[str, set[str]] = {}

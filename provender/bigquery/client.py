@@ -1,0 +1,113 @@
+"""The connection to BigQuery, and its errors as the platform's.
+
+Credentials are those of the storage (:mod:`provender.storage.gcs.client`). Where ``BIGQUERY_EMULATOR_HOST`` names an
+emulator there are none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import requests
+from google.api_core import exceptions as api
+from google.auth import exceptions as auth
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from provender.errors import BigQueryError, ProvenderError, SettingsError, TerminalError
+from provender.settings import BigQuerySettings
+from provender.storage.readers import KEY_VARIABLE, key_file
+
+EMULATOR_VARIABLE = "BIGQUERY_EMULATOR_HOST"
+_LATER = {
+    "rateLimitExceeded",
+    "quotaExceeded",
+    "jobRateLimitExceeded",
+    "backendError",
+    "internalError",
+    "stopped",
+}
+"""Reasons with which BigQuery refuses something now, whatever the HTTP status."""
+
+
+def client(warehouse: BigQuerySettings) -> bigquery.Client:
+    """This process's client. Raises :class:`SettingsError` if there are no credentials."""
+    emulator, key = os.environ.get(EMULATOR_VARIABLE), key_file.get()
+    # A forked child must not share its parent's open connections.
+    return _client(os.getpid(), warehouse, emulator, key, os.environ.get(KEY_VARIABLE))
+
+
+@lru_cache(maxsize=8)
+def _client(
+    _pid: int, warehouse: BigQuerySettings, emulator: str | None, key: str | None, _default_key: str | None
+) -> bigquery.Client:
+    place = {"project": warehouse.billing_project or warehouse.project, "location": warehouse.location}
+    if emulator:
+        return bigquery.Client(credentials=AnonymousCredentials(), **place)  # type: ignore[no-untyped-call]
+    with translated("BigQuery"):
+        if key:
+            return bigquery.Client.from_service_account_json(key, **place)
+        return bigquery.Client(**place)
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Google's errors as :class:`BigQueryError`, or a :class:`TerminalError` where no retry can mend it."""
+    try:
+        yield
+    except auth.GoogleAuthError as error:
+        raise SettingsError(
+            f"no usable Google credentials: {_first_line(error)}",
+            where=where,
+            unharmed="everything",
+            remedy="set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file, or use workload identity",
+        ) from error
+    except api.GoogleAPICallError as error:
+        raise _ours(error, where) from error
+    except (api.RetryError, requests.RequestException) as error:
+        raise _later(error, where) from error
+
+
+def _ours(error: api.GoogleAPICallError, where: str) -> ProvenderError:
+    reasons = {each.get("reason") for each in error.errors if isinstance(each, dict)}
+    if reasons & _LATER:
+        return _later(error, where)
+    if isinstance(error, api.Unauthorized | api.Forbidden):
+        return SettingsError(
+            f"BigQuery refuses it: {_first_line(error)}",
+            where=where,
+            unharmed="the published tables as they were",
+            remedy="give the account roles/bigquery.jobUser on the project and roles/bigquery.dataEditor on the data "
+            "set, then run the same command again",
+        )
+    if isinstance(error, api.NotFound):
+        return SettingsError(
+            f"BigQuery does not find it: {_first_line(error)}",
+            where=where,
+            unharmed="the published tables as they were",
+            remedy="make the data set (deploy/gcp/setup.sh with BIGQUERY=1), or correct provender.bigquery",
+        )
+    if isinstance(error, api.BadRequest):
+        return TerminalError(
+            f"BigQuery does not take it: {_first_line(error)}",
+            where=where,
+            unharmed="the published tables as they were",
+            remedy="provender publish SOURCE --full, if the table in BigQuery was changed by hand",
+        )
+    return _later(error, where)
+
+
+def _later(error: Exception, where: str) -> BigQueryError:
+    return BigQueryError(
+        f"BigQuery does not answer, or broke a job off: {_first_line(error)}",
+        where=where,
+        unharmed="the published tables: each holds whole days as the log had them",
+        remedy="run the same command again",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

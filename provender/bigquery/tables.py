@@ -1,0 +1,133 @@
+"""Published tables: made and described from the spec, and never somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from google.api_core.exceptions import NotFound
+from google.cloud import bigquery
+
+from provender.bigquery import statements
+from provender.bigquery.names import full_name, table_name
+from provender.errors import SchemaChangeError, SettingsError
+from provender.intervals import iso
+from provender.point_in_time.log import EVENT
+from provender.settings import BigQuerySettings
+from provender.specs.model import FeatureTable, Source
+
+_STAGED_FOR = timedelta(days=1)
+_LEGACY = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
+"""BigQuery's REST API has other names for some types than its SQL."""
+_REST = {sql: rest for rest, sql in _LEGACY.items()}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A feature table's counterpart."""
+
+    name: str
+    """``project.dataset.table``."""
+    created: str
+    """When BigQuery made it, ISO: another one means that it was made anew."""
+    is_new: bool
+
+
+def ensure(
+    client: bigquery.Client, warehouse: BigQuerySettings, source: Source, spec: FeatureTable
+) -> Published:
+    """Makes the table, or adds columns and puts descriptions right.
+
+    Raises :class:`SchemaChangeError` where a column has another type, :class:`SettingsError` where the table there is
+    not this feature table's. Raises Google's errors.
+    """
+    wanted = _wanted(warehouse, source, spec)
+    try:
+        there, is_new = client.get_table(wanted.reference), False
+    except NotFound:
+        there, is_new = client.create_table(wanted), True
+    _refuse_other(there, wanted)
+    there = _brought_up(client, there, wanted)
+    return Published(full_name(warehouse, source, spec), iso(there.created), is_new)
+
+
+def days_of(client: bigquery.Client, name: str) -> list[date]:
+    """The event dates that the table has rows of."""
+    return [row["day"] for row in client.query(statements.days_in(name)).result()]
+
+
+def staging_table(
+    client: bigquery.Client, warehouse: BigQuerySettings, name: str, schema: Sequence[bigquery.SchemaField]
+) -> str:
+    """A table, empty unless it is there, that BigQuery removes within a day, whoever forgets it; its full name."""
+    full = f"{warehouse.project}.{warehouse.dataset}.{name}"
+    table = bigquery.Table(full, schema=schema)
+    table.expires = datetime.now(UTC) + _STAGED_FOR
+    table.description = "provender: versions on their way into a published table"
+    client.create_table(table, exists_ok=True)
+    return full
+
+
+def field(name: str, sql_type: str, description: str = "") -> bigquery.SchemaField:
+    """A nullable column."""
+    described = {"description": description} if description else {}
+    return bigquery.SchemaField(name, _REST.get(sql_type, sql_type), **described)
+
+
+def _wanted(warehouse: BigQuerySettings, source: Source, spec: FeatureTable) -> bigquery.Table:
+    columns = statements.columns_of(source, spec)
+    table = bigquery.Table(
+        f"{warehouse.project}.{warehouse.dataset}.{table_name(source, spec)}",
+        schema=[field(name, kind, description) for name, (kind, description) in columns.items()],
+    )
+    table.time_partitioning = bigquery.TimePartitioning(type_="DAY", field=EVENT)
+    table.clustering_fields = statements.clustering_of(source, spec) or None
+    table.description = (spec.description or source.description).strip() or None
+    table.labels = {"provender_source": source.name, "provender_table": spec.name}
+    return table
+
+
+def _refuse_other(there: bigquery.Table, wanted: bigquery.Table) -> None:
+    name = f"{there.project}.{there.dataset_id}.{there.table_id}"
+    if any(there.labels.get(label) != value for label, value in wanted.labels.items()):
+        raise SettingsError(
+            "a table of that name is there already, and it is not this feature table's",
+            where=name,
+            unharmed="that table",
+            remedy="name another data set under provender.bigquery, or remove the table",
+        )
+    has = {each.name: _LEGACY.get(each.field_type, each.field_type) for each in there.schema}
+    wants = {each.name: _LEGACY.get(each.field_type, each.field_type) for each in wanted.schema}
+    changed = [f"{n}: {has[n]} → {kind}" for n, kind in wants.items() if n in has and has[n] != kind]
+    if changed:
+        raise SchemaChangeError(
+            f"the published table has other column types than the spec: {', '.join(changed)}",
+            where=name,
+            unharmed="the table as it was",
+            remedy="remove the table in BigQuery, then: provender publish (it is made anew and filled)",
+        )
+
+
+def _brought_up(client: bigquery.Client, there: bigquery.Table, wanted: bigquery.Table) -> bigquery.Table:
+    """A column that the spec has no more stays, and is null in what is written from now on."""
+    by_name = {each.name: each for each in wanted.schema}
+    kept = [_described(each, by_name.get(each.name)) for each in there.schema]
+    known = {each.name for each in there.schema}
+    schema = [*kept, *(each for each in wanted.schema if each.name not in known)]
+    changes = []
+    if [each.to_api_repr() for each in schema] != [each.to_api_repr() for each in there.schema]:
+        there.schema = schema
+        changes.append("schema")
+    if (there.description or None) != wanted.description:
+        there.description = wanted.description
+        changes.append("description")
+    return client.update_table(there, changes) if changes else there
+
+
+def _described(there: bigquery.SchemaField, wanted: bigquery.SchemaField | None) -> bigquery.SchemaField:
+    if wanted is None or (there.description or None) == (wanted.description or None):
+        return there
+    return bigquery.SchemaField(
+        there.name, there.field_type, mode=there.mode, description=wanted.description or ""
+    )

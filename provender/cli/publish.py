@@ -1,0 +1,28 @@
+"""``provender publish``: what a source's logs recorded since the last time, into BigQuery."""
+
+from __future__ import annotations
+
+import argparse
+
+from provender.cli.partitions import add_arguments, asked, show
+
+HELP = "bring a source's tables in BigQuery up to what was ingested"
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """``publish SOURCE [--full]``."""
+    parser: argparse.ArgumentParser = commands.add_parser("publish", help=HELP, description=HELP)
+    add_arguments(parser, partitions=False)
+    parser.add_argument(
+        "--full", action="store_true", help="replace every day, also those the log has no more"
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Raises what :func:`provender.bigquery.publish.publish` raises."""
+    from provender.bigquery.publish import publish
+
+    wanted = asked(args)
+    show(publish(wanted.settings, wanted.source.name, wanted.attempt, full=args.full))
+    return 0
