@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from provender.retrievals import new_retrieval
 from provender.settings import Settings
 from provender.storage import storage_at
 
@@ -33,7 +33,7 @@ def remote_files(settings: Settings, join: SparkJoin | None, table: Callable[[],
     if join is not None:
         return join.to_files()
     storage = storage_at(settings.storage_root)
-    path = f"retrievals/{secrets.token_hex(8)}/answer/part-0.parquet"
+    path = f"{new_retrieval()}/answer/part-0.parquet"
     with storage.writing(path) as file:
         pq.write_table(table(), file, coerce_timestamps="us", allow_truncated_timestamps=True)
     return [storage.uri(path)]

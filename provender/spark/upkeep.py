@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import deltalake
 from pyspark.sql import SparkSession
@@ -15,6 +16,7 @@ from pyspark.sql import SparkSession
 from provender.errors import SettingsError
 from provender.online.views import load_applied_views
 from provender.online.writer import OnlineWriter
+from provender.retrievals import remove_old_retrievals
 from provender.settings import Settings
 from provender.spark.failures import spark_failures
 from provender.spark.session import spark_session
@@ -44,7 +46,8 @@ class Tidied:
 
 
 def tidy(settings: Settings, attempt: str, say: Say = print) -> list[Tidied]:
-    """Compacts and vacuums every table that needs it, and removes expired values from the online store.
+    """Compacts and vacuums every table that needs it, and removes expired values from the online store and old
+    retrievals from the storage.
 
     Raises :class:`LockHeldError` if a writer does not let go of a table in an hour, :class:`OnlineStoreError`.
     """
@@ -55,6 +58,8 @@ def tidy(settings: Settings, attempt: str, say: Say = print) -> list[Tidied]:
         with only_writer(settings, storage, source.name, "tables", attempt, say):
             tidied += list(_tidy_source(settings, storage, source, attempt, say))
     _expire(settings, storage, say)
+    if old := remove_old_retrievals(storage, datetime.now(UTC)):
+        say(f"{len(old)} old retrievals removed")
     return tidied
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from provender.point_in_time.engine import Lookup
+from provender.retrievals import new_retrieval
 from provender.settings import Settings
 from provender.spark.failures import spark_failures
 from provender.spark.join.entities import StagedRows, stage_rows
@@ -21,9 +21,6 @@ from provender.spark.join.plan import join
 from provender.spark.session import spark_session
 from provender.spark.types import quoted
 from provender.storage import Storage, spark_path, storage_at
-
-FOLDER = "retrievals"
-"""Where entity rows and answers lie while somebody needs them, under the storage root."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class SparkJoin:
     timestamp_column: str
     lookups: Sequence[Lookup]
     filter_by_created_timestamp: bool = False
-    name: str = field(default_factory=lambda: f"{FOLDER}/{secrets.token_hex(8)}")
+    name: str = field(default_factory=new_retrieval)
 
     @property
     def storage(self) -> Storage:
@@ -141,7 +138,7 @@ class SparkJoin:
 
 def frame_of(settings: Settings, table: pa.Table) -> DataFrame:
     """A table that is here already, as a frame of Spark's, usable until the process ends."""
-    name = f"{FOLDER}/{secrets.token_hex(8)}"
+    name = new_retrieval()
     keep_until_exit(settings, name)
     uri = write_table(storage_at(settings.storage_root), name, table)
     frame: DataFrame = lasting_session(settings).read.parquet(spark_path(uri))
