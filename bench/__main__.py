@@ -27,7 +27,10 @@ SUITES: dict[str, Suite] = {
     "reading": reading.run,
     "serving": serving.run,
 }
-FULL: dict[str, Suite] = {"joining": partial(joining.run, sizes=joining.FULL_SIZES)}
+FULL: dict[str, Suite] = {
+    "ingesting": ingesting.run_full,
+    "joining": partial(joining.run, sizes=joining.FULL_SIZES),
+}
 """What ``--full`` runs instead: hours, not minutes."""
 
 
