@@ -15,11 +15,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Raises :class:`provender.errors.SpecError` with everything that is wrong, and ``OnlineStoreError``."""
-    from provender.feast.apply import apply, plan, show  # Feast takes seconds to import
+    """Raises :class:`provender.errors.SpecError` with everything that is wrong, and what
+    :func:`provender.feast.apply.apply` raises."""
+    from provender.feast.apply import apply, plan, process_began, show  # Feast takes seconds to import
 
     if arguments.dry_run:
         show(plan(arguments.repo))
     else:
-        apply(arguments.repo)
+        apply(arguments.repo, began=process_began())
     return 0

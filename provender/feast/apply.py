@@ -9,29 +9,27 @@ current directory, as ``feast apply`` does.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import linecache
-import os
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
+import psutil
 from feast import FeatureStore
 from feast.diff.registry_diff import FeastObjectDiff, diff_between
 from feast.feature_view import DUMMY_ENTITY_NAME
 from feast.infra.registry.registry import FEAST_OBJECT_TYPES
-from feast.project import Project
 from feast.repo_contents import RepoContents
-from feast.repo_operations import extract_objects_for_apply_delete, parse_repo
 
 from provender.errors import ProvenderError, SettingsError, SpecError
 from provender.feast.definitions import applied_view
 from provender.feast.differences import differences
+from provender.feast.merge import Named, load_states, merge, named, registered
+from provender.feast.registry import open_store, registry_errors, registry_lock
+from provender.feast.repo import in_repo, read_contents
 from provender.feast.tables import resolve_in
 from provender.online.marker import delete_marker
 from provender.online.views import AppliedView, load_applied_views, save_applied_views
@@ -53,75 +51,110 @@ class Plan:
     """All feature views as the jobs will see them."""
     gone: list[AppliedView]
     """Applied views that are not defined any more: their online values will be removed."""
+    kept: list[str]
+    """One line for each object that another process registered, changed or removed meanwhile, and this repo does
+    not: it stays theirs."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A plan and what it takes to do it."""
+
+    plan: Plan
+    to_apply: list[Any]
+    to_delete: list[Any]
 
 
 def plan(repo: Path | str | None) -> Plan:
     """What :func:`apply` would change; changes nothing (but a registry that is not there is created, empty).
 
-    Raises :class:`SpecError` with everything that is wrong with the views, one line each.
+    Raises :class:`SpecError` with everything that is wrong with the views, one line each, :class:`RegistryError`.
     """
     settings = load_settings(repo)
-    with _in_repo(settings.repo):
-        return _prepare(settings)[0]
+    with in_repo(settings.repo), registry_errors(settings):
+        contents = read_contents(settings)
+        views = _check(settings, contents)
+        return _work(settings, views, _differences(settings, open_store(settings), contents), {}).plan
 
 
-def apply(repo: Path | str | None, say: Say = print) -> Plan:
-    """Prints what changes, then registers it, deletions included.
+def apply(repo: Path | str | None, say: Say = print, began: datetime | None = None) -> Plan:
+    """Prints what changes, then registers it, deletions included: the registry becomes what the repo says.
 
-    Online values of deleted views are removed first, so the online store must be reachable if there are any.
-    Raises :class:`SpecError` as :func:`plan`, :class:`OnlineStoreError`.
+    Processes that apply at once do so one after the other, and what others applied since ``began`` (default: now)
+    stays, unless this repo changes the same object in another way: then nothing is registered. Online values of
+    deleted views are removed first, so the online store must be reachable if there are any.
+    Raises :class:`SpecError` as :func:`plan` and for such an object, :class:`OnlineStoreError`,
+    :class:`RegistryError`, :class:`LockHeldError`.
     """
+    began = began or datetime.now(UTC)
     settings = load_settings(repo)
-    with _in_repo(settings.repo):
-        planned, store, contents = _prepare(settings)
-        for line in planned.changes or ["nothing to change in the registry"]:
-            say(line)
-        storage = storage_at(settings.storage_root)
-        _remove_online_values(settings, planned.gone, say)
-        if planned.changes:
-            to_apply, to_delete, _, _ = extract_objects_for_apply_delete(  # type: ignore[no-untyped-call]
-                settings.project, store.registry, contents
-            )
-            store.apply(to_apply, objects_to_delete=to_delete, partial=False)
-        save_applied_views(storage, settings.project, planned.views)
-    return planned
+    storage = storage_at(settings.storage_root)
+    with in_repo(settings.repo), registry_errors(settings):
+        contents = read_contents(settings)
+        views = _check(settings, contents)
+        store = open_store(settings)
+        with registry_lock(settings, lambda holder: say(f"waiting for another apply ({holder})")):
+            before = _differences(settings, store, contents)
+            states = load_states(storage, settings.project)
+            work = _work(settings, views, before, states.changed_since(began))
+            _register(settings, store, work, say)
+            after = _differences(settings, store, contents)
+            states.and_then(registered(before), registered(after)).save(storage, settings.project)
+    return work.plan
 
 
-def _prepare(settings: Settings) -> tuple[Plan, FeatureStore, RepoContents]:
-    contents = _contents(settings)
-    views = _check(settings, contents)
-    store = FeatureStore(str(settings.repo))
+def _register(settings: Settings, store: FeatureStore, work: _Work, say: Say) -> None:
+    for line in work.plan.changes or ["nothing to change in the registry"]:
+        say(line)
+    for line in work.plan.kept:
+        say(line)
+    _remove_online_values(settings, work.plan.gone, say)
+    if work.plan.changes:
+        store.registry.refresh(settings.project)
+        store.apply(work.to_apply, objects_to_delete=work.to_delete, partial=False)
+    save_applied_views(storage_at(settings.storage_root), settings.project, work.plan.views)
+
+
+def _differences(settings: Settings, store: FeatureStore, contents: RepoContents) -> list[FeastObjectDiff]:
+    """The registry, as it is now, against the repo."""
     diffs = diff_between(store.registry, settings.project, contents).feast_object_diffs
-    diffs.sort(key=lambda diff: (FEAST_OBJECT_TYPES.index(diff.feast_object_type), diff.name))
-    changes = [line for line in map(_line, diffs) if line]
-    known = {view.view for view in views}
-    gone = [view for view in _applied(settings, storage_at(settings.storage_root)) if view.view not in known]
-    return Plan(changes, views, gone), store, contents
+    return sorted(diffs, key=lambda diff: (FEAST_OBJECT_TYPES.index(diff.feast_object_type), diff.name))
 
 
-def _contents(settings: Settings) -> RepoContents:
-    """The Feast objects that the repo's files define."""
-    try:
-        contents = parse_repo(settings.repo)
-    except ProvenderError:
-        raise
-    except Exception as error:  # a user's file may raise anything
+def _work(
+    settings: Settings,
+    views: list[AppliedView],
+    diffs: list[FeastObjectDiff],
+    changed: Mapping[Named, str | None],
+) -> _Work:
+    merged = merge(changed, diffs)
+    if merged.conflicts:
         raise SpecError(
-            f"a file of the feature repo cannot be imported: {type(error).__name__}: {error}",
-            where=_place(error, settings.repo),
-            unharmed="the registry",
-            remedy="provender validate",
-        ) from error
-    names = [project.name for project in contents.projects]
-    if names not in ([], [settings.project]):
-        raise SettingsError(
-            f"the repo defines project {', '.join(names)}, its settings say {settings.project}",
+            "\n".join(
+                f"{kind} {name}: another process changed it meanwhile, in another way"
+                for kind, name in merged.conflicts
+            ),
             where=str(settings.repo),
-            remedy="give them one name",
+            unharmed="the registry: nothing of this apply is in it",
+            remedy="bring the other change into this repo, then: provender apply",
         )
-    if not names:
-        contents.projects.append(Project(name=settings.project))
-    return contents
+    ours = [diff for diff in diffs if named(diff) not in merged.theirs]
+    applied = {view.view: view for view in _applied(settings, storage_at(settings.storage_root))}
+    their_views = merged.their_views
+    as_jobs_see = [view for view in views if view.view not in their_views]
+    as_jobs_see += [view for name, view in applied.items() if name in their_views]
+    known = {view.view for view in views} | their_views
+    planned = Plan(
+        changes=[line for line in map(_line, ours) if line],
+        views=as_jobs_see,
+        gone=[view for name, view in applied.items() if name not in known],
+        kept=[f"= {kind} {name}: as another process applied it" for kind, name in sorted(merged.theirs)],
+    )
+    return _Work(
+        planned,
+        [diff.new_feast_object for diff in ours if diff.new_feast_object is not None],
+        [diff.current_feast_object for diff in ours if diff.new_feast_object is None],
+    )
 
 
 def _check(settings: Settings, contents: RepoContents) -> list[AppliedView]:
@@ -174,47 +207,6 @@ def _line(diff: FeastObjectDiff) -> str | None:
     return f"~ {kind} {diff.name}: {', '.join(details)}" if details else None
 
 
-def _place(error: BaseException, repo: Path) -> str:
-    """The last line of the repo's own files in an error's trace."""
-    place = str(repo)
-    trace = error.__traceback__
-    while trace is not None:
-        file = Path(trace.tb_frame.f_code.co_filename)
-        if file.is_relative_to(repo):
-            place = f"{file}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return place
-
-
-@contextmanager
-def _in_repo(repo: Path) -> Iterator[None]:
-    """Feast imports a repo's files as modules named by their path below the current directory.
-
-    Afterwards they are forgotten: the next apply reads them anew, and another repo may have a ``views`` of its own.
-    """
-    before, wrote_bytecode = Path.cwd(), sys.dont_write_bytecode
-    os.chdir(repo)
-    sys.path.insert(0, str(repo))
-    sys.dont_write_bytecode = True  # a file edited twice within a second must not be taken from its cache
-    importlib.invalidate_caches()
-    linecache.clearcache()  # Feast compares on-demand functions by their source text
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            yield
-    finally:
-        for name in [name for name, module in sys.modules.items() if _is_in(module, repo)]:
-            del sys.modules[name]
-        sys.dont_write_bytecode = wrote_bytecode
-        sys.path.remove(str(repo))
-        os.chdir(before)
-
-
-def _is_in(module: ModuleType, repo: Path) -> bool:
-    places = [getattr(module, "__file__", None), *(getattr(module, "__path__", None) or ())]
-    return any(place is not None and Path(str(place)).is_relative_to(repo) for place in places)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """``python -m provender.feast.apply [--repo FOLDER] [--dry-run]``; answers the exit code."""
     parser = argparse.ArgumentParser(
@@ -227,12 +219,17 @@ def main(arguments: list[str] | None = None) -> int:
         if chosen.dry_run:
             show(plan(chosen.repo))
         else:
-            apply(chosen.repo)
+            apply(chosen.repo, began=process_began())
     except ProvenderError as error:
         print(error, file=sys.stderr)
         print(f"PROVENDER_ERROR {json.dumps(error.to_dict())}", file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def process_began() -> datetime:
+    """When this process was started: all it took to import and to read the repo lies after."""
+    return datetime.fromtimestamp(psutil.Process().create_time(), UTC)
 
 
 def show(planned: Plan, say: Say = print) -> None:

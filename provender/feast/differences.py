@@ -6,9 +6,12 @@ creation, what inference filled in, and pickled functions. Here these are left o
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from google.protobuf.message import Message
+
+from provender.ledger.manifest import digest
 
 _BOOKKEEPING = {
     "meta",
@@ -27,6 +30,12 @@ def differences(registered: Any, defined: Any) -> list[str]:
     old, new = _spec(registered), _spec(defined)
     inferred = {name for name in _INFERRED if name not in new}
     return sorted(n for n in (old.keys() | new.keys()) - inferred if old.get(n) != new.get(n))
+
+
+def fingerprint(feast_object: Any) -> str:
+    """Equal for objects without :func:`differences`."""
+    fields = {name: value for name, value in _spec(feast_object).items() if name not in _INFERRED}
+    return digest(json.loads(json.dumps(fields, default=bytes.hex)))[:16]
 
 
 def _spec(feast_object: Any) -> dict[str, Any]:

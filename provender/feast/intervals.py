@@ -18,6 +18,7 @@ from feast import FeatureStore
 from feast.errors import FeatureViewNotFoundException
 
 from provender.errors import ProvenderError
+from provender.feast.registry import open_store, registry_errors, registry_lock
 from provender.intervals import Partition, compress
 from provender.ledger import Job, Ledger
 from provender.ledger.progress import ingested_partitions
@@ -41,18 +42,25 @@ def record(settings: Settings, source_name: str) -> dict[str, list[Interval]]:
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)
     last = ledger.last(Job.MATERIALIZE)
-    store = FeatureStore(str(settings.repo))
+    with registry_errors(settings), registry_lock(settings):
+        added = _register(open_store(settings), settings.project, _online_partitions(source, ledger))
+    if last is not None:
+        set_told(storage, ledger, last.number)
+    return added
+
+
+def _register(
+    store: FeatureStore, project: str, online: dict[str, list[Partition]]
+) -> dict[str, list[Interval]]:
     added: dict[str, list[Interval]] = {}
-    for view, partitions in _online_partitions(source, ledger).items():
+    for view, partitions in online.items():
         try:
             known = store.get_feature_view(view)
         except FeatureViewNotFoundException:
             continue  # materialised once, and deleted since
         added[view] = list(_missing(partitions, known.materialization_intervals))
         for start, end in added[view]:
-            store.registry.apply_materialization(known, settings.project, start, end)
-    if last is not None:
-        set_told(storage, ledger, last.number)
+            store.registry.apply_materialization(known, project, start, end)
     return added
 
 

@@ -8,6 +8,7 @@ from feast import FeatureStore, FeatureView
 from feast.errors import FeastObjectNotFoundException
 
 from provender.errors import TrainingSetError
+from provender.feast.registry import open_store
 from provender.feast.retrieval import ProvenderRetrievalJob
 from provender.feast.tables import Table
 from provender.point_in_time.engine import Lookup
@@ -53,7 +54,7 @@ def resolve_features(
     Raises :class:`TrainingSetError` for what is not applied and for on-demand views, and what
     ``FeatureStore.get_historical_features`` raises for views and entity rows that do not fit.
     """
-    store = FeatureStore(str(settings.repo))
+    store = open_store(settings)
     _refuse_on_demand_views(store, features)
     try:
         wanted = store.get_feature_service(features) if isinstance(features, str) else list(features)

@@ -1,22 +1,102 @@
-"""A relative SQLite registry path means "relative to feature_store.yaml".
+"""Feast's registry: where it is, how it is opened, and who may write it.
+
+A relative SQLite registry path means "relative to feature_store.yaml".
 
 Feast hands the path to SQLAlchemy as it stands, so ``sqlite:///../.provender/registry.db`` is another, new and empty
 registry in each current directory. Feast 0.67 has no hook for this (registry types are a closed list, and the SQL
 registry is not told the repo), so the one property that gives out the registry's configuration is wrapped, when Feast
 imports our offline store: while it reads ``feature_store.yaml``, before anything opens the registry. The registry
-stays Feast's own; an absolute path or another database is left alone.
+stays Feast's own; an absolute path or another database is left alone. A variable that is not set is an error there:
+Feast would take ``${NAME}`` for the path.
+
+Feast's SQL registry reads and writes each object for itself: of two processes that register one at the same time, the
+second keeps quiet about having written nothing, and a deletion raises where another was faster. So whoever writes
+takes :func:`registry_lock`.
 """
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+from feast import FeatureStore
 from feast.repo_config import RegistryConfig, RepoConfig
 
+from provender.errors import RegistryError, SettingsError
+from provender.settings import SETTINGS_FILE, Settings
+from provender.storage import storage_at
+
 _SQLITE = "sqlite:///"
+_URL_REMEDY = (
+    "write it like postgresql+psycopg://user:password@host:5432/database, the whole of it in a variable"
+)
 _MARK = "_provender_anchored"
+_OPEN_TRIES = 5
+_LOCK_SECONDS = 600.0
+
+
+def open_store(settings: Settings) -> FeatureStore:
+    """Feast's store over the repo, its registry open; tables that are not there are made.
+
+    Raises :class:`SettingsError` for a registry path that cannot be, :class:`RegistryError` if it does not answer.
+    """
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    with registry_errors(settings):
+        for _ in range(_OPEN_TRIES - 1):
+            try:
+                return _opened(settings)
+            except (IntegrityError, ProgrammingError):
+                # Another process makes the tables at this moment: Postgres refuses the second CREATE TABLE.
+                continue
+        return _opened(settings)
+
+
+def _opened(settings: Settings) -> FeatureStore:
+    store = FeatureStore(str(settings.repo))
+    store.registry  # noqa: B018 (opens it)
+    return store
+
+
+@contextmanager
+def registry_lock(settings: Settings, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+    """One process at a time writes the project's registry and what is applied. ``waiting`` is told the holder's name.
+    Raises :class:`LockHeldError` after ten minutes."""
+    storage = storage_at(settings.storage_root)
+    owner = f"process {os.getpid()}, {uuid4().hex[:8]}"
+    with storage.lock(f"{settings.project}.registry", owner, timeout_seconds=_LOCK_SECONDS, waiting=waiting):
+        yield
+
+
+@contextmanager
+def registry_errors(settings: Settings) -> Iterator[None]:
+    """What the database of the registry raises in the block, as our errors, without its password."""
+    from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+
+    where = f"{settings.repo / SETTINGS_FILE}: registry.path"
+    try:
+        yield
+    except (ArgumentError, NoSuchModuleError):
+        # Not chained: the error may repeat the URL, and with it the password.
+        raise SettingsError(
+            "the registry's path is no database URL", where=where, remedy=_URL_REMEDY
+        ) from None
+    except DBAPIError as error:
+        if not (error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)):
+            raise
+        reason = " ".join(str(error.orig).split())[:300]
+        raise RegistryError(
+            f"Feast's registry does not answer: {reason}",
+            where=where,
+            unharmed="tables, online values, and what is applied",
+            remedy="start its database, or correct the path, then run the same command again",
+        ) from None
 
 
 def anchor_registry_paths() -> None:
@@ -29,8 +109,10 @@ def anchor_registry_paths() -> None:
     @wraps(original)
     def registry(self: RepoConfig) -> Any:
         config = original(self)
-        if self.repo_path is not None and isinstance(config, RegistryConfig):
-            _anchor(config, Path(self.repo_path))
+        if isinstance(config, RegistryConfig):
+            _refuse_unset(config.path)
+            if self.repo_path is not None:
+                _anchor(config, Path(self.repo_path))
         return config
 
     setattr(registry, _MARK, True)
@@ -44,3 +126,15 @@ def _anchor(config: RegistryConfig, repo: Path) -> None:
     target = (repo / path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     config.path = _SQLITE + str(target)
+
+
+def _refuse_unset(path: str) -> None:
+    # Feast has put in what was set. A password may hold a dollar sign: a bare name counts only at the beginning.
+    unset = re.findall(r"\$\{(\w+)\}", path) or re.findall(r"^\$(\w+)", path)
+    if unset:
+        raise SettingsError(
+            f"the registry's path takes {', '.join(f'${{{name}}}' for name in unset)}, which is not set",
+            where=f"{SETTINGS_FILE}: registry.path",
+            unharmed="everything",
+            remedy=f"export {unset[0]}, from a secret",
+        )

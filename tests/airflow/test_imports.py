@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.airflow.conftest import CHECKOUT
 
@@ -42,9 +44,10 @@ print(json.dumps({
 """
 
 
-def run(code: str, tmp_path: Path, *arguments: str) -> dict[str, Any]:
+def run(code: str, tmp_path: Path, *arguments: str, **variables: str) -> dict[str, Any]:
     environment = {
         **os.environ,
+        **variables,
         "AIRFLOW_HOME": str(tmp_path),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(CHECKOUT / "plugins"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),
@@ -70,3 +73,16 @@ def test_dag_files_import_nothing_heavy_and_connect_to_nothing(tmp_path: Path) -
     assert parsed["errors"] == {}
     assert parsed["heavy"] == []
     assert {"features__flights", "features__weather", "features__driver_statistics"} <= set(parsed["dags"])
+
+
+def test_dag_files_parse_although_the_registry_is_nowhere(tmp_path: Path) -> None:
+    """With the cluster's settings: the registry's URL is in a variable, which is not even set here."""
+    repo = tmp_path / "feature_defs"
+    shutil.copytree(CHECKOUT / "feature_defs", repo)
+    settings = yaml.safe_load((CHECKOUT / "deploy/kubernetes/feature_store.yaml").read_text())
+    assert settings["registry"]["path"] == "${PROVENDER_REGISTRY}"
+    settings["provender"]["storage_root"] = "../storage"
+    (repo / "feature_store.yaml").write_text(yaml.safe_dump(settings))
+    parsed = run(PARSE_DAGS, tmp_path, str(CHECKOUT / "dags"), PROVENDER_REPO=str(repo))
+    assert parsed["errors"] == {} and parsed["heavy"] == []
+    assert {"features__flights", "model__flight_delay", "upkeep"} <= set(parsed["dags"])

@@ -11,8 +11,11 @@ import pytest
 from feast import FeatureStore
 from feast.repo_config import RepoConfig
 
+from provender.errors import RegistryError, SettingsError
 from provender.feast import registry
-from tests.feast.conftest import Shop
+from provender.feast.apply import apply, plan
+from tests.feast.conftest import SETTINGS, Shop
+from tests.servers import free_port
 
 NAMES = "from feast import FeatureStore; print([v.name for v in FeatureStore({!r}).list_feature_views()])"
 
@@ -57,3 +60,33 @@ def test_the_wrapping_happens_once() -> None:
     before = RepoConfig.registry
     registry.anchor_registry_paths()
     assert RepoConfig.registry is before
+
+
+@pytest.mark.parametrize("path", ["${NOT_SET_HERE}", "postgresql+psycopg://feast:${NOT_SET_HERE}@db/feast"])
+def test_a_variable_that_is_not_set_is_one_error_that_names_it(shop: Shop, path: str) -> None:
+    shop.write("feature_store.yaml", SETTINGS.replace("sqlite:///../state/registry.db", path))
+    for use in (lambda: apply(shop.repo), lambda: plan(shop.repo), lambda: shop.store().list_feature_views()):
+        with pytest.raises(SettingsError, match=r"path takes \$\{NOT_SET_HERE\}, which is not set") as caught:
+            use()
+        assert "export NOT_SET_HERE" in caught.value.remedy
+    said = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "provender", "--repo", str(shop.repo), "apply"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert said.returncode == SettingsError.exit_code and "Traceback" not in said.stderr
+
+
+def test_a_dollar_sign_in_a_password_is_a_dollar_sign() -> None:
+    registry._refuse_unset("postgresql+psycopg://feast:pa$word@db/feast")
+
+
+def test_a_registry_that_does_not_answer_is_our_error_without_its_password(shop: Shop) -> None:
+    address = f"postgresql+psycopg://feast:secret-word@127.0.0.1:{free_port()}/feast"
+    shop.write("feature_store.yaml", SETTINGS.replace("sqlite:///../state/registry.db", address))
+    with pytest.raises(RegistryError, match="registry does not answer") as caught:
+        apply(shop.repo)
+    assert "secret-word" not in str(caught.value)
+    shop.write("feature_store.yaml", SETTINGS.replace("sqlite:///../state/registry.db", "secret-word"))
+    with pytest.raises(SettingsError, match="no database URL") as wrong:
+        apply(shop.repo)
+    assert "secret-word" not in str(wrong.value)
