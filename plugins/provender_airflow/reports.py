@@ -13,8 +13,10 @@ from typing import Any
 
 from provender.settings import find_repo, load_settings
 from provender.storage import storage_at
+from provender.storage.readers import key_file
 from provender.training_sets.folder import ROOT
 from provender.training_sets.lockfile import LOCKFILE, REPORT_FILE
+from provender_airflow.task_settings import google_key
 
 _NAME, _ID = re.compile(r"[a-z][a-z0-9_]{0,62}"), re.compile(r"[0-9a-f]{16}")
 _HEADERS = {
@@ -71,7 +73,9 @@ def read_report(name: str, set_id: str) -> bytes | None:
     """The page; None if there is no such training set."""
     if not (_NAME.fullmatch(name) and _ID.fullmatch(set_id)):
         return None
-    storage = storage_at(load_settings(find_repo(Path(__file__).parent)).storage_root)
+    settings = load_settings(find_repo(Path(__file__).parent))
+    key_file.set(google_key(settings))  # for this request: Airflow's API server works for others too
+    storage = storage_at(settings.storage_root)
     folder = f"{ROOT}/{name}/{set_id}"
     if not (storage.exists(f"{folder}/{LOCKFILE}") and storage.exists(f"{folder}/{REPORT_FILE}")):
         return None

@@ -7,6 +7,7 @@ without a key (workload identity, an anonymous one for an emulator) leaves every
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from typing import Any
 from provender.errors import SettingsError
 from provender.local.process import replace_text
 from provender.settings import Settings, load_settings
-from provender.storage.readers import KEY_VARIABLE
+from provender.storage.readers import KEY_VARIABLE, key_file
 from provender_airflow.redis_connection import with_redis
 
 _PREFIX = "extra__google_cloud_platform__"
@@ -32,9 +33,22 @@ def task_settings(repo: str | Path | None) -> Settings:
     return settings
 
 
+async def trigger_settings(repo: str) -> Settings:
+    """The settings of ``repo``, for a trigger: Google's key counts in its context alone, since its process works for
+    others too. Raises :class:`SettingsError`."""
+    settings, key = await asyncio.to_thread(_with_key, repo)
+    key_file.set(key)
+    return settings
+
+
+def _with_key(repo: str) -> tuple[Settings, str | None]:
+    settings = load_settings(repo)
+    return settings, google_key(settings)
+
+
 def google_key(settings: Settings) -> str | None:
-    """The path of the key file behind ``google_connection_id``; None if there is none. Triggers, which share a process
-    with those of others, set :data:`provender.storage.readers.key_file` to it."""
+    """The path of the key file behind ``google_connection_id``; None if there is none. Whoever shares a
+    process with others sets :data:`provender.storage.readers.key_file` to it."""
     name = settings.google_connection_id
     if name is None:
         return None

@@ -15,7 +15,7 @@ from provender.models.backend import ALL_TRAFFIC, Readiness, ReadyState, Served
 from provender.settings import SETTINGS_FILE, Settings
 
 GROUP, VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
-VERSION_ANNOTATION = "provender/version"
+VERSION_ANNOTATION = "provender.dev/version"
 AFTER_ANNOTATION = "provender/after-revision"
 """The newest revision before this version's: until there is a newer one, the status is about the version before."""
 TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
@@ -62,7 +62,7 @@ def inference_service(
         "metadata": {
             "name": service_name(served.model),
             "namespace": settings.serving.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "provender", "provender/model": served.model},
+            "labels": {"app.kubernetes.io/managed-by": "provender", "provender.dev/model": served.model},
             "annotations": {
                 "serving.kserve.io/deploymentMode": "Serverless",
                 TAG_ROUTING: "true",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import stat
@@ -95,3 +97,76 @@ def test_a_key_file_is_named_and_a_connection_without_a_key_changes_nothing(
 def test_a_key_in_a_secret_manager_is_refused(connected: Any) -> None:
     with pytest.raises(SettingsError, match="secret manager"):
         google_key(connected(key_secret_name="k"))
+
+
+HANDLE = {"reference": "r", "name": "n", "attempt": "a"}
+
+
+def _spark_killed(repo: str) -> Any:
+    from provender_airflow.triggers.spark import SparkJobTrigger
+
+    return SparkJobTrigger(repo, HANDLE).on_kill()
+
+
+def _spark_waits(repo: str) -> Any:
+    from provender_airflow.triggers.spark import SparkJobTrigger
+
+    return anext(SparkJobTrigger(repo, HANDLE, poll_seconds=0).run())
+
+
+def _kubeflow_killed(repo: str) -> Any:
+    from provender_airflow.triggers.kubeflow import KubeflowRunTrigger
+
+    return KubeflowRunTrigger(repo, {"reference": "r"}).on_kill()
+
+
+def _kserve_waits(repo: str) -> Any:
+    from provender_airflow.triggers.kserve import ModelReadyTrigger
+
+    return anext(ModelReadyTrigger(repo, "m", "1", 10, "k", "2026-01-01T00:00:00Z").run())
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "begin"),
+    [
+        ("spark", "backend_for", _spark_killed),
+        ("spark", "backend_for", _spark_waits),
+        ("kubeflow", "backend_for", _kubeflow_killed),
+        ("kserve", "serving_backend", _kserve_waits),
+    ],
+)
+def test_whatever_a_trigger_does_it_does_with_the_connections_key(
+    connected: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str, begin: Any
+) -> None:
+    from provender.storage.readers import key_file
+
+    settings = connected(key_path=str(tmp_path / "key.json"))
+    found: list[str | None] = []
+
+    def stop(*_: Any) -> Any:
+        found.append(key_file.get())
+        raise SettingsError("that is all that this test wants to see")
+
+    monkeypatch.setattr(f"provender_airflow.triggers.{module}.{name}", stop)
+    with contextlib.suppress(SettingsError):
+        asyncio.run(begin(str(settings.repo)))
+    assert found == [str(tmp_path / "key.json")]
+    assert key_file.get() is None
+
+
+def test_a_report_is_read_with_the_connections_key(
+    connected: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import contextvars
+
+    from provender.storage.readers import key_file
+    from provender_airflow.reports import read_report
+
+    settings = connected(key_path=str(tmp_path / "key.json"))
+    monkeypatch.setenv("PROVENDER_REPO", str(settings.repo))
+
+    def in_request() -> str | None:
+        assert read_report("tips", "0123456789abcdef") is None
+        return key_file.get()
+
+    assert contextvars.copy_context().run(in_request) == str(tmp_path / "key.json")

@@ -97,7 +97,7 @@ def test_the_first_version_gets_all_the_traffic(world: World, cluster: Cluster, 
     assert cluster.serving("late") == {old: 100}
     assert percents(world, old) == [100, 100]
     document = cluster.services["late"].document
-    assert document["metadata"]["annotations"]["provender/version"] == old
+    assert document["metadata"]["annotations"]["provender.dev/version"] == old
     predictor = predictor_of(cluster)
     assert (predictor["minReplicas"], predictor["maxReplicas"]) == (1, 3)
     assert predictor["serviceAccountName"] == "models"

@@ -13,9 +13,9 @@ from provender.errors import PredictorError
 from provender.intervals import iso, parse_iso
 from provender.models.backend import Readiness, ReadyState, Served, ServingBackend
 from provender.models.store import ModelStore
-from provender.settings import load_settings
 from provender.storage import storage_at
 from provender_airflow.kserve.backend import serving_backend
+from provender_airflow.task_settings import trigger_settings
 
 
 class ModelReadyTrigger(BaseTrigger):
@@ -49,7 +49,7 @@ class ModelReadyTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         deadline, found = parse_iso(self.deadline), Readiness(ReadyState.WAITING)
-        settings = await asyncio.to_thread(load_settings, self.repo)
+        settings = await trigger_settings(self.repo)
         backend = await asyncio.to_thread(serving_backend, settings, self.kubernetes_conn_id)
         store = ModelStore(storage_at(settings.storage_root), self.model)
         while True:

@@ -10,8 +10,8 @@ from datetime import timedelta
 from airflow.triggers.base import TriggerEvent
 
 from provender.errors import KubeflowError, ProvenderError
-from provender.settings import load_settings
 from provender_airflow.kubeflow.backend import JobState, KubeflowBackend, RunHandle, backend_for
+from provender_airflow.task_settings import trigger_settings
 from provender_airflow.triggers.polling import (
     PATIENCE_SECONDS,
     OutOfTimeError,
@@ -30,7 +30,7 @@ class KubeflowRunTrigger(PollingTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         try:
-            backend = await asyncio.to_thread(self._backend)
+            backend = backend_for(await trigger_settings(self.repo))
             state = await self._end(backend, RunHandle(**self.handle))
         except ProvenderError as error:
             yield TriggerEvent({"error": error.to_dict()})  # type: ignore[no-untyped-call]
@@ -39,7 +39,8 @@ class KubeflowRunTrigger(PollingTrigger):
 
     async def on_kill(self) -> None:
         """A person acted on the deferred task: the run ends with it."""
-        await asyncio.to_thread(lambda: self._backend().cancel(RunHandle(**self.handle)))
+        backend = backend_for(await trigger_settings(self.repo))
+        await asyncio.to_thread(backend.cancel, RunHandle(**self.handle))
 
     async def _end(self, backend: KubeflowBackend, handle: RunHandle) -> JobState:
         """How it ended. Raises the error of a backend that does not answer for long, or never will."""
@@ -57,9 +58,6 @@ class KubeflowRunTrigger(PollingTrigger):
                 remedy="the next try starts it again; raise the task's execution_timeout if it needs longer",
             ) from None
         return status.state
-
-    def _backend(self) -> KubeflowBackend:
-        return backend_for(load_settings(self.repo))
 
 
 def trigger_for(repo: str, handle: RunHandle, timeout: timedelta | None) -> KubeflowRunTrigger:

@@ -12,12 +12,11 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from provender.intervals import Partition
-from provender.settings import Settings, load_settings
+from provender.settings import Settings
 from provender.specs.catalog import Catalog
 from provender.specs.loader import load_source
 from provender.specs.model import Source
-from provender.storage.readers import key_file
-from provender_airflow.task_settings import google_key
+from provender_airflow.task_settings import trigger_settings
 
 
 class Arrival(StrEnum):
@@ -47,8 +46,8 @@ class RawDataTrigger(BaseTrigger):
         return "provender_airflow.triggers.raw_data.RawDataTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        settings, source, key = await asyncio.to_thread(self._load)
-        key_file.set(key)  # in this trigger's context: the process works for others too
+        settings = await trigger_settings(self.repo)
+        source = await asyncio.to_thread(load_source, Catalog(Path(self.repo)).path_of(self.source))
         partitions = [Partition.parse(source.cadence, key) for key in self.keys]
         while True:
             now = datetime.now(UTC)
@@ -61,11 +60,6 @@ class RawDataTrigger(BaseTrigger):
                     yield _event(Arrival.LATE, missing)
                     return
             await asyncio.sleep(self._pause(now, due(source, partitions)))
-
-    def _load(self) -> tuple[Settings, Source, str | None]:
-        settings = load_settings(self.repo)
-        source = load_source(Catalog(Path(self.repo)).path_of(self.source))
-        return settings, source, google_key(settings)
 
     def _pause(self, now: datetime, next_look: datetime) -> float:
         until = (next_look - now).total_seconds()

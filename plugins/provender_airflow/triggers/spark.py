@@ -10,10 +10,8 @@ from datetime import timedelta
 from airflow.triggers.base import TriggerEvent
 
 from provender.errors import ProvenderError, SparkUnavailableError
-from provender.settings import load_settings
-from provender.storage.readers import key_file
 from provender_airflow.spark.backend import JobHandle, JobStatus, SparkBackend, backend_for
-from provender_airflow.task_settings import google_key
+from provender_airflow.task_settings import trigger_settings
 from provender_airflow.triggers.polling import (
     PATIENCE_SECONDS,
     OutOfTimeError,
@@ -34,8 +32,7 @@ class SparkJobTrigger(PollingTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         handle = JobHandle(**self.handle)
         try:
-            backend, key = await asyncio.to_thread(self._load)
-            key_file.set(key)  # in this trigger's context: the process works for others too
+            backend = backend_for(await trigger_settings(self.repo))
             status = await self._end(backend, handle)
         except ProvenderError as error:
             yield TriggerEvent({"error": error.to_dict()})  # type: ignore[no-untyped-call]
@@ -45,7 +42,7 @@ class SparkJobTrigger(PollingTrigger):
 
     async def on_kill(self) -> None:
         """A person acted on the deferred task: the application ends with it."""
-        backend, _ = await asyncio.to_thread(self._load)
+        backend = backend_for(await trigger_settings(self.repo))
         await asyncio.to_thread(backend.cancel, JobHandle(**self.handle))
 
     async def _end(self, backend: SparkBackend, handle: JobHandle) -> JobStatus:
@@ -62,10 +59,6 @@ class SparkJobTrigger(PollingTrigger):
                 unharmed="all committed data",
                 remedy="the next try starts it again; raise the task's execution_timeout if it needs longer",
             ) from None
-
-    def _load(self) -> tuple[SparkBackend, str | None]:
-        settings = load_settings(self.repo)
-        return backend_for(settings), google_key(settings)
 
 
 def trigger_for(repo: str, handle: JobHandle, timeout: timedelta | None) -> SparkJobTrigger:
