@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
 from provender.ledger.progress import staged_partitions
 from provender.settings import Settings
 from provender.specs.model import Source
+from provender.staging.connections import BigQueryConnection, bigquery_connection
 from provender.staging.locate import raw_files, require_raw_files
 from provender.staging.profile import profile
 from provender.staging.raw_file import RawFile, local_file
@@ -54,6 +56,7 @@ def stage(
     """
     started = datetime.now(UTC)
     storage = storage_at(settings.storage_root)
+    warehouse = bigquery_connection(settings, source.raw.sql.connection) if source.raw.sql else None
     with storage.lock(f"{source.name}.stage", attempt, timeout_seconds=LOCK_TIMEOUT_SECONDS):
         ledger = Ledger(storage, source.name)
         before = staged_partitions(ledger)
@@ -66,6 +69,10 @@ def stage(
                     f"the raw files of {partition.key} are not there any more: its staged copy stays"
                 )
                 staged[partition.key] = held
+                continue
+            if deliver is None and warehouse is not None:
+                work = _FromBigQuery(storage, warehouse, source, attempt, notes)
+                staged[partition.key] = work.stage(partition, held)
                 continue
             with (deliver or (lambda p: _raw_files(settings, source, p, notes)))(partition) as files:
                 staged[partition.key] = _stage_one(storage, source, partition, files, held)
@@ -117,6 +124,34 @@ def _stage_one(
     }
 
 
+@dataclass(frozen=True)
+class _FromBigQuery:
+    """The entry of a partition has ``rows`` besides: the fingerprint of what BigQuery had, in any order."""
+
+    storage: Storage
+    connection: BigQueryConnection
+    source: Source
+    attempt: str
+    notes: list[str]
+
+    def stage(self, partition: Partition, held: dict[str, Any] | None) -> dict[str, Any]:
+        from provender.staging.bigquery import exported  # Google's client takes a second to import
+
+        with exported(self.connection, self.source, partition, self.attempt) as found:
+            if found.without_time:
+                self.notes.append(_without_time(self.source, found.without_time))
+            if held is not None and held.get("rows") == found.fingerprint:
+                return held
+            staged = _stage_one(self.storage, self.source, partition, found.files, held)
+            return {**staged, "rows": found.fingerprint}
+
+
+def _without_time(source: Source, rows: int) -> str:
+    return (
+        f"{rows} raw rows have no {source.raw.time_column!r}: they belong to no partition and were not staged"
+    )
+
+
 @contextmanager
 def _raw_files(
     settings: Settings, source: Source, partition: Partition, notes: list[str]
@@ -128,10 +163,7 @@ def _raw_files(
     if source.raw.sql is not None:
         with sql_rows(settings, source, partition) as found:
             if found.without_time:
-                notes.append(
-                    f"{found.without_time} raw rows have no {source.raw.time_column!r}: they belong to no "
-                    "partition and were not staged"
-                )
+                notes.append(_without_time(source, found.without_time))
             yield {found.path.name: local_file(found.path)}
         return
     with selected_rows(settings, source, partition) as selection:

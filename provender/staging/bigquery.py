@@ -1,0 +1,184 @@
+"""A partition's rows out of BigQuery, exported by itself to the staging bucket as Parquet.
+
+    dry run ─▶ the columns ─▶ EXPORT DATA … AS SELECT … ─▶ gs://…/part-*.parquet ─▶ staged like other raw files
+
+One statement reads one snapshot and writes the files. What a query returns has no order, so that two exports of the
+same rows are different bytes; whether the rows are the same is told by a fingerprint that does not depend on their
+order, and the same rows are not staged again. Every job's id says what it does and for which attempt, so that an
+attempt whose connection was cut finds its own job instead of paying for a second one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+from google.api_core.exceptions import BadRequest, NotFound
+from google.cloud import bigquery
+
+from provender.bigquery.client import client, translated
+from provender.bigquery.jobs import run_once
+from provender.errors import ContractError, SourceNotReadyError
+from provender.intervals import Partition
+from provender.settings import BigQuerySettings
+from provender.specs.model import Source, SqlRaw
+from provender.staging.bigquery_rows import Bounds, bounds, relation, selected
+from provender.staging.connections import BigQueryConnection
+from provender.staging.fingerprint import fingerprint
+from provender.staging.raw_file import RawFile, find
+from provender.staging.sql import describe
+from provender.storage import storage_at
+
+_FOLDER = "exports"
+_NO_DATA_SET = "none"
+"""Jobs name their tables themselves."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """``files`` hold the partition's ``rows``, which ``fingerprint`` tells from others."""
+
+    files: dict[str, RawFile]
+    rows: int
+    fingerprint: str
+    without_time: int
+    """Rows of the whole table, or query, whose time column is null, so that they belong to no partition."""
+
+
+@contextmanager
+def exported(
+    connection: BigQueryConnection, source: Source, partition: Partition, attempt: str
+) -> Iterator[Exported]:
+    """The rows whose time column lies in the partition's ``[start, end)``; a partition without rows gives a file
+    without rows. The files are removed when the block ends.
+
+    Raises :class:`BigQueryError` if BigQuery does not answer or breaks a job off, :class:`SourceNotReadyError` if
+    there is no such table (yet), :class:`ContractError` if it refuses the query or a column cannot be used,
+    :class:`SettingsError` for what the account may not do.
+    """
+    export = _Export(connection, source, partition, attempt)
+    with translated(export.where), export.refusals():
+        without_time = export.without_time()
+    try:
+        with translated(export.where), export.refusals():
+            found = export.run()
+        files = {file.name: file for file in found}
+        yield Exported(files, *fingerprint(found), without_time)
+    finally:
+        storage_at(connection.staging).delete_tree(export.folder)
+
+
+@dataclass
+class _Export:
+    connection: BigQueryConnection
+    source: Source
+    partition: Partition
+    attempt: str
+
+    @property
+    def _raw(self) -> SqlRaw:
+        assert self.source.raw.sql is not None
+        return self.source.raw.sql
+
+    @property
+    def where(self) -> str:
+        return f"connection {self._raw.connection}, {describe(self._raw)}"
+
+    @cached_property
+    def _client(self) -> bigquery.Client:
+        place = self.connection
+        return client(BigQuerySettings(project=place.project, dataset=_NO_DATA_SET, location=place.location))
+
+    @cached_property
+    def _stem(self) -> str:
+        """Of job ids: the same for the same attempt at the same question."""
+        asked = repr([self.attempt, self._raw.model_dump(), self.connection, self._select])
+        digest = hashlib.sha256(asked.encode()).hexdigest()[:20]
+        return f"provender-stage-{self.source.name}-{self.partition.key}-{digest}"
+
+    @property
+    def folder(self) -> str:
+        return f"{_FOLDER}/{self._stem}"
+
+    @property
+    def uri(self) -> str:
+        return f"{self.connection.staging}/{self.folder}"
+
+    @property
+    def _relation(self) -> str:
+        return relation(self._raw, self.connection.project)
+
+    @cached_property
+    def _schema(self) -> dict[str, str]:
+        dry = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
+        fields = self._client.query(f"SELECT * FROM {self._relation}", job_config=dry).schema or []
+        return {
+            field.name: "ARRAY" if field.mode == "REPEATED" else str(field.field_type) for field in fields
+        }
+
+    @cached_property
+    def _bounds(self) -> Bounds:
+        return bounds(self.source, self.partition, self._schema, self.where)
+
+    @cached_property
+    def _select(self) -> str:
+        time = self._bounds.column
+        columns = selected(self.source, self._schema)
+        return f"SELECT {columns} FROM {self._relation} WHERE `{time}` >= @low AND `{time}` < @high"
+
+    def run(self) -> list[RawFile]:
+        """The files with the rows as one moment had them."""
+        limits = [
+            bigquery.ScalarQueryParameter(name, self._bounds.kind, getattr(self._bounds, name))
+            for name in ("low", "high")
+        ]
+        pattern = f"{self.uri}/part-*.parquet"
+        options = f"uri='{pattern}', format='PARQUET', compression='SNAPPY', overwrite=true"
+        self._run(
+            "export", f"EXPORT DATA OPTIONS({options}) AS {self._select}", limits, lambda: bool(find(pattern))
+        )
+        return find(pattern)
+
+    def without_time(self) -> int:
+        job = self._run(
+            "count", f"SELECT COUNT(*) FROM {self._relation} WHERE `{self._bounds.column}` IS NULL", []
+        )
+        ((count,),) = job.result()
+        return int(count)
+
+    def _run(
+        self, step: str, sql: str, parameters: list[Any], is_lasting: Callable[[], bool] = lambda: True
+    ) -> Any:
+        config = bigquery.QueryJobConfig(query_parameters=parameters, use_query_cache=False)
+        return run_once(self._client, f"{self._stem}-{step}", partial(self._submit, sql, config), is_lasting)
+
+    def _submit(self, sql: str, config: bigquery.QueryJobConfig, job_id: str) -> Any:
+        return self._client.query(sql, job_config=config, job_id=job_id)
+
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """What BigQuery says of the source's own table or query."""
+        try:
+            yield
+        except NotFound as error:
+            raise SourceNotReadyError(
+                f"{self.source.name}: BigQuery does not find it: {_first_line(error)}",
+                where=self.where,
+                unharmed="what was staged before; nothing of this partition was staged",
+                remedy="correct raw.sql and the connection, or wait until the table is there",
+            ) from error
+        except BadRequest as error:
+            raise ContractError(
+                f"{self.source.name}: BigQuery refuses the query: {_first_line(error)}",
+                where=self.where,
+                unharmed="what was staged before",
+                remedy=f"correct raw.sql or the columns in sources/{self.source.name}.yaml",
+            ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
