@@ -11,6 +11,7 @@ key, ``provender``, which Feast ignores:
       google_connection_id: google_cloud_default # Airflow connection with the service account's key; default: ambient
       connections:                           # SQL databases that sources name; ${VARIABLE} is the environment's
         warehouse: postgresql+psycopg://reader:${WAREHOUSE_PASSWORD}@db.example.com/shop
+        lake: bigquery://my-project?location=EU
       bigquery:                              # leave out for none: feature tables published there (docs/bigquery.md)
         project: my-project
         dataset: features
@@ -78,6 +79,8 @@ from provender.spark_settings import SparkSettings
 REPO_VARIABLE = "PROVENDER_REPO"
 REDIS_VARIABLE = "PROVENDER_REDIS"
 """What ``connection_string: ${PROVENDER_REDIS}`` stands for."""
+REGISTRY_VARIABLE = "PROVENDER_REGISTRY"
+"""What the registry's ``path: ${PROVENDER_REGISTRY}`` stands for."""
 SETTINGS_FILE = "feature_store.yaml"
 
 

@@ -89,6 +89,9 @@ class KubernetesSparkSettings(_Section):
     """Secret with a service account's key as ``key.json``; none is needed with workload identity."""
     redis_secret: str = ""
     """Secret whose key ``connection_string`` becomes ``PROVENDER_REDIS``."""
+    registry_secret: str = ""
+    """Secret whose key ``url`` becomes the driver's ``PROVENDER_REGISTRY``: where a training set's features are
+    resolved."""
     env: dict[str, str] = {}
     env_from_secrets: tuple[str, ...] = ()
     """Secrets all of whose keys become variables."""

@@ -56,7 +56,10 @@ secret provender grafana <<END
 admin-user=admin
 admin-password=$GRAFANA_PASSWORD
 END
-secret provender feast-registry <<<"url=postgresql+psycopg://feast:$FEAST_DB_PASSWORD@$POSTGRES/feast"
+# Workers and Feast's servers, and the drivers that resolve a training set's features.
+for namespace in provender provender-spark; do
+  secret "$namespace" feast-registry <<<"url=postgresql+psycopg://feast:$FEAST_DB_PASSWORD@$POSTGRES/feast"
+done
 for namespace in provender provender-spark provender-models; do
   secret "$namespace" feast-redis <<<"connection_string=$REDIS,ssl=true,password=$REDIS_PASSWORD"
 done

@@ -49,6 +49,7 @@ EVERYTHING: dict[str, Any] = {
     "service_account": "spark-driver",
     "google_key_secret": "user-gcp-sa",
     "redis_secret": "feast-redis",
+    "registry_secret": "feast-registry",
     "env": {"TZ": "UTC"},
     "env_from_secrets": ["warehouse"],
     "driver": {
@@ -185,6 +186,15 @@ def test_the_password_of_the_online_store_is_a_secrets(settings: Settings, clust
     assert cluster.only["spec"]["driver"]["env"] == [
         {"name": "PROVENDER_REDIS", "valueFrom": {"secretKeyRef": reference}}
     ]
+
+
+def test_the_registry_is_the_drivers_alone(settings: Settings, cluster: SparkCluster) -> None:
+    backend(settings, cluster, kubernetes={"registry_secret": "feast-registry"}).submit(JOB)
+    reference = {"name": "feast-registry", "key": "url"}
+    assert cluster.only["spec"]["driver"]["env"] == [
+        {"name": "PROVENDER_REGISTRY", "valueFrom": {"secretKeyRef": reference}}
+    ]
+    assert "env" not in cluster.only["spec"]["executor"]
 
 
 def test_with_workload_identity_no_key_is_mounted(spark: KubernetesBackend, cluster: SparkCluster) -> None:

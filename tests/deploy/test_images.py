@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from provender.settings import load_settings
 from provender.spark_settings import IMAGE_REPO, LAUNCHER
@@ -104,6 +105,24 @@ def test_a_spark_application_finds_its_launcher_and_its_settings_in_the_image() 
     )
     assert IMAGE_REPO == "/opt/provender/feature_defs"
     assert "WORKDIR /opt/provender" in recipe
+
+
+def test_the_spark_image_holds_what_the_applications_import_at_the_platforms_versions_and_no_airflow() -> (
+    None
+):
+    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert "--extra spark --no-install-project" in (CHECKOUT / "deploy/images/spark/Dockerfile").read_text()
+    assert not any("airflow" in each for each in extras["spark"])
+    pinned = {each for each in extras["spark"] if "==" in each}
+    assert pinned <= set(extras["platform"]) and any(each.startswith("pyspark==") for each in pinned)
+    registry = yaml.safe_load((CHECKOUT / "deploy/kubernetes/feature_store.yaml").read_text())["registry"]
+    assert registry["registry_type"] == "sql" and any("sql" in each for each in extras["spark"])
+
+
+def test_feasts_registry_server_has_what_it_speaks() -> None:
+    """Feast imports it where the server starts, and names it in an extra of its own."""
+    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert any(re.match(r"feast\[.*grpcio", each) for each in extras["cluster"])
 
 
 def test_spark_on_the_cluster_is_the_locked_one() -> None:

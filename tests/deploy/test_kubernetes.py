@@ -318,6 +318,7 @@ def test_the_settings_name_what_the_manifests_make(
     assert (spark.namespace, spark.service_account) in accounts
     assert (serving.namespace, serving.service_account) in accounts
     assert "connection_string" in all_secrets[(spark.namespace, spark.redis_secret)]
+    assert "url" in all_secrets[(spark.namespace, spark.registry_secret)]
     assert "connection_string" in all_secrets[(serving.namespace, serving.redis_secret)]
     claims = {
         each["metadata"]["name"]

@@ -3,12 +3,14 @@
 # jars in SPARK_HOME, and the image's own entrypoint as driver, with what the Spark operator hands to it.
 #
 #   make install && deploy/images/spark/smoke.sh [FOLDER]     # FOLDER: an empty one; default: a temporary one
+# LOCKED: the python of another environment, such as the image's own:
+#   UV_PROJECT_ENVIRONMENT=/tmp/spark uv sync --frozen --no-dev --extra spark && LOCKED=/tmp/spark/bin/python …/smoke.sh
 set -euo pipefail
 image=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$image/../../.." && pwd)
 work=${1:-$(mktemp -d)}
 UV=${UV:-uv}
-locked=$root/.venv/bin/python
+locked=${LOCKED:-$root/.venv/bin/python}
 where() { "$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
 
 echo "the wheel of provender, beside the locked dependencies"

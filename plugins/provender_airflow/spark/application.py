@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from provender.errors import SettingsError
-from provender.settings import REDIS_VARIABLE, SETTINGS_FILE, Settings
+from provender.settings import REDIS_VARIABLE, REGISTRY_VARIABLE, SETTINGS_FILE, Settings
 from provender.spark_settings import ExecutorSettings, KubernetesSparkSettings, PodSettings
 from provender_airflow.spark.job import SparkJob
 from provender_airflow.spark.names import arguments_for, label_value
@@ -60,7 +60,7 @@ def spark_application(settings: Settings, job: SparkJob, name: str, attempt: str
             "restartPolicy": {"type": "Never"},
             "timeToLiveSeconds": ours.time_to_live_seconds,
             "deps": _dependencies(ours),
-            "driver": _pod(ours, ours.driver, labels),
+            "driver": _driver(ours, labels),
             "executor": _executor(ours, labels),
             **_dynamic_allocation(ours),
         },
@@ -148,9 +148,19 @@ def _executor(ours: KubernetesSparkSettings, labels: Mapping[str, str]) -> dict[
 def _environment(ours: KubernetesSparkSettings) -> list[dict[str, Any]]:
     given: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in ours.env.items()]
     if ours.redis_secret:
-        secret = {"name": ours.redis_secret, "key": "connection_string"}
-        given.append({"name": REDIS_VARIABLE, "valueFrom": {"secretKeyRef": secret}})
+        given.append(_from_secret(REDIS_VARIABLE, ours.redis_secret, "connection_string"))
     return given
+
+
+def _from_secret(variable: str, name: str, key: str) -> dict[str, Any]:
+    return {"name": variable, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
+
+
+def _driver(ours: KubernetesSparkSettings, labels: Mapping[str, str]) -> dict[str, Any]:
+    pod = _pod(ours, ours.driver, labels)
+    if ours.registry_secret:
+        pod["env"] = [*pod.get("env", []), _from_secret(REGISTRY_VARIABLE, ours.registry_secret, "url")]
+    return pod
 
 
 def _google_key(ours: KubernetesSparkSettings) -> list[dict[str, str]]:
