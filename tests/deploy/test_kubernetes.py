@@ -7,6 +7,7 @@ import runpy
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -374,3 +375,67 @@ def test_airflow_is_the_locked_one(rendered: Rendered) -> None:
     locked = re.search(r'name = "apache-airflow"\nversion = "([^"]+)"', (CHECKOUT / "uv.lock").read_text())
     assert locked is not None
     assert rendered.values("airflow")["airflowVersion"] == locked.group(1)
+
+
+CHART_PODS = {"postgresql", "redis"}
+"""What the charts of postgresql and redis put into ``app.kubernetes.io/name`` of their pods."""
+
+
+def test_policies_select_pods_that_there_are(rendered: Rendered) -> None:
+    made = {pod["metadata"]["labels"]["app.kubernetes.io/name"] for pod in _templates(rendered)} | CHART_PODS
+    for policy in rendered.of_kind("NetworkPolicy"):
+        selector = policy["spec"]["podSelector"]
+        named = set(selector.get("matchLabels", {}).values())
+        named |= {value for each in selector.get("matchExpressions", []) for value in each["values"]}
+        assert named <= made, policy["metadata"]["name"]
+
+
+def _templates(rendered: Rendered) -> list[Document]:
+    return [each["spec"]["template"] for each in rendered.of_kind("Deployment")]
+
+
+def test_the_addresses_in_the_secrets_are_those_that_the_charts_make(rendered: Rendered) -> None:
+    script = (CHECKOUT / "deploy/gcp/secrets.sh").read_text()
+    addresses = dict(re.findall(r"^(POSTGRES|REDIS)=(\S+)$", script, re.MULTILINE))
+    postgres, redis = rendered.values("postgresql"), rendered.values("redis")
+    assert addresses["POSTGRES"] == f"{postgres['fullnameOverride']}.provender.svc.cluster.local:5432"
+    assert redis["architecture"] == "standalone" and "fullnameOverride" not in redis
+    assert addresses["REDIS"] == "redis-master.provender.svc.cluster.local:6379"
+    # Both have certificates for these names, and the clients are told to check them.
+    certificates = (CHECKOUT / "deploy/gcp/certificates.sh").read_text()
+    assert all(host in certificates for host in ("redis-master", postgres["fullnameOverride"]))
+    assert postgres["tls"]["enabled"] and redis["tls"]["enabled"] and "ssl=true" in script
+
+
+def test_releases_are_installed_by_the_names_that_others_call_them(rendered: Rendered) -> None:
+    guide = (CHECKOUT / "docs/deploy-gcp.md").read_text()
+    installed = dict(re.findall(r"helm upgrade --install (\S+) +(\S+)", guide))
+    assert {Path(chart).name for chart in installed.values()} == set(CHARTS)
+    assert "redis" in installed and "prometheus" in installed  # redis-master, prometheus-server
+    for chart in CHARTS:
+        (release,) = [name for name, each in installed.items() if Path(each).name == chart]
+        head = (CHECKOUT / f"deploy/values/{chart}.yaml").read_text().split("\n\n")[0]
+        assert f"--install {release} " in head
+    (source,) = rendered.values("grafana")["datasources"]["datasources.yaml"]["datasources"]
+    assert source["url"] == "http://prometheus-server"
+
+
+def test_the_dashboard_is_found_by_the_label_that_grafana_looks_for(rendered: Rendered) -> None:
+    looks_for = rendered.values("grafana")["sidecar"]["dashboards"]
+    plan = yaml.safe_load((rendered.folder / "monitoring/kustomization.yaml").read_text())
+    (dashboard,) = [m for m in plan["configMapGenerator"] if m["name"].startswith("grafana-dashboard")]
+    assert dashboard["options"]["labels"] == {looks_for["label"]: looks_for["labelValue"]}
+    uid = rendered.values("grafana")["datasources"]["datasources.yaml"]["datasources"][0]["uid"]
+    (text,) = [path.read_text() for path in (CHECKOUT / "deploy/monitoring/grafana/dashboards").iterdir()]
+    assert set(re.findall(r'"type": "prometheus",\s*"uid": "([^"]+)"', text)) <= {uid, "${datasource}"}
+
+
+def test_spark_runs_where_the_operator_looks(rendered: Rendered, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROVENDER_REDIS", "redis:6379")
+    ours, operator = (
+        load_settings(rendered.folder / "kubernetes").spark.kubernetes,
+        rendered.values("spark-operator"),
+    )
+    assert ours.namespace in operator["spark"]["jobNamespaces"]
+    assert ours.service_account == operator["spark"]["serviceAccount"]["name"]
+    assert operator["webhook"]["enable"] is True
