@@ -107,6 +107,7 @@ def plans_of(
         log = FeatureLog(storage.uri(path))
         if not log.exists:
             continue
+        _check_columns(view, log)
         entry, marker = state.get(view.view), markers.get(view.view)
         reason = "asked for with --full" if full else _why_rebuild(view, log.table_id, entry, marker)
         since = None if reason or entry is None else parse_iso(entry["recorded_up_to"])
@@ -128,6 +129,18 @@ def _table_of(source: Source, view: AppliedView) -> FeatureTable:
             unharmed="everything",
             remedy="give the view another source, then: provender apply",
         ) from error
+
+
+def _check_columns(view: AppliedView, log: FeatureLog) -> None:
+    wanted = {view.column(name) for name in (*view.join_keys, *view.features)}
+    missing = sorted(wanted - set(log.schema.names))
+    if missing:
+        raise SpecError(
+            f"view {view.view} has columns that its table does not hold yet: {', '.join(missing)}",
+            where=log.uri,
+            unharmed="the online store: nothing was written",
+            remedy=f"if the spec has them: provender ingest {view.source} PARTITION; else take them from the view",
+        )
 
 
 def _last_written(ledger: Ledger) -> dict[str, dict[str, Any]]:

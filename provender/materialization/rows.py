@@ -10,6 +10,7 @@ rule is that of :mod:`provender.spark.online_rows`, which does the same for what
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from provender.errors import StorageError
 from provender.intervals import to_micros
 from provender.materialization.plan import ViewPlan
 from provender.point_in_time.engine import connection, micros
@@ -109,7 +111,8 @@ class OnlineRows:
         """``row`` (its place among those that are due), ``k0`` …, ``event``, ``created``, ``recorded`` (microseconds)
         and ``deleted``."""
         keys = [self.plan.view.column(name) for name in self.plan.view.join_keys]
-        found = self._scanner([*keys, EVENT, CREATED, RECORDED, DELETED]).to_table()
+        with _reading(self.plan.log.uri):
+            found = self._scanner([*keys, EVENT, CREATED, RECORDED, DELETED]).to_table()
         columns = {f"k{number}": found.column(name) for number, name in enumerate(keys)}
         # DuckDB groups by something even where the table has one entity.
         columns = columns or {"k": pa.array(np.zeros(len(found), np.int8))}
@@ -123,7 +126,13 @@ class OnlineRows:
         """The same rows in the same order, under the view's names."""
         columns = {name: ds.field(column) for name, column in self.plan.names.items()}
         columns |= {name: ds.field(name) for name in (EVENT, CREATED)}
-        yield from self._scanner(columns).to_batches()
+        batches = self._scanner(columns).to_batches()
+        while True:
+            with _reading(self.plan.log.uri):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     def _scanner(self, columns: list[str] | dict[str, ds.Expression]) -> ds.Scanner:
         bounds = self.plan.due(self.up_to)
@@ -137,6 +146,20 @@ class OnlineRows:
         return data.scanner(
             columns=columns, filter=due, batch_size=_BATCH_ROWS, batch_readahead=4, fragment_readahead=1
         )
+
+
+@contextmanager
+def _reading(uri: str) -> Iterator[None]:
+    """Raises :class:`StorageError` for Arrow's."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise StorageError(
+            f"the feature table cannot be read: {error}",
+            where=uri,
+            unharmed="the ledger; rows that went online already are right",
+            remedy="check the storage root, then run the same command again",
+        ) from error
 
 
 @dataclass(frozen=True)

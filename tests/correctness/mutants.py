@@ -29,7 +29,10 @@ SENT_FROM_HERE = tuple(
     for since in ("rebuilt", "continued")
     for deletions in ("nothing withdrawn", "some withdrawn")
 )
-WINS = ("tests/correctness/test_newest_wins.py",)
+WINS = (
+    "tests/correctness/test_newest_wins.py",
+    "tests/online/test_writer.py::test_of_equals_the_later_write_wins",
+)
 
 
 @dataclass(frozen=True)
@@ -389,10 +392,10 @@ MUTANTS = [
         APPENDED,
     ),
     Mutant(
-        "a null is the same as a value",
+        "what was never there has to be withdrawn",
         DIFFERENCE,
-        "recorded.eqNullSafe(desired)",
-        "(recorded == desired)",
+        'F.when(recorded.isNull(), desired.getField("gone"))',
+        "F.when(recorded.isNull(), F.lit(False))",
         APPENDED,
     ),
     # What a materialisation sends.

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.spark
 
 CASES = 200
 EVENT = at(0)
+NOISE = 99
 states = st.sampled_from([None, (None,), (1,), (2,), (3,)])
 desired = st.dictionaries(st.integers(0, 5).map(at), states, max_size=4)
 cases = st.lists(desired, min_size=1, max_size=4)
@@ -70,10 +71,10 @@ def said(version: dict[str, Any]) -> tuple[datetime, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> pa.Table:
-    """Versions as a log holds them."""
+    """Versions as a log holds them. What is in the columns of a deleted one says nothing."""
     written = [
         {name: row.get(name) for name in LOG.names}
-        | {"period": EVENT, "deleted": row["deleted"], "value": row["state"] and row["state"][0]}
+        | {"period": EVENT, "deleted": row["deleted"], "value": row["state"][0] if row["state"] else NOISE}
         for row in rows
     ]
     return pa.Table.from_pylist(written, LOG)
@@ -147,3 +148,26 @@ def plan(log: Path, since: datetime | None, withdrawals: bool) -> ViewPlan:
         Recorded(True, withdrawals, 0),
         None,
     )
+
+
+@pytest.mark.parametrize("sent_of", [sent_by_spark, sent_from_here], ids=["spark", "duckdb"])
+@pytest.mark.parametrize("hours", [0, 1], ids=["one time", "two times"])
+def test_where_all_versions_have_one_time_every_row_is_sent_and_else_the_newest(
+    spark: Any, tmp_path: Path, sent_of: Any, hours: int
+) -> None:
+    rows = [
+        {
+            "key": key,
+            "event_timestamp": at(hour),
+            "created_timestamp": at(50),
+            "recorded_timestamp": at(102),
+            "deleted": False,
+            "state": (value + hour,),
+        }
+        for hour in range(hours + 1)
+        for key, value in (("a", 1), ("b", 2))
+    ]
+    sent = sent_of(spark, rows, plan(tmp_path / "log", SINCE, withdrawals=False))
+    found = {row["key"]: (row["value"], row["guard_event"]) for row in sent}
+    assert len(sent) == 2
+    assert found == {"a": (1 + hours, at(hours)), "b": (2 + hours, at(hours))}

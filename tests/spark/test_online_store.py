@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from provender.errors import OnlineStoreError
+from provender.errors import OnlineStoreError, SpecError, StorageError
 from provender.ledger import Job, Kind
 from provender.online.marker import marker_key, read_markers
 from provender.online.views import AppliedView
@@ -171,3 +171,21 @@ def test_no_online_view_needs_no_online_store(project: Project, server: RedisSer
     manifest = run_materialize(project, "none")
     assert manifest.kind is Kind.RECEIPT
     assert "no applied view" in manifest.notes[0]
+
+
+def test_a_feature_that_the_table_does_not_hold_yet_is_named(project: Project, server: RedisServer) -> None:
+    deliver(project, 1, [("a", day(1), 1)])
+    ahead = AppliedView("ahead", "readings", "latest", {"key": "STRING"}, {"tip": "INT64"}, {})
+    apply_views(project, [ahead])
+    with pytest.raises(SpecError, match="does not hold yet: tip"):
+        run_materialize(project, "ahead")
+    assert project.ledger("readings").manifests(Job.MATERIALIZE) == []
+
+
+def test_a_table_whose_file_is_gone_is_an_error_of_the_storage(project: Project, server: RedisServer) -> None:
+    deliver(project, 1, [("a", day(1), 1)])
+    for file in (project.folder / "storage/tables/readings/latest").glob("*.parquet"):
+        file.unlink()
+    with pytest.raises(StorageError) as caught:
+        run_materialize(project, "gone")
+    assert "tables/readings/latest" in caught.value.where

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,15 @@ class Pipeline:
             ingest(self.settings, "trips", days, attempt, say=print),
             materialize(self.settings, "trips", attempt, say=print),
         ]
+
+    def rebuild_online_on_spark(self) -> None:
+        """Writes every row again, from now on by Spark."""
+        from provender.materialization.run import materialize
+
+        path = self.settings.repo / "feature_store.yaml"
+        engine = {"type": "provender.feast.engine.ProvenderEngine", "engine": "spark"}
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"batch_engine": engine}))
+        materialize(self.settings, "trips", f"spark-{secrets.token_hex(4)}", full=True, say=print)
 
 
 @pytest.fixture
@@ -122,8 +132,10 @@ def test_the_whole_pipeline_runs_on_gcs(pipeline: Pipeline) -> None:
     found = store.get_historical_features(rows, ["driver_trips:trips"]).to_df()
     assert found["trips"].fillna(-1).astype(int).tolist() == [3, 6, 4, -1]
     online_rows = [{"driver_id": driver} for driver in (1, 2, 3)]
-    values = store.get_online_features(["driver_trips:trips"], online_rows).to_dict()
-    assert values["trips"] == [6, 4, None]
+    for written_by in ("this process", "Spark"):
+        values = store.get_online_features(["driver_trips:trips"], online_rows).to_dict()
+        assert values["trips"] == [6, 4, None], written_by
+        pipeline.rebuild_online_on_spark()
 
     entities = pipeline.settings.repo / "rows.csv"
     rows.assign(tip=[0, 1, 0, 1]).to_csv(entities, index=False)

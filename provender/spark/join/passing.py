@@ -26,6 +26,8 @@ def states_at(entities: DataFrame, tracks: Sequence[Track], skew: Skew) -> DataF
         rows = skew.split_track(track).withColumn(MOMENT, moment(F.col(AT), place)).drop(AT)
         together = together.unionByName(rows, allowMissingColumns=True)
     by = [*skew.keys, PIECE] if skew.pieced else list(skew.keys)
+    # Said here, states are made of the sorted rows; left to the window, they would be shuffled and sorted with them.
+    together = together.repartition(*by).sortWithinPartitions(*by, MOMENT, CREATED, RECORDED)
     window = Window.partitionBy(*by).orderBy(MOMENT, CREATED, RECORDED)
     if any(track.follows is Follows.FROM_CURRENT for track in tracks):
         together = together.withColumn(SUPERSEDED, superseded(window))
