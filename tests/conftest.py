@@ -1,3 +1,10 @@
 """Fixtures every test may ask for."""
 
-pytest_plugins = ["tests.servers", "tests.gcs", "tests.postgres", "tests.engine", "tests.bigquery.emulator"]
+pytest_plugins = [
+    "tests.servers",
+    "tests.gcs",
+    "tests.postgres",
+    "tests.engine",
+    "tests.bigquery.emulator",
+    "tests.bigquery.feast_on_emulator",
+]

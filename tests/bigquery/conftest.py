@@ -86,6 +86,11 @@ class Warehouse:
         """The Delta table on this machine. (The GCS emulator has no way of Delta's writer to write.)"""
         return self.folder / "log"
 
+    def files(self) -> list[str]:
+        """Parquet files of the Delta table, oldest first."""
+        found = sorted(self.log.glob("*.parquet"), key=lambda file: file.stat().st_mtime_ns)
+        return [file.name for file in found]
+
     def mirror(self) -> None:
         """Makes the table in the storage what the one on this machine is."""
         for file in sorted(self.log.rglob("*")):
