@@ -1,5 +1,7 @@
 """Specs become DAGs: ``features__<source>`` with wait_for_data → stage → ingest → materialize → record_in_feast.
 
+With ``provender.bigquery`` in the settings, ``publish`` follows ``ingest`` too, beside ``materialize``.
+
 Everything here runs at parse: it reads specs, builds objects, and connects to nothing.
 """
 
@@ -26,9 +28,10 @@ from provender.specs.catalog import Catalog
 from provender.specs.loader import load_source
 from provender.specs.model import Source
 from provender_airflow.docs import broken_docs, source_docs
+from provender_airflow.operators.bigquery import PublishOperator
 from provender_airflow.operators.feast import IngestOperator, MaterializeOperator, RecordInFeastOperator
 from provender_airflow.operators.raw_data import StageOperator, WaitForDataOperator
-from provender_airflow.pool import pool_arguments
+from provender_airflow.pool import pool_arguments, settings_at_parse
 from provender_airflow.retry import retry_arguments
 
 PREFIX = "features__"
@@ -125,6 +128,11 @@ def _add_tasks(dag: DAG, repo: Path, source: Source) -> None:
     )
     dag.add_tasks([wait, stage, ingest, materialize, record])
     wait >> stage >> ingest >> materialize >> record
+    settings = settings_at_parse(repo)
+    if settings is not None and settings.bigquery is not None:
+        publish = PublishOperator(task_id="publish", max_active_tis_per_dag=1, **retried)
+        dag.add_task(publish)
+        ingest >> publish
 
 
 def _params(cadence: Cadence) -> dict[str, Param]:

@@ -26,19 +26,22 @@ _log = logging.getLogger(__name__)
 
 def pool_arguments(repo: Path | str) -> dict[str, Any]:
     """Operator arguments that put a task into the pool; none where the settings name no pool."""
+    settings = settings_at_parse(repo)
+    return {"pool": settings.spark.pool} if settings is not None and settings.spark.pool else {}
+
+
+def settings_at_parse(repo: Path | str) -> Settings | None:
+    """The settings, read once while the file is the same; None where there are none that can be read."""
     file = Path(repo) / SETTINGS_FILE
-    if not file.is_file():
-        return {}
-    name = _pool_in(Path(repo), file.stat().st_mtime_ns)
-    return {"pool": name} if name else {}
+    return _settings_in(Path(repo), file.stat().st_mtime_ns) if file.is_file() else None
 
 
 @lru_cache(maxsize=8)
-def _pool_in(repo: Path, _mtime: int) -> str:
+def _settings_in(repo: Path, _mtime: int) -> Settings | None:
     try:
-        return load_settings(repo).spark.pool
+        return load_settings(repo)
     except SettingsError:
-        return ""  # a DAG file is no place to say so; every task says it
+        return None  # a DAG file is no place to say so; every task says it
 
 
 @hookimpl

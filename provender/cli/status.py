@@ -53,7 +53,10 @@ def all_statuses(settings: Settings, names: list[str], now: datetime) -> list[So
         source = catalog.source(name)
         views = [view.view for view in applied if view.source == name and view.online]
         spec = data_hash(source, catalog.sql_texts(name))
-        statuses.append(source_status(source, spec, Ledger(storage, name), now, views))
+        published = settings.bigquery is not None
+        statuses.append(
+            source_status(source, spec, Ledger(storage, name), now, views, is_published=published)
+        )
     return statuses
 
 
@@ -68,6 +71,7 @@ def as_document(status: SourceStatus) -> dict[str, Any]:
         "not_online": [partition.key for partition in status.not_online],
         "quarantined": status.quarantined,
         "online": status.online,
+        "not_published": [partition.key for partition in status.not_published],
         "commands": status.commands,
     }
 
@@ -80,6 +84,8 @@ def _lines(status: SourceStatus) -> Iterator[str]:
     yield f"  stale          {_ranges(status.stale)}"
     if status.not_online:
         yield f"  not online     {_ranges(status.not_online)}"
+    if status.not_published:
+        yield f"  not published  {_ranges(status.not_published)}"
     yield f"  quarantined    {_quarantined(status)}"
     if not status.online:
         yield "  online         nothing"

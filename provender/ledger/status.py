@@ -11,6 +11,7 @@ from provender.intervals import Partition
 from provender.ledger import progress
 from provender.ledger.holes import backfill_command, expected_partitions
 from provender.ledger.ledger import Ledger
+from provender.ledger.manifest import Job
 from provender.ledger.progress import admitted_reasons, ingested_partitions, staged_partitions
 from provender.specs.model import Source
 
@@ -32,6 +33,8 @@ class SourceStatus:
     """Per partition key the rows in quarantine by reason."""
     online: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Per view what was materialised last."""
+    not_published: list[Partition] = field(default_factory=list)
+    """Ingested, and not in BigQuery yet, where tables are published there."""
 
     @property
     def quarantined_rows(self) -> int:
@@ -45,6 +48,7 @@ class SourceStatus:
             *self._backfills(self.holes, "failed"),
             *self._backfills(self.stale, "completed"),
             *([f"provender materialize {self.source.name}"] if self.not_online else []),
+            *([f"provender publish {self.source.name}"] if self.not_published else []),
         ]
 
     def _backfills(self, partitions: list[Partition], reprocess: str) -> list[str]:
@@ -55,9 +59,16 @@ class SourceStatus:
 
 
 def source_status(
-    source: Source, data_hash: str, ledger: Ledger, now: datetime, online_views: Collection[str]
+    source: Source,
+    data_hash: str,
+    ledger: Ledger,
+    now: datetime,
+    online_views: Collection[str],
+    *,
+    is_published: bool = False,
 ) -> SourceStatus:
-    """The status of ``source``. ``data_hash`` is its spec's; ``online_views`` are the applied views that read it."""
+    """The status of ``source``. ``data_hash`` is its spec's; ``online_views`` are the applied views that read it;
+    ``is_published``: whether its tables are to be in BigQuery."""
     staged = staged_partitions(ledger)
     ingested, admitted = ingested_partitions(ledger), admitted_reasons(ledger)
     online = progress.online_views(ledger)
@@ -79,7 +90,15 @@ def source_status(
         if entry["quarantined"]
     }
     shown = {view: online[view] for view in sorted(online_views) if view in online}
-    return SourceStatus(source, complete, holes, not_online, stale, quarantined, shown)
+    not_published = _not_published(ledger, ingested, source) if is_published else []
+    return SourceStatus(source, complete, holes, not_online, stale, quarantined, shown, not_published)
+
+
+def _not_published(ledger: Ledger, ingested: dict[str, dict[str, Any]], source: Source) -> list[Partition]:
+    last = ledger.last(Job.PUBLISH)
+    up_to = last.document["recorded_up_to"] if last is not None else ""
+    keys = sorted(key for key, done in ingested.items() if done["recorded"] > up_to)
+    return [Partition.parse(source.cadence, key) for key in keys]
 
 
 def _is_stale(

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from airflow.sdk import DAG
 from airflow.sdk.definitions.param import ParamsDict
 from airflow.serialization.serialized_objects import DagSerialization
@@ -31,6 +32,21 @@ def test_a_source_is_a_dag_of_tasks_in_a_row(dag: DAG) -> None:
     assert [sorted(dag.get_task(name).downstream_task_ids) for name in order] == [[t] for t in order[1:]] + [
         []
     ]
+
+
+def test_with_a_bigquery_data_set_publishing_follows_ingest_beside_materialize(
+    repo: Path, write_spec: WriteSpec
+) -> None:
+    write_spec()
+    file = repo / "feature_store.yaml"
+    document = yaml.safe_load(file.read_text())
+    document["provender"]["bigquery"] = {"project": "my-project", "dataset": "features"}
+    file.write_text(yaml.safe_dump(document))
+    dag = dags_of(repo)["features__trips"]
+    assert dag.get_task("ingest").downstream_task_ids == {"materialize", "publish"}
+    publish = dag.get_task("publish")
+    assert publish.downstream_task_ids == set() and publish.outlets == []
+    assert publish.max_active_tis_per_dag == 1
 
 
 def test_the_schedule_is_the_partitions_boundary_and_the_key_its_start(dag: DAG) -> None:

@@ -99,6 +99,24 @@ def test_what_is_ingested_and_not_online_is_no_hole(project: Project) -> None:
     assert found.commands == ["provender materialize readings"]
 
 
+def test_what_is_ingested_and_not_in_bigquery_is_listed_where_tables_are_published(project: Project) -> None:
+    for key in DAYS:
+        commit_stage(project, key, "one")
+        commit_ingest(project, key, recorded=NOW + timedelta(hours=DAYS.index(key)))
+    assert status(project).not_published == []
+    assert keys(published_status(project).not_published) == DAYS
+    draft = Draft(Job.PUBLISH, "p", Kind.MANIFEST, {}, NOW, recorded_up_to=NOW + timedelta(hours=2))
+    project.ledger("readings").commit(draft)
+    found = published_status(project)
+    assert keys(found.not_published) == DAYS[3:]
+    assert found.commands == ["provender publish readings"]
+
+
+def published_status(project: Project) -> SourceStatus:
+    source = project.source("readings")
+    return source_status(source, spec_hash(project), project.ledger("readings"), NOW, (), is_published=True)
+
+
 def test_the_command_prints_the_same_for_people_and_machines(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
