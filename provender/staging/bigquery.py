@@ -11,12 +11,16 @@ attempt whose connection was cut finds its own job instead of paying for a secon
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from google.api_core.exceptions import BadRequest, NotFound
 from google.cloud import bigquery
 
@@ -29,8 +33,9 @@ from provender.specs.model import Source, SqlRaw
 from provender.staging.bigquery_rows import Bounds, bounds, relation, selected
 from provender.staging.connections import BigQueryConnection
 from provender.staging.fingerprint import fingerprint
-from provender.staging.raw_file import RawFile, find
+from provender.staging.raw_file import RawFile, find, local_file
 from provender.staging.sql import describe
+from provender.staging.sql_values import arrow_type
 from provender.storage import storage_at
 
 _FOLDER = "exports"
@@ -66,8 +71,9 @@ def exported(
     try:
         with translated(export.where), export.refusals():
             found = export.run()
-        files = {file.name: file for file in found}
-        yield Exported(files, *fingerprint(found), without_time)
+        with tempfile.TemporaryDirectory(prefix="provender-bigquery-") as folder:
+            found = found or [export.no_rows(Path(folder))]
+            yield Exported({file.name: file for file in found}, *fingerprint(found), without_time)
     finally:
         storage_at(connection.staging).delete_tree(export.folder)
 
@@ -126,37 +132,36 @@ class _Export:
 
     @cached_property
     def _select(self) -> str:
-        time = self._bounds.column
         columns = selected(self.source, self._schema)
-        return f"SELECT {columns} FROM {self._relation} WHERE `{time}` >= @low AND `{time}` < @high"
+        return f"SELECT {columns} FROM {self._relation} WHERE {self._bounds.condition}"
 
     def run(self) -> list[RawFile]:
         """The files with the rows as one moment had them."""
-        limits = [
-            bigquery.ScalarQueryParameter(name, self._bounds.kind, getattr(self._bounds, name))
-            for name in ("low", "high")
-        ]
         pattern = f"{self.uri}/part-*.parquet"
         options = f"uri='{pattern}', format='PARQUET', compression='SNAPPY', overwrite=true"
-        self._run(
-            "export", f"EXPORT DATA OPTIONS({options}) AS {self._select}", limits, lambda: bool(find(pattern))
-        )
+        statement = f"EXPORT DATA OPTIONS({options}) AS {self._select}"
+        self._run("export", statement, lambda: bool(find(pattern)))
         return find(pattern)
 
+    def no_rows(self, folder: Path) -> RawFile:
+        """A file for a partition without rows, should BigQuery have written none."""
+        there = {name.lower() for name in self._schema}
+        columns = [column for column in self.source.columns if column.name.lower() in there]
+        path = folder / "part-000000000000.parquet"
+        pq.write_table(pa.schema([(c.name, arrow_type(c.type)) for c in columns]).empty_table(), path)
+        return local_file(path)
+
     def without_time(self) -> int:
-        job = self._run(
-            "count", f"SELECT COUNT(*) FROM {self._relation} WHERE `{self._bounds.column}` IS NULL", []
-        )
+        nulls = f"SELECT COUNT(*) FROM {self._relation} WHERE `{self._bounds.column}` IS NULL"
+        job = self._run("count", nulls)
         ((count,),) = job.result()
         return int(count)
 
-    def _run(
-        self, step: str, sql: str, parameters: list[Any], is_lasting: Callable[[], bool] = lambda: True
-    ) -> Any:
-        config = bigquery.QueryJobConfig(query_parameters=parameters, use_query_cache=False)
-        return run_once(self._client, f"{self._stem}-{step}", partial(self._submit, sql, config), is_lasting)
+    def _run(self, step: str, sql: str, is_lasting: Callable[[], bool] = lambda: True) -> Any:
+        return run_once(self._client, f"{self._stem}-{step}", partial(self._submit, sql), is_lasting)
 
-    def _submit(self, sql: str, config: bigquery.QueryJobConfig, job_id: str) -> Any:
+    def _submit(self, sql: str, job_id: str) -> Any:
+        config = bigquery.QueryJobConfig(use_query_cache=False)
         return self._client.query(sql, job_config=config, job_id=job_id)
 
     @contextmanager

@@ -49,9 +49,17 @@ class Bounds:
 
     column: str
     kind: str
-    """The bounds' type as a query parameter."""
     low: Any
     high: Any
+
+    @property
+    def condition(self) -> str:
+        return (
+            f"`{self.column}` >= {self._literal(self.low)} AND `{self.column}` < {self._literal(self.high)}"
+        )
+
+    def _literal(self, value: Any) -> str:
+        return str(value) if isinstance(value, int) else f"{self.kind} '{value.isoformat()}'"
 
 
 def relation(raw: SqlRaw, project: str) -> str:

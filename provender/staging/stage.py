@@ -23,6 +23,7 @@ from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
 from provender.ledger.progress import staged_partitions
 from provender.settings import Settings
 from provender.specs.model import Source
+from provender.staging.additions import additions, is_added
 from provender.staging.connections import BigQueryConnection, bigquery_connection
 from provender.staging.locate import raw_files, require_raw_files
 from provender.staging.profile import profile
@@ -50,7 +51,7 @@ def stage(
 
     The manifest's ``partitions`` say for each key: ``content`` (hash), ``files`` (name, bytes, sha256 and
     profile), ``delivery`` (1 for the first), ``delivered`` (ISO time from which its rows count as known).
-    ``deliver`` gives the files; by default they are where the spec says.
+    ``deliver`` gives all the files; by default they are where the spec says, and rows that were added stay beside.
     A partition whose files have gone since it was staged stays as it is staged. Raises
     :class:`SourceNotReadyError` if a partition's files were never there; then nothing is committed.
     """
@@ -75,7 +76,8 @@ def stage(
                 staged[partition.key] = work.stage(partition, held)
                 continue
             with (deliver or (lambda p: _raw_files(settings, source, p, notes)))(partition) as files:
-                staged[partition.key] = _stage_one(storage, source, partition, files, held)
+                beside = {} if deliver else additions(storage, held)
+                staged[partition.key] = _stage_one(storage, source, partition, {**files, **beside}, held)
         changed = [key for key, entry in staged.items() if entry != before.get(key)]
         draft = Draft(
             job=Job.STAGE,
@@ -142,7 +144,8 @@ class _FromBigQuery:
                 self.notes.append(_without_time(self.source, found.without_time))
             if held is not None and held.get("rows") == found.fingerprint:
                 return held
-            staged = _stage_one(self.storage, self.source, partition, found.files, held)
+            files = {**found.files, **additions(self.storage, held)}
+            staged = _stage_one(self.storage, self.source, partition, files, held)
             return {**staged, "rows": found.fingerprint}
 
 
@@ -178,6 +181,7 @@ def _raw_files(
 def _distinct_names(files: list[RawFile]) -> dict[str, RawFile]:
     """Names that no reader takes for a pattern, a hidden file or another folder."""
     names = [re.sub(r"[^A-Za-z0-9._=+-]", "-", file.name).lstrip("._") or "file" for file in files]
+    names = [f"file-{name}" if is_added(name) else name for name in names]
     if len(set(names)) == len(names):
         return dict(zip(names, files, strict=True))
     return {f"{at:05d}-{name}": path for at, (name, path) in enumerate(zip(names, files, strict=True))}

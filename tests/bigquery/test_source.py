@@ -25,7 +25,7 @@ from provender.staging import stage
 from tests.bigquery.emulator import PROJECT, Cloud
 from tests.bigquery.wire import Wire
 from tests.engine import Project, make_project
-from tests.spark.readings import key_of, spec
+from tests.spark.readings import SUM_SQL, key_of, spec
 
 pytestmark = [pytest.mark.slow, pytest.mark.bigquery, pytest.mark.gcs]
 _NUMBERS = itertools.count(1)
@@ -63,9 +63,7 @@ class Shop:
 
     def source(self, sql: dict[str, str] | None = None, **changes: Any) -> Source:
         raw = {"sql": {"connection": "shop", **(sql or {"table": self.table})}, "time_column": "at"}
-        return self.project.write_source(
-            spec(raw=raw, **changes), daily="SELECT key, 1 AS total, 1 AS readings FROM readings"
-        )
+        return self.project.write_source(spec(raw=raw, **changes), daily=SUM_SQL)
 
     def stage(self, source: Source, *numbers: int, attempt: str = "a") -> Manifest:
         partitions = [Partition.parse(source.cadence, key_of(number)) for number in numbers]
@@ -148,10 +146,10 @@ def test_a_days_rows_are_cut_half_open_and_nothing_is_left_on_the_way(
     assert any("1 raw rows have no 'at'" in note for note in manifest.notes)
     assert shop.exports() == []
     (first, _) = [query for query in wire.configurations("query") if "EXPORT DATA" in query["query"]]
-    assert {each["name"]: each["parameterType"]["type"] for each in first["queryParameters"]} == {
-        "low": "TIMESTAMP",
-        "high": "TIMESTAMP",
-    }
+    assert (
+        "WHERE `at` >= TIMESTAMP '2026-01-01T00:00:00+00:00' AND `at` < TIMESTAMP '2026-01-02T"
+        in first["query"]
+    )
     assert first["useLegacySql"] is False
 
 
@@ -174,6 +172,19 @@ def test_a_partition_without_rows_is_staged_without_rows(shop: Shop) -> None:
     manifest = shop.stage(source, 1)
     assert manifest.partitions[key_of(1)]["files"] and shop.rows(manifest, 1) == []
     assert shop.stage(source, 1, attempt="b").kind is Kind.RECEIPT
+
+
+def test_no_file_at_all_is_a_partition_without_rows_too(shop: Shop, wire: Wire) -> None:
+    adopt = wire.watch_after
+
+    def write_nothing(job: dict[str, Any]) -> None:
+        adopt(job)
+        for name in shop.exports():
+            shop.cloud.gcs.client().bucket(shop.bucket).blob(name).delete()
+
+    wire.watch_after = write_nothing
+    manifest = shop.stage(shop.source(), 1)
+    assert manifest.partitions[key_of(1)]["files"] and shop.rows(manifest, 1) == []
 
 
 def test_a_query_is_put_where_a_table_would_be(shop: Shop) -> None:
@@ -259,3 +270,22 @@ def test_what_cannot_be_is_said_once_and_nothing_is_staged(
     with pytest.raises(error, match=message):
         shop.stage(make(shop), 1)
     assert shop.project.storage.names("staging/readings") == []
+
+
+@pytest.mark.spark
+def test_exported_rows_are_checked_and_become_features(
+    tmp_path: Path, cloud: Cloud, wire: Wire, engine_url: str
+) -> None:
+    shop = shop_in(tmp_path, cloud, "../storage", spark={"remote": engine_url})
+    shop.insert(
+        ("'a'", "1", ts("2026-01-01 00:00:00+00")),
+        ("'a'", "2", ts("2026-01-01 23:59:59.999999+00")),
+        ("'b'", "5000", ts("2026-01-01 07:00:00+00")),
+    )
+    shop.source()
+    manifest = shop.project.run("readings", key_of(1))
+    assert (manifest.counts["staged"], manifest.counts["accepted"], manifest.counts["quarantined"]) == (
+        3,
+        2,
+        1,
+    )

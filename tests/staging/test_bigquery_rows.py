@@ -12,7 +12,7 @@ import pytest
 from provender.errors import ContractError, SettingsError
 from provender.intervals import Cadence, Partition
 from provender.specs.model import Source, SqlRaw
-from provender.staging.bigquery_rows import bounds, relation, selected
+from provender.staging.bigquery_rows import Bounds, bounds, relation, selected
 from provender.staging.connections import BigQueryConnection, bigquery_connection
 from provender.staging.fingerprint import fingerprint
 from provender.staging.raw_file import local_file
@@ -64,6 +64,13 @@ def test_the_bounds_are_values_of_the_columns_type(
     hourly = source(cadence="hourly", event_timestamp={"column": "at", **how})
     found = bounds(hourly, Partition.parse(Cadence.HOURLY, "2026-01-01T07"), {"at": kind}, "here")
     assert (found.low, found.high) == (low, high)
+
+
+def test_bounds_are_written_as_literals_of_that_type() -> None:
+    assert Bounds("at", "DATE", date(2026, 1, 1), date(2026, 1, 2)).condition == (
+        "`at` >= DATE '2026-01-01' AND `at` < DATE '2026-01-02'"
+    )
+    assert Bounds("at", "INT64", 1, 2).condition == "`at` >= 1 AND `at` < 2"
 
 
 @pytest.mark.parametrize(
