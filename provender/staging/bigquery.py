@@ -162,7 +162,7 @@ class _Export:
 
     def _submit(self, sql: str, job_id: str) -> Any:
         config = bigquery.QueryJobConfig(use_query_cache=False)
-        return self._client.query(sql, job_config=config, job_id=job_id)
+        return self._client.query(sql, job_config=config, job_id=job_id, job_retry=None)
 
     @contextmanager
     def refusals(self) -> Iterator[None]:
