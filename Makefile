@@ -78,4 +78,4 @@ requirements: install ## Export requirements.txt from the lock file
 	@$(UV) export --frozen --all-extras --no-hashes --no-emit-project --quiet -o requirements.txt
 
 clean: stop ## Remove everything that was installed or written into this checkout
-	rm -rf .venv training/.venv serving/.venv .provender .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv training/.venv serving/.venv tests/bigquery/environment/.venv .provender .pytest_cache .mypy_cache .ruff_cache .hypothesis

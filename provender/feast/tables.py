@@ -100,6 +100,13 @@ def resolve(config: RepoConfig, data_source: DataSource | None) -> Table:
 
 def resolve_in(settings: Settings, catalog: Catalog, data_source: DataSource | None) -> Table:
     """:func:`resolve`, with the catalog at hand."""
+    if settings.offline_store == "bigquery":
+        raise SettingsError(
+            "this feature repo reads BigQuery by Feast's own store",
+            where=str(settings.repo),
+            unharmed="the registry",
+            remedy=f"feast -c {settings.repo} apply",
+        )
     batch = getattr(data_source, "batch_source", None) or data_source
     tags = dict(batch.tags or {}) if isinstance(batch, SparkSource) else {}
     if SOURCE_TAG not in tags or TABLE_TAG not in tags:
