@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -16,11 +17,15 @@ import pyarrow.parquet as pq
 
 from provender.errors import ContractError
 from provender.intervals import Partition
+from provender.ledger import Ledger
+from provender.ledger.progress import staged_partitions
 from provender.settings import load_settings
 from provender.specs.catalog import Catalog
 from provender.specs.model import Source, Timestamp
 from provender.staging import stage
+from provender.staging.additions import added_name, staged_files
 from provender.staging.raw_file import RawFile, local_file
+from provender.storage import storage_at
 
 _EPOCH_UNITS: dict[str, Literal["s", "ms", "us"]] = {"epoch_s": "s", "epoch_ms": "ms", "epoch_us": "us"}
 
@@ -30,6 +35,7 @@ def ingest(
     frame: pd.DataFrame | pa.Table,
     *,
     partition: str | None = None,
+    add: bool = False,
     repo: str | Path | None = None,
 ) -> dict[str, int]:
     """Stages and ingests ``frame`` as a delivery of ``source``; returns the manifest's counts.
@@ -37,6 +43,9 @@ def ingest(
     ``frame`` has the raw columns of the source's spec. Its rows replace the partitions that their event
     timestamps lie in, as a file would (or the one named by ``partition``, for rows that come late). Rows whose
     event timestamp cannot be read go to the newest of those partitions, to be quarantined there.
+
+    ``add``: the rows stand beside what the partitions hold already, and beside files that are delivered later, until a
+    frame replaces them. Adding the same frame again changes nothing.
 
     Counts: ``staged``, ``accepted``, ``quarantined`` (rows), ``new``, ``corrected``, ``withdrawn``, ``unchanged``
     (feature rows). A frame that was ingested before gives zeros. Raises :class:`ContractError` for a frame that
@@ -48,6 +57,7 @@ def ingest(
     settings = load_settings(repo)
     spec = Catalog.load(settings.repo).source(source)
     table = _as_table(spec, frame)
+    storage = storage_at(settings.storage_root)
     parts = _split(spec, table, partition)
     attempt = f"frame-{secrets.token_hex(6)}"
 
@@ -56,7 +66,12 @@ def ingest(
         with tempfile.TemporaryDirectory(prefix="provender-frame-") as folder:
             path = Path(folder) / "frame.parquet"
             pq.write_table(parts[wanted], path, coerce_timestamps="us", allow_truncated_timestamps=True)
-            yield {path.name: local_file(path)}
+            if not add:
+                yield {path.name: local_file(path)}
+                return
+            held = staged_partitions(Ledger(storage, spec.name)).get(wanted.key)
+            name = added_name(hashlib.sha256(path.read_bytes()).hexdigest())
+            yield {**staged_files(storage, held), name: local_file(path)}
 
     stage(settings, spec, sorted(parts), attempt, deliver)
     manifest = ingest_staged(settings, source, sorted(parts), attempt, say=lambda _: None)

@@ -34,6 +34,7 @@ from provender.feast.reads import log_read
 from provender.feast.registry import anchor_registry_paths
 from provender.feast.retrieval import ProvenderRetrievalJob, Staged
 from provender.feast.tables import Table, all_tables, resolve, resolve_in, settings_of
+from provender.feast.writes import add_rows
 from provender.point_in_time.choice import DUCKDB_ROWS, Choice, Engine, Work
 from provender.point_in_time.engine import Lookup, connection, current_rows
 from provender.point_in_time.log import CREATED, EVENT
@@ -187,13 +188,13 @@ class ProvenderOfflineStore(OfflineStore):
     def offline_write_batch(
         config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None
     ) -> None:
-        """Refused: a feature table is what its source's deliveries say, and a delivery replaces its partition, so that
-        a few rows more would withdraw all others of their day. Raises :class:`TerminalError`."""
-        raise TerminalError(
-            f"rows of view {feature_view.name!r} cannot be written to its feature table directly",
-            unharmed="the feature table",
-            remedy="provender.ingest(source, df): the same path as a file, with the contract and a manifest",
-        )
+        """Adds the rows to the view's source, through its contract: see :func:`provender.feast.writes.add_rows`.
+
+        Raises :class:`SpecError` for a view over a table that SQL makes, :class:`ContractError` for rows that break
+        the contract beyond the source's limit."""
+        add_rows(feature_view, resolve(config, feature_view.batch_source), table)
+        if progress:
+            progress(len(table))
 
     @staticmethod
     def write_logged_features(

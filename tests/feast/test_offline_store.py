@@ -205,13 +205,6 @@ def test_pull_latest_and_pull_all_give_current_rows_only(shop: Shop) -> None:
     assert set(unbounded.to_arrow().column_names) == {"driver_id", "trips", "rate", "city", "event_timestamp"}
 
 
-def test_rows_cannot_go_round_the_contract(shop: Shop) -> None:
-    frame = pd.DataFrame({"driver_id": [1], "trips": [1], "rate": [0.5], "city": ["Z"]})
-    frame["event_timestamp"] = frame["created_timestamp"] = pd.Timestamp(at(0))
-    with pytest.raises(TerminalError, match="cannot be written to its feature table directly"):
-        shop.store().write_to_offline_store("driver_trips", frame, reorder_columns=False)
-
-
 def test_the_store_follows_a_checkout_that_moved(shop: Shop, tmp_path: Path) -> None:
     shop.ingest(version(1, 10, 0), recorded=500)
     moved = tmp_path / "moved"
