@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 
 HELP = "print what changes in Feast's registry, then register the feature definitions"
 
@@ -17,10 +18,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Raises :class:`provender.errors.SpecError` with everything that is wrong, and what
     :func:`provender.feast.apply.apply` raises."""
-    from provender.feast.apply import apply, plan, process_began, show  # Feast takes seconds to import
+    began = datetime.now(UTC)
+    from provender.feast.apply import apply, plan, show  # Feast takes seconds to import
 
     if arguments.dry_run:
         show(plan(arguments.repo))
     else:
-        apply(arguments.repo, began=process_began())
+        apply(arguments.repo, began=began)
     return 0

@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
 from feast import FeatureStore
 from feast.diff.registry_diff import FeastObjectDiff, diff_between
 from feast.feature_view import DUMMY_ENTITY_NAME
@@ -25,6 +24,7 @@ from feast.infra.registry.registry import FEAST_OBJECT_TYPES
 from feast.repo_contents import RepoContents
 
 from provender.errors import ProvenderError, SettingsError, SpecError
+from provender.feast import IMPORTED
 from provender.feast.definitions import applied_view
 from provender.feast.differences import differences
 from provender.feast.merge import Named, load_states, merge, named, registered
@@ -219,17 +219,12 @@ def main(arguments: list[str] | None = None) -> int:
         if chosen.dry_run:
             show(plan(chosen.repo))
         else:
-            apply(chosen.repo, began=process_began())
+            apply(chosen.repo, began=IMPORTED)
     except ProvenderError as error:
         print(error, file=sys.stderr)
         print(f"PROVENDER_ERROR {json.dumps(error.to_dict())}", file=sys.stderr)
         return error.exit_code
     return 0
-
-
-def process_began() -> datetime:
-    """When this process was started: all it took to import and to read the repo lies after."""
-    return datetime.fromtimestamp(psutil.Process().create_time(), UTC)
 
 
 def show(planned: Plan, say: Say = print) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -138,3 +140,20 @@ def test_the_states_that_are_kept_are_those_of_a_day(make_shop: MakeShop) -> Non
     old = [(at - timedelta(days=3), state) for at, state in states.known]
     assert len(States(tuple(old)).and_then({}, {}).known) == 2
     assert json.loads(storage.read("applied/shop.states.json"))
+
+
+def test_the_next_process_knows_what_the_last_one_applied(make_shop: MakeShop) -> None:
+    """However soon it is started: what is gone from the repo goes from the registry."""
+    shop = make_shop("a", view(0), view(1))
+    for command in (
+        ["provender", "--repo", str(shop.repo), "apply"],
+        ["provender.feast.apply", "--repo", str(shop.repo)],
+    ):
+        shop.write("views/views.py", HEAD + view(0) + view(1))
+        apply(shop.repo, quietly)
+        shop.write("views/views.py", HEAD + view(0))
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", *command], capture_output=True, text=True, check=True
+        )
+        assert "- feature view view_1" in done.stdout
+        assert jobs_views(shop) == list(views_of(shop)) == ["view_0"]
