@@ -88,7 +88,8 @@ def _ours(error: api.GoogleAPICallError, where: str) -> ProvenderError:
             f"BigQuery does not find it: {_first_line(error)}",
             where=where,
             unharmed="the published tables as they were",
-            remedy="make the data set (deploy/gcp/setup.sh with BIGQUERY=1), or correct provender.bigquery",
+            remedy="a data set: make it (deploy/gcp/setup.sh with BIGQUERY=1), or correct provender.bigquery; "
+            "a file or a staging table: run the same command again",
         )
     if isinstance(error, api.BadRequest):
         return TerminalError(

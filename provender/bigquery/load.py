@@ -46,9 +46,9 @@ class Load:
         staged = tables.staging_table(self.client, self.warehouse, self.key, schema)
         for number, start in enumerate(range(0, len(uris), MOST_FILES)):
             config = load_config(schema, replaces=number == 0)
-            submit = partial(self._submit, uris[start : start + MOST_FILES], staged, config)
-            jobs.run_once(self.client, f"{self.key}-load-{number}", submit, partial(self._is_filled, staged))
-        return staged
+            submit = partial(self._submit, uris[start : start + MOST_FILES], staged.name, config)
+            jobs.run_once(self.client, f"{self.key}-{staged.stamp}-load-{number}", submit)
+        return staged.name
 
     def forget(self) -> None:
         """Removes what was staged; what stays after a crash, BigQuery removes within a day."""
@@ -64,10 +64,6 @@ class Load:
 
     def _submit(self, uris: list[str], staged: str, config: bigquery.LoadJobConfig, job_id: str) -> Any:
         return self.client.load_table_from_uri(uris, staged, job_id=job_id, job_config=config)
-
-    def _is_filled(self, staged: str) -> bool:
-        """A staging table that BigQuery had removed meanwhile has just been made anew, empty."""
-        return bool(self.client.get_table(staged).num_rows)
 
     def _uris(self, log: FeatureLog, path: str, files: Sequence[str]) -> list[str]:
         names = [unquote(file) for file in files]

@@ -57,16 +57,27 @@ def days_of(client: bigquery.Client, name: str) -> list[date]:
     return [row["day"] for row in client.query(statements.days_in(name)).result()]
 
 
+@dataclass(frozen=True)
+class Staging:
+    """A table for rows on their way."""
+
+    name: str
+    """``project.dataset.table``."""
+    stamp: int
+    """When BigQuery made it, in milliseconds: what was loaded into an earlier one of that name is gone with it."""
+
+
 def staging_table(
     client: bigquery.Client, warehouse: BigQuerySettings, name: str, schema: Sequence[bigquery.SchemaField]
-) -> str:
-    """A table, empty unless it is there, that BigQuery removes within a day, whoever forgets it; its full name."""
-    full = f"{warehouse.project}.{warehouse.dataset}.{name}"
-    table = bigquery.Table(full, schema=schema)
+) -> Staging:
+    """The table, empty unless it is there. BigQuery removes it within a day, whoever forgets it."""
+    table = bigquery.Table(f"{warehouse.project}.{warehouse.dataset}.{name}", schema=schema)
     table.expires = datetime.now(UTC) + _STAGED_FOR
     table.description = "provender: versions on their way into a published table"
-    client.create_table(table, exists_ok=True)
-    return full
+    made = client.create_table(table, exists_ok=True)
+    return Staging(
+        f"{made.project}.{made.dataset_id}.{made.table_id}", round(made.created.timestamp() * 1000)
+    )
 
 
 def field(name: str, sql_type: str, description: str = "") -> bigquery.SchemaField:
@@ -82,8 +93,10 @@ def _wanted(warehouse: BigQuerySettings, source: Source, spec: FeatureTable) -> 
         schema=[field(name, kind, description) for name, (kind, description) in columns.items()],
     )
     table.time_partitioning = bigquery.TimePartitioning(type_="DAY", field=EVENT)
-    table.clustering_fields = statements.clustering_of(source, spec) or None
-    table.description = (spec.description or source.description).strip() or None
+    if clustering := statements.clustering_of(source, spec):
+        table.clustering_fields = clustering
+    if description := (spec.description or source.description).strip():
+        table.description = description
     table.labels = {"provender_source": source.name, "provender_table": spec.name}
     return table
 
@@ -119,8 +132,8 @@ def _brought_up(client: bigquery.Client, there: bigquery.Table, wanted: bigquery
     if [each.to_api_repr() for each in schema] != [each.to_api_repr() for each in there.schema]:
         there.schema = schema
         changes.append("schema")
-    if (there.description or None) != wanted.description:
-        there.description = wanted.description
+    if (there.description or "") != (wanted.description or ""):
+        there.description = wanted.description or ""
         changes.append("description")
     return client.update_table(there, changes) if changes else there
 
@@ -128,6 +141,7 @@ def _brought_up(client: bigquery.Client, there: bigquery.Table, wanted: bigquery
 def _described(there: bigquery.SchemaField, wanted: bigquery.SchemaField | None) -> bigquery.SchemaField:
     if wanted is None or (there.description or None) == (wanted.description or None):
         return there
-    return bigquery.SchemaField(
-        there.name, there.field_type, mode=there.mode, description=wanted.description or ""
+    # Everything else, policy tags say, stays as it is.
+    return bigquery.SchemaField.from_api_repr(
+        {**there.to_api_repr(), "description": wanted.description or ""}
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from provender.errors import SchemaChangeError, SettingsError, TerminalError
+from provender.errors import ProvenderError, SchemaChangeError, SettingsError, TerminalError
 from provender.ledger import Job, Kind
 from tests.bigquery.conftest import Warehouse
 from tests.bigquery.wire import Wire
@@ -170,6 +170,46 @@ def test_killed_around_the_replacing_statement_the_next_run_leaves_one_copy(
     assert len(wire.configurations("load")) == 1, "the second run uses what the first one loaded"
 
 
+def test_more_files_than_a_job_takes_are_several_jobs_into_one_table(
+    warehouse: Warehouse, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provender.bigquery.load.MOST_FILES", 1)
+    warehouse.ingest(TWO_DAYS[0], recorded=DAY)
+    warehouse.ingest(TWO_DAYS[1], recorded=2 * DAY)
+    warehouse.publish()
+    modes = [load["writeDisposition"] for load in wire.configurations("load")]
+    assert modes == ["WRITE_TRUNCATE", "WRITE_APPEND"]
+    assert warehouse.rows() == PUBLISHED
+
+
+def test_more_days_than_a_statement_may_change_are_several_statements(
+    warehouse: Warehouse, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provender.bigquery.days.MOST_DAYS", 1)
+    warehouse.ingest(*TWO_DAYS, version(8, 3, 2 * DAY), recorded=3 * DAY)
+    (entry,) = warehouse.publish().wrote
+    assert len(entry["jobs"]) == 3
+    assert warehouse.rows() == [PUBLISHED[0], PUBLISHED[1], (8, 3, at(2 * DAY), at(2 * DAY))]
+    assert warehouse.tables() == ["trips"]
+
+
+def test_a_staging_table_that_expired_meanwhile_is_loaded_again(warehouse: Warehouse, wire: Wire) -> None:
+    warehouse.ingest(*TWO_DAYS, recorded=2 * DAY)
+
+    def lose(job: dict[str, Any]) -> None:
+        if "query" in job["configuration"]:
+            (staged,) = [name for name in warehouse.tables() if name != "trips"]
+            warehouse.cloud.bigquery.client().delete_table(f"{warehouse.dataset}.{staged}")
+
+    wire.watch = lose
+    with pytest.raises(ProvenderError):
+        warehouse.publish("one")
+    wire.watch = lambda job: None
+    warehouse.publish("two")
+    assert warehouse.rows() == PUBLISHED
+    assert len(wire.configurations("load")) == 2
+
+
 def test_a_table_made_anew_in_bigquery_is_published_whole(warehouse: Warehouse) -> None:
     warehouse.ingest(*TWO_DAYS, recorded=2 * DAY)
     warehouse.publish("one")
@@ -202,6 +242,8 @@ def test_a_new_column_is_added_and_a_changed_type_is_refused(warehouse: Warehous
         for field in warehouse.cloud.bigquery.client().get_table(f"{warehouse.dataset}.trips").schema
     ]
     assert names[-1] == "stars"
+    warehouse.publish("before the log has it", full=True)
+    assert warehouse.rows("driver_id, stars") == [(7, None), (8, None)]
     warehouse.write(
         "feature_defs/sources/trips.yaml", SPEC.replace("trips, type: INT32", "trips, type: STRING")
     )
