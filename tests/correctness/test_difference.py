@@ -30,7 +30,6 @@ pytestmark = pytest.mark.spark
 
 CASES = 200
 EVENT = at(0)
-NOISE = 99
 states = st.sampled_from([None, (None,), (1,), (2,), (3,)])
 desired = st.dictionaries(st.integers(0, 5).map(at), states, max_size=4)
 cases = st.lists(desired, min_size=1, max_size=4)
@@ -71,13 +70,21 @@ def said(version: dict[str, Any]) -> tuple[datetime, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> pa.Table:
-    """Versions as a log holds them. What is in the columns of a deleted one says nothing."""
+    """Versions as a log holds them. What is in the columns of a deleted one says nothing, and is not the same twice."""
     written = [
         {name: row.get(name) for name in LOG.names}
-        | {"period": EVENT, "deleted": row["deleted"], "value": row["state"][0] if row["state"] else NOISE}
+        | {
+            "period": EVENT,
+            "deleted": row["deleted"],
+            "value": row["state"][0] if row["state"] else noise(row),
+        }
         for row in rows
     ]
     return pa.Table.from_pylist(written, LOG)
+
+
+def noise(row: dict[str, Any]) -> int:
+    return 98 if row.get("recorded_timestamp") else 99
 
 
 def frame(spark: Any, rows: list[dict[str, Any]]) -> Any:
