@@ -44,13 +44,17 @@ def client(warehouse: BigQuerySettings) -> bigquery.Client:
 def _client(
     _pid: int, warehouse: BigQuerySettings, emulator: str | None, key: str | None, _default_key: str | None
 ) -> bigquery.Client:
-    place = {"project": warehouse.billing_project or warehouse.project, "location": warehouse.location}
+    project, location = warehouse.billing_project or warehouse.project, warehouse.location
     if emulator:
-        return bigquery.Client(credentials=AnonymousCredentials(), **place)  # type: ignore[no-untyped-call]
+        anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+        return bigquery.Client(project=project, location=location, credentials=anonymous)
     with translated("BigQuery"):
         if key:
-            return bigquery.Client.from_service_account_json(key, **place)
-        return bigquery.Client(**place)
+            found: bigquery.Client = bigquery.Client.from_service_account_json(  # type: ignore[no-untyped-call]
+                key, project=project, location=location
+            )
+            return found
+        return bigquery.Client(project=project, location=location)
 
 
 @contextmanager

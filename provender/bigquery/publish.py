@@ -173,7 +173,13 @@ class _Replacing:
 
     def _key(self, portion: list[DayRange], files: list[str]) -> str:
         """Of what is to be done, not of who does it: the name of the staging table and the stem of the job ids."""
-        document = [self.target.name, self.target.created, *self.inputs, iso(self.work.up_to), files]
+        document: list[Any] = [
+            self.target.name,
+            self.target.created,
+            *self.inputs,
+            iso(self.work.up_to),
+            files,
+        ]
         document += [[str(each.first), str(each.last)] for each in portion]
         document += [statements.columns_of(self.work.source, self.spec)]
         document += [self.work.attempt] if self.work.full else []

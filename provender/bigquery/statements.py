@@ -13,7 +13,7 @@ row's time if it is told to.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from provender.bigquery.days import DayRange
@@ -82,6 +82,12 @@ USING (
 ON FALSE
 WHEN NOT MATCHED BY SOURCE AND ({_within("published.", portion)}) THEN DELETE
 WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({names})"""
+
+
+def add_columns(target: str, columns: Mapping[str, str]) -> str:
+    """``columns``: BigQuery type by name. Adds those that are not there."""
+    added = ", ".join(f"ADD COLUMN IF NOT EXISTS {_quoted(name)} {kind}" for name, kind in columns.items())
+    return f"ALTER TABLE `{target}` {added}"
 
 
 def days_in(target: str) -> str:

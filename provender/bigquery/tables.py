@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
+from google.cloud.bigquery import SchemaField
 
 from provender.bigquery import statements
 from provender.bigquery.names import full_name, table_name
@@ -68,7 +69,7 @@ class Staging:
 
 
 def staging_table(
-    client: bigquery.Client, warehouse: BigQuerySettings, name: str, schema: Sequence[bigquery.SchemaField]
+    client: bigquery.Client, warehouse: BigQuerySettings, name: str, schema: Sequence[SchemaField]
 ) -> Staging:
     """The table, empty unless it is there. BigQuery removes it within a day, whoever forgets it."""
     table = bigquery.Table(f"{warehouse.project}.{warehouse.dataset}.{name}", schema=schema)
@@ -80,10 +81,10 @@ def staging_table(
     )
 
 
-def field(name: str, sql_type: str, description: str = "") -> bigquery.SchemaField:
+def field(name: str, sql_type: str, description: str = "") -> SchemaField:
     """A nullable column."""
-    described = {"description": description} if description else {}
-    return bigquery.SchemaField(name, _REST.get(sql_type, sql_type), **described)
+    kind = _REST.get(sql_type, sql_type)
+    return SchemaField(name, kind, description=description) if description else SchemaField(name, kind)
 
 
 def _wanted(warehouse: BigQuerySettings, source: Source, spec: FeatureTable) -> bigquery.Table:
@@ -110,8 +111,8 @@ def _refuse_other(there: bigquery.Table, wanted: bigquery.Table) -> None:
             unharmed="that table",
             remedy="name another data set under provender.bigquery, or remove the table",
         )
-    has = {each.name: _LEGACY.get(each.field_type, each.field_type) for each in there.schema}
-    wants = {each.name: _LEGACY.get(each.field_type, each.field_type) for each in wanted.schema}
+    has = {each.name: _sql_type(each) for each in there.schema}
+    wants = {each.name: _sql_type(each) for each in wanted.schema}
     changed = [f"{n}: {has[n]} → {kind}" for n, kind in wants.items() if n in has and has[n] != kind]
     if changed:
         raise SchemaChangeError(
@@ -124,10 +125,16 @@ def _refuse_other(there: bigquery.Table, wanted: bigquery.Table) -> None:
 
 def _brought_up(client: bigquery.Client, there: bigquery.Table, wanted: bigquery.Table) -> bigquery.Table:
     """A column that the spec has no more stays, and is null in what is written from now on."""
-    by_name = {each.name: each for each in wanted.schema}
-    kept = [_described(each, by_name.get(each.name)) for each in there.schema]
     known = {each.name for each in there.schema}
-    schema = [*kept, *(each for each in wanted.schema if each.name not in known)]
+    added = {each.name: _sql_type(each) for each in wanted.schema if each.name not in known}
+    if added:
+        name = f"{there.project}.{there.dataset_id}.{there.table_id}"
+        client.query(statements.add_columns(name, added)).result()
+        there = client.get_table(there.reference)
+    by_name = {each.name: each for each in wanted.schema}
+    # The new columns' descriptions come with the others'; an emulator's catalog has not seen them yet.
+    unseen = [by_name[name] for name in added if name not in {each.name for each in there.schema}]
+    schema = [*(_described(each, by_name.get(each.name)) for each in there.schema), *unseen]
     changes = []
     if [each.to_api_repr() for each in schema] != [each.to_api_repr() for each in there.schema]:
         there.schema = schema
@@ -138,10 +145,12 @@ def _brought_up(client: bigquery.Client, there: bigquery.Table, wanted: bigquery
     return client.update_table(there, changes) if changes else there
 
 
-def _described(there: bigquery.SchemaField, wanted: bigquery.SchemaField | None) -> bigquery.SchemaField:
+def _described(there: SchemaField, wanted: SchemaField | None) -> SchemaField:
     if wanted is None or (there.description or None) == (wanted.description or None):
         return there
     # Everything else, policy tags say, stays as it is.
-    return bigquery.SchemaField.from_api_repr(
-        {**there.to_api_repr(), "description": wanted.description or ""}
-    )
+    return SchemaField.from_api_repr({**there.to_api_repr(), "description": wanted.description or ""})
+
+
+def _sql_type(column: SchemaField) -> str:
+    return _LEGACY.get(column.field_type, str(column.field_type))

@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
 from provender.errors import ProvenderError, SchemaChangeError, SettingsError, TerminalError
 from provender.ledger import Job, Kind
@@ -88,6 +89,20 @@ def test_what_was_recorded_after_the_last_committed_ingest_is_not_published(ware
     warehouse.ingest(version(7, 99, 60, 3 * DAY), recorded=3 * DAY, commit=False)
     warehouse.publish()
     assert warehouse.rows() == PUBLISHED
+
+
+def test_a_compacted_file_that_holds_more_than_is_due_gives_only_what_is_committed(
+    warehouse: Warehouse,
+) -> None:
+    warehouse.ingest(*TWO_DAYS, recorded=2 * DAY)
+    warehouse.ingest(version(7, 99, 60, 3 * DAY), recorded=3 * DAY, commit=False)
+    DeltaTable(str(warehouse.log)).optimize.compact()
+    warehouse.mirror()
+    warehouse.publish("one")
+    assert warehouse.rows() == PUBLISHED
+    warehouse.ingest(recorded=4 * DAY)
+    warehouse.publish("two")
+    assert warehouse.rows() == [PUBLISHED[0], (7, 99, at(60), at(3 * DAY)), PUBLISHED[1]]
 
 
 def test_of_versions_with_equal_times_the_one_recorded_last_is_published(warehouse: Warehouse) -> None:
