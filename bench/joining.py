@@ -24,7 +24,7 @@ from provender.point_in_time.choice import Choice, Engine, Work
 from provender.point_in_time.engine import Lookup
 from provender.point_in_time.log import FeatureLog
 from provender.spark import server
-from provender.spark.join.plan import ROWS_PER_TASK
+from provender.spark.join.plan import tasks_for
 from provender.spark.join.run import SparkJoin
 from provender.spark.session import spark_session
 from provender.storage import spark_path
@@ -91,9 +91,10 @@ def _shuffle_and_sort(world: World, entities: pa.Table, name: str) -> None:
     """The same rows: staged, united, shuffled by key, sorted by key and time."""
     staged: SparkJoin = _work(world, entities, Engine.SPARK).on_spark()
     rows = staged.stage(carry=False)
-    tasks = -(-(len(entities) + world.rows) // ROWS_PER_TASK)
     with spark_session(world.settings, f"bench-floor-{name}") as spark:
-        spark.conf.set("spark.sql.shuffle.partitions", str(tasks))
+        partitions = "spark.sql.shuffle.partitions"
+        tasks = tasks_for(len(entities) + world.rows, int(spark.conf.get(partitions) or 1))
+        spark.conf.set(partitions, str(tasks))
         versions = spark.read.format("delta").load(spark_path(world.uri)).drop("period")
         asked = spark.read.parquet(spark_path(rows.uri)).selectExpr(
             "row", "k0 AS driver", "timestamp_micros(at) AS event_timestamp"

@@ -200,8 +200,12 @@ def _read(spark: SparkSession, entities: StagedRows) -> DataFrame:
 
 def _size_shuffles(spark: SparkSession, rows: int) -> None:
     name = "spark.sql.shuffle.partitions"
-    default = int(spark.conf.get(name) or 1)
-    spark.conf.set(name, str(max(default, -(-rows // ROWS_PER_TASK))))
+    spark.conf.set(name, str(tasks_for(rows, int(spark.conf.get(name) or 1))))
+
+
+def tasks_for(rows: int, least: int) -> int:
+    """A task for each :data:`ROWS_PER_TASK`, a multiple of ``least``: on as many cores, all end together."""
+    return max(1, -(-rows // (ROWS_PER_TASK * least))) * least
 
 
 def _moment(micros: int | None) -> datetime:
