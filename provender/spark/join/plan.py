@@ -27,7 +27,7 @@ from provender.storage import spark_path
 
 SMALL_LOG_ROWS = 1_000
 """A log of so few rows goes to every task; entity rows then need no shuffle for it."""
-ROWS_PER_TASK = 1_000_000
+ROWS_PER_TASK = 1_250_000
 SAMPLED_ROWS = 100_000
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
