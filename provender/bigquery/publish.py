@@ -109,7 +109,7 @@ class _Work:
         if not log.exists:
             return None
         target = tables.ensure(self.client, self.warehouse, self.source, spec)
-        table_id = str(log.delta.metadata().id)
+        table_id = log.table_id
         reason = "asked for with --full" if self.full else why_rebuild(last, table_id, target)
         since = None if reason or last is None else parse_iso(last["recorded_up_to"])
         days = due_days(log, since, self.up_to)
