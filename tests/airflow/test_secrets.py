@@ -103,9 +103,16 @@ def test_what_a_cluster_is_sent(settings: Settings, name: str) -> None:
     assert is_told_where
 
 
-def test_a_pod_takes_redis_address_from_a_secret(settings: Settings) -> None:
-    sent = [SENT["spark_operator"](settings)["spec"]["driver"]["env"]]
-    sent.append(SENT["kserve"](settings)["spec"]["predictor"]["containers"][0]["env"])
-    for environment in sent:
-        (redis,) = [each for each in environment if "valueFrom" in each]
-        assert redis["valueFrom"] == {"secretKeyRef": {"name": "feast-redis", "key": "connection_string"}}
+def test_pods_take_addresses_from_secrets(settings: Settings) -> None:
+    spark = SENT["spark_operator"](settings)["spec"]
+    served = SENT["kserve"](settings)["spec"]["predictor"]["containers"][0]
+    redis = {"secretKeyRef": {"name": "feast-redis", "key": "connection_string"}}
+    registry = {"secretKeyRef": {"name": "feast-registry", "key": "url"}}
+    # Executors write online; only the driver asks the registry.
+    assert from_secrets(spark["driver"]) == [redis, registry]
+    assert from_secrets(spark["executor"]) == [redis]
+    assert from_secrets(served) == [redis]
+
+
+def from_secrets(pod: dict[str, Any]) -> list[Any]:
+    return [each["valueFrom"] for each in pod["env"] if "valueFrom" in each]
