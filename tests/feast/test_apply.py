@@ -130,6 +130,7 @@ e = FeatureView(name="e", entities=[driver], schema=[key, Field(name="rate", dty
     assert new_shop.store().list_feature_views() == []
 
 
+@pytest.mark.slow  # processes that import Feast
 def test_a_file_that_cannot_be_imported_is_named_with_its_line(new_shop: Shop) -> None:
     new_shop.write("views/broken.py", "import provender\n\n1 / 0\n")
     command = [sys.executable, "-m", "provender.feast.apply", "--repo", str(new_shop.repo), "--dry-run"]

@@ -30,6 +30,7 @@ def test_a_relative_registry_is_the_repos_from_any_directory(
     assert not list(shop.root.glob("**/data/registry.db"))
 
 
+@pytest.mark.slow  # processes that import Feast
 def test_a_new_process_without_any_environment_variable_finds_it(shop: Shop, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -62,6 +63,7 @@ def test_the_wrapping_happens_once() -> None:
     assert RepoConfig.registry is before
 
 
+@pytest.mark.slow  # processes that import Feast
 @pytest.mark.parametrize("path", ["${NOT_SET_HERE}", "postgresql+psycopg://feast:${NOT_SET_HERE}@db/feast"])
 def test_a_variable_that_is_not_set_is_one_error_that_names_it(shop: Shop, path: str) -> None:
     shop.write("feature_store.yaml", SETTINGS.replace("sqlite:///../state/registry.db", path))
