@@ -18,6 +18,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from provender.errors import BigQueryError, ProvenderError, SettingsError, TerminalError
+from provender.google_errors import first_line, no_credentials
 from provender.settings import BigQuerySettings
 from provender.storage.readers import KEY_VARIABLE, key_file
 
@@ -63,12 +64,7 @@ def translated(where: str) -> Iterator[None]:
     try:
         yield
     except auth.GoogleAuthError as error:
-        raise SettingsError(
-            f"no usable Google credentials: {_first_line(error)}",
-            where=where,
-            unharmed="everything",
-            remedy="set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file, or use workload identity",
-        ) from error
+        raise no_credentials(error, where) from error
     except api.GoogleAPICallError as error:
         raise _ours(error, where) from error
     except (api.RetryError, requests.RequestException) as error:
@@ -81,7 +77,7 @@ def _ours(error: api.GoogleAPICallError, where: str) -> ProvenderError:
         return _later(error, where)
     if isinstance(error, api.Unauthorized | api.Forbidden):
         return SettingsError(
-            f"BigQuery refuses it: {_first_line(error)}",
+            f"BigQuery refuses it: {first_line(error)}",
             where=where,
             unharmed="the published tables as they were",
             remedy="give the account roles/bigquery.jobUser on the project and roles/bigquery.dataEditor on the data "
@@ -89,7 +85,7 @@ def _ours(error: api.GoogleAPICallError, where: str) -> ProvenderError:
         )
     if isinstance(error, api.NotFound):
         return SettingsError(
-            f"BigQuery does not find it: {_first_line(error)}",
+            f"BigQuery does not find it: {first_line(error)}",
             where=where,
             unharmed="the published tables as they were",
             remedy="a data set: make it (deploy/gcp/setup.sh with BIGQUERY=1), or correct provender.bigquery; "
@@ -97,7 +93,7 @@ def _ours(error: api.GoogleAPICallError, where: str) -> ProvenderError:
         )
     if isinstance(error, api.BadRequest):
         return TerminalError(
-            f"BigQuery does not take it: {_first_line(error)}",
+            f"BigQuery does not take it: {first_line(error)}",
             where=where,
             unharmed="the published tables as they were",
             remedy="provender publish SOURCE --full, if the table in BigQuery was changed by hand",
@@ -107,12 +103,8 @@ def _ours(error: api.GoogleAPICallError, where: str) -> ProvenderError:
 
 def _later(error: Exception, where: str) -> BigQueryError:
     return BigQueryError(
-        f"BigQuery does not answer, or broke a job off: {_first_line(error)}",
+        f"BigQuery does not answer, or broke a job off: {first_line(error)}",
         where=where,
         unharmed="the published tables: each holds whole days as the log had them",
         remedy="run the same command again",
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -28,7 +28,7 @@ from provender.bigquery.tables import Published
 from provender.errors import SourceNotReadyError
 from provender.intervals import iso, parse_iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
-from provender.ledger.progress import published_tables, recorded_up_to
+from provender.ledger.progress import last_written, recorded_up_to
 from provender.point_in_time.log import FeatureLog
 from provender.settings import BigQuerySettings, Settings
 from provender.spark.writer_lock import LOCK_TIMEOUT_SECONDS, Say
@@ -68,8 +68,8 @@ def publish(
         client = connected(warehouse)
         jobs.end(client, held.abandoned_work)
         work = _Work(settings, warehouse, storage, source, up_to, attempt, full, held, say, client)
-        last = published_tables(ledger)
-        found = [work.table(spec, last.get(f"tables/{source.name}/{spec.name}")) for spec in source.tables]
+        last = last_written(ledger, Job.PUBLISH, "table")
+        found = [work.table(spec, last.get(source.path_of(spec))) for spec in source.tables]
         done = [written for written in found if written is not None]
         manifest = ledger.commit(_draft(attempt, started, up_to, done))
         held.finish()
@@ -104,7 +104,7 @@ class _Work:
 
     def table(self, spec: FeatureTable, last: dict[str, Any] | None) -> Written | None:
         """Publishes what is due of one table; None: nothing is."""
-        path = f"tables/{self.source.name}/{spec.name}"
+        path = self.source.path_of(spec)
         log = FeatureLog(self.storage.uri(path))
         if not log.exists:
             return None

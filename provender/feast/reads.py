@@ -15,7 +15,6 @@ from provender.point_in_time.engine import Lookup
 from provender.settings import Settings
 from provender.specs.catalog import Catalog
 from provender.specs.hashing import table_hash
-from provender.training_sets.join import table_id
 from provender.training_sets.lockfile import FeatureColumn, LogRead
 from provender.training_sets.rows import Rows
 
@@ -32,8 +31,8 @@ def log_read(
         view=view.name,
         source=source.name,
         table=spec.name,
-        path=f"tables/{source.name}/{spec.name}",
-        table_id=table_id(table.log),
+        path=source.path_of(spec),
+        table_id=table.log.table_id,
         recorded_up_to=lookup.recorded_up_to,
         definition=table_hash(source, spec, sql),
         ttl_seconds=lookup.ttl.total_seconds(),

@@ -79,7 +79,7 @@ class Table:
 
 def table_uri(settings: Settings, source: Source, spec: FeatureTable) -> str:
     """Where a feature table lies."""
-    return f"{settings.storage_root}/tables/{source.name}/{spec.name}"
+    return f"{settings.storage_root}/{source.path_of(spec)}"
 
 
 def settings_of(config: RepoConfig) -> Settings:

@@ -16,7 +16,7 @@ from provender.settings import SETTINGS_FILE, Settings
 
 GROUP, VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
 VERSION_ANNOTATION = "provender.dev/version"
-AFTER_ANNOTATION = "provender/after-revision"
+AFTER_ANNOTATION = "provender.dev/after-revision"
 """The newest revision before this version's: until there is a newer one, the status is about the version before."""
 TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
 _LATEST_TAG = "latest"

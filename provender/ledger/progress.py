@@ -32,19 +32,17 @@ def ingested_partitions(ledger: Ledger) -> dict[str, dict[str, Any]]:
 def online_views(ledger: Ledger) -> dict[str, dict[str, Any]]:
     """Per feature view its newest ``wrote`` entry. Every materialisation looks at every view of the source, so
     ``recorded_up_to`` is the newest one's."""
-    newest: dict[str, dict[str, Any]] = {}
-    up_to = None
-    for manifest in ledger.manifests(Job.MATERIALIZE):
-        newest.update({entry["view"]: entry for entry in manifest.wrote})
-        up_to = manifest.document["recorded_up_to"]
-    return {view: {**entry, "recorded_up_to": up_to} for view, entry in newest.items()}
+    last = ledger.last(Job.MATERIALIZE)
+    up_to = last.document["recorded_up_to"] if last else None
+    entries = last_written(ledger, Job.MATERIALIZE, "view")
+    return {view: {**entry, "recorded_up_to": up_to} for view, entry in entries.items()}
 
 
-def published_tables(ledger: Ledger) -> dict[str, dict[str, Any]]:
-    """Per feature table (its path) the entry of the manifest that published it last."""
+def last_written(ledger: Ledger, job: Job, by: str) -> dict[str, dict[str, Any]]:
+    """Per view or table (its name under the key ``by``) the entry of the manifest that wrote it last."""
     newest: dict[str, dict[str, Any]] = {}
-    for manifest in ledger.manifests(Job.PUBLISH):
-        newest.update({entry["table"]: entry for entry in manifest.wrote})
+    for manifest in ledger.manifests(job):
+        newest.update({entry[by]: entry for entry in manifest.wrote})
     return newest
 
 

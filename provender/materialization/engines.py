@@ -22,23 +22,24 @@ from provender.settings import SETTINGS_FILE, Settings
 DUCKDB_ROWS = 10_000_000
 """Up to so many versions that are due this process writes: see ``docs/operations.md``."""
 SECTION = "batch_engine"
-Write = Callable[[OnlineWriter, ViewPlan], Written]
+Write = Callable[[ViewPlan], Written]
 
 
 @contextmanager
 def opened(settings: Settings, plans: list[ViewPlan], attempt: str, up_to: datetime) -> Iterator[Write]:
     """What writes a view. The largest one's size decides for all. Raises :class:`SparkUnavailableError`."""
+    writer = _writer(settings)
     rows = max(plan.log.rows(plan.due(up_to)) for plan in plans)
     if choice_of(settings, SECTION, DUCKDB_ROWS).made(rows) is Engine.DUCKDB:
-        yield lambda writer, plan: _write_here(writer, plan, up_to)
+        yield lambda plan: _write_here(writer, plan, up_to)
         return
     from provender.spark.online_write import spark_writer  # Spark takes a second to import
 
-    with spark_writer(settings, plans, attempt, up_to) as write:
+    with spark_writer(settings, writer, plans, attempt, up_to) as write:
         yield write
 
 
-def writer_of(settings: Settings) -> OnlineWriter:
+def _writer(settings: Settings) -> OnlineWriter:
     """To the project's online store, with the limit that the settings set. Raises :class:`SettingsError`."""
     limit = section_of(settings, SECTION).get("rows_per_second")
     if limit is not None and not (isinstance(limit, int | float) and limit > 0):

@@ -11,6 +11,7 @@ from typing import Any
 from provender.errors import SpecError
 from provender.intervals import iso, parse_iso
 from provender.ledger import Job, Kind, Ledger
+from provender.ledger.progress import last_written
 from provender.online.marker import Marker, read_markers
 from provender.online.pipeline import Counts
 from provender.online.views import AppliedView
@@ -99,11 +100,13 @@ def plans_of(
     """Of the ``applied`` views that are asked for, with their bounds: those that have something to write."""
     chosen = [view for view in applied if view.view in views]
     markers = read_markers(settings.redis, settings.project) if chosen else {}
-    state = _last_written(ledger)
+    # What a marker says is compared with the entry of the manifest that wrote its view, not with the newest
+    # materialisation, which may have found nothing to write, or the view not applied.
+    state = last_written(ledger, Job.MATERIALIZE, "view")
     plans = []
     for view in chosen:
         spec = _table_of(source, view)
-        path = f"tables/{source.name}/{spec.name}"
+        path = source.path_of(spec)
         log = FeatureLog(storage.uri(path))
         if not log.exists:
             continue
@@ -141,15 +144,6 @@ def _check_columns(view: AppliedView, log: FeatureLog) -> None:
             unharmed="the online store: nothing was written",
             remedy=f"if the spec has them: provender ingest {view.source} PARTITION; else take them from the view",
         )
-
-
-def _last_written(ledger: Ledger) -> dict[str, dict[str, Any]]:
-    """Per view the entry of the manifest that wrote it last, as it stands there. What its marker says is compared
-    with that, not with the newest materialisation, which may have found nothing to write, or the view not applied."""
-    newest: dict[str, dict[str, Any]] = {}
-    for manifest in ledger.manifests(Job.MATERIALIZE):
-        newest.update({entry["view"]: entry for entry in manifest.wrote})
-    return newest
 
 
 def _why_rebuild(

@@ -31,7 +31,7 @@ _BATCH_ROWS = 50_000
 _EPOCH_TYPE = pa.timestamp("us", tz="UTC")
 
 _NEWEST = """
-    SELECT row AS live, event AS guard_event, created AS guard_created
+    SELECT row AS live, row AS newest, event AS guard_event, created AS guard_created
     FROM (SELECT * FROM known WHERE recorded > {since})
     QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY event DESC, created DESC, recorded DESC) = 1
 """
@@ -176,11 +176,7 @@ class _Chosen:
     def of(found: pa.Table) -> _Chosen:
         live = found.column("live").combine_chunks()
         gone = live.is_null()
-        rows = (
-            pc.coalesce(live, found.column("newest").combine_chunks())
-            if "newest" in found.column_names
-            else live
-        )
+        rows = pc.coalesce(live, found.column("newest").combine_chunks())
         order = np.argsort(rows.to_numpy(zero_copy_only=False), kind="stable")
         guards = [
             found.column(name).combine_chunks().take(pa.array(order)).cast(_EPOCH_TYPE)

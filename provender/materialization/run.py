@@ -18,7 +18,7 @@ from provender.errors import SourceNotReadyError
 from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
 from provender.ledger.progress import recorded_up_to
-from provender.materialization.engines import Write, opened, writer_of
+from provender.materialization.engines import Write, opened
 from provender.materialization.plan import Bounds, ViewPlan, Written, plans_of
 from provender.online.loss import begin, confirm
 from provender.online.marker import Marker, write_marker
@@ -100,7 +100,7 @@ def _write_view(
     """Writes one view and, if nothing of it is due any more, its marker."""
     view = plan.view
     begun = begin(settings.redis, settings.project, view.view)
-    written = write(writer_of(settings), plan)
+    written = write(plan)
     counts = written.counts
     say(f"{view.view}: {counts.written} rows written, {counts.skipped} kept, {counts.deleted} removed")
     confirm(settings.redis, settings.project, view.view, begun)

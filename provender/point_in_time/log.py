@@ -87,8 +87,8 @@ class FeatureLog:
 
     @cached_property
     def table_id(self) -> str:
-        """Delta's id of the table: another one means that it was created anew."""
-        return str(self.delta.metadata().id)
+        """Delta's id of the table: another one means that it was created anew; empty if there is none."""
+        return str(self.delta.metadata().id) if self.exists else ""
 
     def files(self, bounds: Bounds) -> list[str]:
         """Paths, relative to the table, of the files that can hold a version within ``bounds``."""

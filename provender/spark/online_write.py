@@ -30,13 +30,15 @@ _COUNTS = "written long, skipped long, deleted long, error string"
 
 
 @contextmanager
-def spark_writer(settings: Settings, plans: list[ViewPlan], attempt: str, up_to: datetime) -> Iterator[Write]:
+def spark_writer(
+    settings: Settings, writer: OnlineWriter, plans: list[ViewPlan], attempt: str, up_to: datetime
+) -> Iterator[Write]:
     """One session for all views."""
     with spark_session(settings, attempt) as spark:
         tune_for(spark, _UNPACKED * max(plan.changes.parquet_bytes for plan in plans))
         # A pass before the shuffle that looks for second versions of a key costs more than it finds.
         spark.conf.set("spark.sql.optimizer.windowGroupLimitThreshold", "-1")
-        yield lambda writer, plan: _write_view(spark, writer, plan, up_to)
+        yield lambda plan: _write_view(spark, writer, plan, up_to)
 
 
 def _write_view(spark: SparkSession, writer: OnlineWriter, plan: ViewPlan, up_to: datetime) -> Written:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-import deltalake
 from pyspark.sql import DataFrame, SparkSession
 
 from provender.errors import SchemaChangeError
@@ -21,7 +20,6 @@ from provender.specs.model import (
     Source,
 )
 from provender.storage import Storage, spark_path
-from provender.storage.readers import delta_options
 
 RECORDED_TIMESTAMP = "recorded_timestamp"
 DELETED = "deleted"
@@ -103,10 +101,6 @@ class DeltaTable:
         writer = chosen.write.format("delta").mode("overwrite").option("replaceWhere", where)
         writer.options(**transaction.options).save(self.spark_path)
 
-    def identity(self) -> str:
-        """Delta's id of the table: another one means that it was created anew."""
-        return str(deltalake.DeltaTable(self.uri, storage_options=delta_options(self.uri)).metadata().id)
-
     def last_commit(self) -> dict[str, int]:
         """``version``, ``files`` and ``bytes`` of the newest commit. Under the table's lock: of one's own."""
         folder = f"{self.path}/_delta_log"
@@ -152,7 +146,7 @@ def feature_table(storage: Storage, source: Source, table: FeatureTable) -> Delt
     }
     return DeltaTable(
         storage,
-        f"tables/{source.name}/{table.name}",
+        source.path_of(table),
         columns | key_types(source, table) | {f.name: DDL[f.type] for f in source.features_of(table)},
     )
 

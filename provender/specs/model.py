@@ -193,6 +193,10 @@ class Source(_Spec):
     violations: Violations = Violations()
     tables: tuple[FeatureTable, ...] = Field(min_length=1)
 
+    def path_of(self, table: FeatureTable) -> str:
+        """Where a table's log is, under the storage root."""
+        return f"tables/{self.name}/{table.name}"
+
     def table(self, name: str | None = None) -> FeatureTable:
         """The feature table called ``name``, or the only one. Raises ``KeyError``."""
         if name is None:

@@ -26,11 +26,12 @@ def is_added(name: str) -> bool:
 
 def staged_files(storage: Storage, entry: dict[str, Any] | None) -> dict[str, RawFile]:
     """The files of a staged partition by name; none of a partition that never was."""
-    found = {}
-    for file in entry["files"] if entry else ():
-        path = f"{entry['folder']}/{file['name']}" if entry else ""
-        found[file["name"]] = RawFile(file["name"], path, file["bytes"], partial(storage.open, path))
-    return found
+    return {file["name"]: _staged(storage, entry["folder"], file) for file in entry["files"]} if entry else {}
+
+
+def _staged(storage: Storage, folder: str, file: dict[str, Any]) -> RawFile:
+    path = f"{folder}/{file['name']}"
+    return RawFile(file["name"], path, file["bytes"], partial(storage.open, path))
 
 
 def additions(storage: Storage, entry: dict[str, Any] | None) -> dict[str, RawFile]:

@@ -58,10 +58,10 @@ def lookup_of(settings: Settings, log: LogRead) -> Lookup:
 def log_of(settings: Settings, log: LogRead) -> FeatureLog:
     """The log, checked to be the one that was read."""
     found = FeatureLog(storage_at(settings.storage_root).uri(log.path), declared_schema(log))
-    if table_id(found) != log.table_id and log.table_id:
+    if found.table_id != log.table_id and log.table_id:
         raise TrainingSetError(
             f"table {log.source}.{log.table} was created anew: what view {log.view!r} was built from is gone"
-            if table_id(found)
+            if found.table_id
             else f"table {log.source}.{log.table} is gone",
             where=found.uri,
             unharmed="the training set's own files",
@@ -76,11 +76,6 @@ def log_of(settings: Settings, log: LogRead) -> FeatureLog:
             remedy="use the data as it is, or restore the table from a backup",
         )
     return found
-
-
-def table_id(log: FeatureLog) -> str:
-    """Delta's id of the log's table; empty if there is none."""
-    return str(log.delta.metadata().id) if log.exists else ""
 
 
 def declared_schema(log: LogRead) -> pa.Schema:

@@ -21,6 +21,7 @@ from google.cloud import storage
 from google.resumable_media import DataCorruption
 
 from provender.errors import SettingsError, StorageError
+from provender.google_errors import first_line, no_credentials
 from provender.storage.readers import KEY_VARIABLE, emulator_url, key_file
 
 _ANY_PROJECT = "provender"
@@ -52,18 +53,13 @@ def translated(where: str) -> Iterator[None]:
         yield
     except (api.Unauthorized, api.Forbidden) as error:
         raise SettingsError(
-            f"Google Cloud Storage refuses it: {_first_line(error)}",
+            f"Google Cloud Storage refuses it: {first_line(error)}",
             where=where,
             unharmed="everything committed before",
             remedy="give the account roles/storage.objectAdmin on the bucket, then run the same command again",
         ) from error
     except auth.GoogleAuthError as error:
-        raise SettingsError(
-            f"no usable Google credentials: {_first_line(error)}",
-            where=where,
-            unharmed="everything",
-            remedy="set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file, or use workload identity",
-        ) from error
+        raise no_credentials(error, where) from error
     except api.NotFound as error:
         raise StorageError(
             "there is no such bucket, or the file has gone",
@@ -73,12 +69,8 @@ def translated(where: str) -> Iterator[None]:
         ) from error
     except (api.GoogleAPICallError, api.RetryError, requests.RequestException, DataCorruption) as error:
         raise StorageError(
-            f"Google Cloud Storage does not answer: {_first_line(error)}",
+            f"Google Cloud Storage does not answer: {first_line(error)}",
             where=where,
             unharmed="everything committed before; the unfinished file is not there",
             remedy="run the same command again",
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
