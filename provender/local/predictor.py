@@ -2,6 +2,7 @@
 
     <state_dir>/predictor/models/<model>.json   the pointers: what each name stands for (they may hold a password)
     <state_dir>/predictor/predictor.pid.json    the process
+    <state_dir>/predictor/token                 what a caller has to know to load and unload models; mode 0600
     <state_dir>/logs/predictor.log              what it says
 
 The pointers outlive the process: started again, it serves what it served.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import time
 import urllib.error
 import urllib.request
@@ -34,6 +36,9 @@ from provender.settings import SETTINGS_FILE, Settings
 HOST = "127.0.0.1"
 SERVING_VARIABLE = "PROVENDER_SERVING_HOME"
 """Folder of the serving environment, where it is not the checkout's ``serving/``."""
+TOKEN_VARIABLE = "PROVENDER_PREDICTOR_TOKEN"
+"""Where the server finds its token (provender_serving/guard.py)."""
+_TOKEN_BYTES = 32
 _START_SECONDS = 120.0
 _STOP_SECONDS = 40.0
 _ANSWER_SECONDS = 60.0
@@ -154,6 +159,14 @@ def _folder(settings: Settings) -> Path:
     return settings.state_dir / "predictor"
 
 
+def _token(settings: Settings) -> str:
+    """The token of the server that runs; made anew with each start."""
+    try:
+        return (_folder(settings) / "token").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return ""
+
+
 def _models_folder(settings: Settings) -> Path:
     return _folder(settings) / "models"
 
@@ -164,6 +177,8 @@ def _start(settings: Settings) -> None:
     command += ["--http_port", str(settings.serving.port), "--models-dir", str(_models_folder(settings))]
     # This process' own packages are not the server's.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment[TOKEN_VARIABLE] = secrets.token_urlsafe(_TOKEN_BYTES)
+    replace_text(_folder(settings) / "token", environment[TOKEN_VARIABLE], mode=0o600)
     record = start_detached(command, log=log_file(settings), cwd=_home(), env=environment)
     record.write(pid_file(settings))
 
@@ -193,7 +208,8 @@ def _is_settled(settings: Settings) -> bool:
 
 def _ask(settings: Settings, path: str, method: str = "GET") -> tuple[int, Any]:
     """Status and JSON body. Raises :class:`PredictorError` if nobody answers."""
-    request = urllib.request.Request(f"{url(settings)}{path}", method=method)
+    headers = {"Authorization": f"Bearer {_token(settings)}"} if method == "POST" else {}
+    request = urllib.request.Request(f"{url(settings)}{path}", method=method, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
             return answer.status, json.load(answer)

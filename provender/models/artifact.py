@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
@@ -43,7 +44,14 @@ CARD_FILE = "model_card.md"
 REQUIRED = (MODEL_FILE, SIGNATURE_FILE, LOCKFILE, METRICS_FILE, EXAMPLES_FILE)
 """What every artifact has, beside :data:`ARTIFACT_FILE`."""
 _IDENTITY = (MODEL_FILE, SIGNATURE_FILE)
+MOST_MODEL_BYTES = 2 << 30
+MOST_DOCUMENT_BYTES = 32 << 20
+"""Of every file but the model: documents, plots."""
+MOST_DEPTH = 32
+"""Of objects and arrays in each other in a JSON file; the deepest that is written has 6."""
 _VERSION_LENGTH = 16
+_NESTING = re.compile(rb'"(?:[^"\\\\]|\\\\.)*"|[\[\]{}]', re.DOTALL)
+"""A string, in which brackets are text, or a bracket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +172,22 @@ class Artifact:
         return files
 
     def read(self, name: str) -> bytes:
-        """A file's bytes. Raises :class:`ArtifactError` if it is not there or not what was written."""
+        """Return a file's bytes.
+
+        Raises :class:`ArtifactError` if it is not there, not what was written, or larger than an artifact's file may
+        be (:data:`MOST_MODEL_BYTES`, :data:`MOST_DOCUMENT_BYTES`); then no more than that was read.
+        """
         data = _read(storage_at(self.uri), name)
         if name not in self.files or hashlib.sha256(data).hexdigest() != self.files[name]:
             raise _damaged(self.uri, f"{name} is not the file that was written")
         return data
 
     def read_json(self, name: str) -> Any:
-        """A JSON file. Raises as :meth:`read`."""
-        return json.loads(self.read(name))
+        """Parse a JSON file. Raises as :meth:`read`, and for what is no JSON or nested too deeply."""
+        try:
+            return parse_document(self.read(name))
+        except ValueError as error:
+            raise _damaged(self.uri, f"{name}: {error}") from error
 
     def verify(self) -> None:
         """Reads every file. Raises :class:`ArtifactError` for the first that is missing or changed."""
@@ -213,7 +228,7 @@ def read_artifact(uri: str) -> Artifact:
     """
     storage = storage_at(uri if "://" in uri else Path(uri).resolve().as_uri())
     try:
-        document = json.loads(_read(storage, ARTIFACT_FILE))
+        document = parse_document(_read(storage, ARTIFACT_FILE))
         missing = [name for name in REQUIRED if name not in document["files"]]
         known = document["format"] == FORMAT and {"model", "version", "training_set"} <= document.keys()
     except (ValueError, KeyError, TypeError) as error:
@@ -248,11 +263,28 @@ def version_of(hashes: Mapping[str, str], training_set: str) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:_VERSION_LENGTH]
 
 
+def parse_document(data: bytes, most_depth: int = MOST_DEPTH) -> Any:
+    """Parse JSON that came from elsewhere. Raises :class:`ValueError` for no JSON, and for more than
+    ``most_depth`` objects and arrays in each other, before anything is built of it."""
+    depth = deepest = 0
+    for found in _NESTING.finditer(data):
+        depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(found.group(), 0)
+        deepest = max(deepest, depth)
+    if deepest > most_depth:
+        raise ValueError(f"nested {deepest} deep, at most {most_depth}")
+    return json.loads(data)
+
+
 def _read(storage: Storage, name: str) -> bytes:
+    most = MOST_MODEL_BYTES if name == MODEL_FILE else MOST_DOCUMENT_BYTES
     try:
-        return storage.read(name)
+        with storage.open(name) as file:
+            data = file.read(most + 1)
     except FileNotFoundError as error:
         raise _damaged(storage.root, f"there is no {name}") from error
+    if len(data) > most:
+        raise _damaged(storage.root, f"{name} is larger than {most} bytes")
+    return data
 
 
 def _damaged(uri: str, what: str) -> ArtifactError:

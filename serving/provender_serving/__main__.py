@@ -6,6 +6,9 @@ On a cluster there is one model, and no folder: its pointer comes as text.
     PROVENDER_POINTER                    its pointer, JSON (see provender_serving/pointer.py)
     PROVENDER_ONLINE_CONNECTION_STRING   Feast's connection string of the online store, from a secret
 
+Loading and unloading models over HTTP needs the token in PROVENDER_PREDICTOR_TOKEN; without one nobody may. What one
+client may ask of it is bounded (see provender_serving/limits.py).
+
 KServe's own options work too (``--help``). SIGTERM ends it: no new connections, requests under way are answered.
 """
 
@@ -27,6 +30,8 @@ from fastapi.exceptions import FastAPIDeprecationWarning
 from kserve.model_server import app
 from kserve.model_server import parser as kserve_parser
 
+from provender_serving.guard import TOKEN_VARIABLE
+from provender_serving.limits import Limits
 from provender_serving.pointer import PointerFolder
 from provender_serving.repository import PointerRepository
 from provender_serving.server import PredictorServer
@@ -41,11 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings.filterwarnings("ignore", category=FastAPIDeprecationWarning)
     options = _parse(arguments)
     given = {options.model: options.pointer} if options.model and options.pointer else {}
-    repository = PointerRepository(PointerFolder(options.models_dir, given))
+    limits = Limits.of_options(options)
+    repository = PointerRepository(PointerFolder(options.models_dir, given), limits.instances)
     server = PredictorServer(
         repository,
         app,
         options.host,
+        limits,
+        os.environ.pop(TOKEN_VARIABLE, ""),
         http_port=options.http_port,
         grpc_port=options.grpc_port,
         enable_grpc=options.enable_grpc,
@@ -70,6 +78,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--access-log", action="store_true", help="a line per request on stdout")
     parser.add_argument("--grace-seconds", type=int, default=30, help="for requests under way, at the end")
+    Limits.add_options(parser)
     parser.set_defaults(enable_grpc=False)
     options = parser.parse_args(arguments)
     if options.models_dir is None and not (options.model and options.pointer):

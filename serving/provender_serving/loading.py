@@ -8,7 +8,9 @@ changes predictions is found here and not by a user.
 
 from __future__ import annotations
 
+import io
 import math
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +18,15 @@ from typing import Any
 import skops.io
 
 from provender.errors import ProvenderError, TransientError
-from provender.models.artifact import MODEL_FILE, Artifact, Example, Signature, read_artifact
+from provender.models.artifact import (
+    MODEL_FILE,
+    MOST_MODEL_BYTES,
+    Artifact,
+    Example,
+    Signature,
+    parse_document,
+    read_artifact,
+)
 from provender.models.inputs import model_input
 from provender.models.trusted import TRUSTED
 from provender.online.reader import Reader
@@ -26,6 +36,9 @@ from provender_serving.lookup import FeatureLookup, Resolved
 from provender_serving.pointer import Pointer, Policy
 from provender_serving.problems import LoadError, LoadLaterError, RequestError
 
+MOST_SCHEMA_BYTES = 64 << 20
+MOST_SCHEMA_DEPTH = 200
+"""skops reads its schema by recursion; a gradient boosting in a pipeline is about 30 deep."""
 TOLERANCE = 1e-9
 """How far a golden row's prediction may be from the recorded one, absolutely and relatively."""
 
@@ -97,6 +110,7 @@ def _reader(pointer: Pointer, layouts: Sequence[Any]) -> Reader:
 
 def _estimator(artifact: Artifact) -> Any:
     data = artifact.read(MODEL_FILE)
+    _refuse_swollen(data)
     foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED))
     if foreign:
         raise LoadError(
@@ -108,8 +122,28 @@ def _estimator(artifact: Artifact) -> Any:
         raise LoadError(f"{MODEL_FILE} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
+def _refuse_swollen(data: bytes) -> None:
+    """Raise :class:`LoadError` for a file that inflates to more than a model may be, or whose schema is too deep.
+
+    The format is a ZIP file with ``schema.json`` and arrays in it: https://skops.readthedocs.io/en/stable/persistence.html
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            sizes = {entry.filename: entry.file_size for entry in packed.infolist()}
+            if sum(sizes.values()) > MOST_MODEL_BYTES or sizes["schema.json"] > MOST_SCHEMA_BYTES:
+                raise LoadError(f"{MODEL_FILE} inflates to {sum(sizes.values())} bytes; nothing was loaded")
+            with packed.open("schema.json") as schema:
+                parse_document(schema.read(MOST_SCHEMA_BYTES + 1), most_depth=MOST_SCHEMA_DEPTH)
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise LoadError(f"{MODEL_FILE} cannot be loaded: {error}; nothing was loaded") from error
+
+
 def check_golden_rows(model: LoadedModel, examples: Sequence[Example]) -> None:
     """Raises :class:`LoadError` if the model answers its held-out rows otherwise than when it was trained."""
+    if not examples:
+        raise LoadError(
+            "the artifact has no golden rows, so nobody can tell whether the model answers as it did"
+        )
     given = FeatureLookup(model.signature, Policy(), None, metrics.FeatureTally())
     try:
         instances = model.parser.parse([dict(example.inputs) for example in examples])

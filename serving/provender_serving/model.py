@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,9 +11,9 @@ from kserve import InferRequest, InferResponse, Model
 
 from provender_serving import metrics, v2
 from provender_serving.answers import v1_document
-from provender_serving.batches import Batcher
+from provender_serving.batches import Answer, Batcher
 from provender_serving.loading import LoadedModel
-from provender_serving.problems import bad_request
+from provender_serving.problems import TooManyError, bad_request
 
 _TOP_LEVEL = {"instances", "return_features"}
 
@@ -21,8 +21,9 @@ _TOP_LEVEL = {"instances", "return_features"}
 class Predictor(Model):
     """One loaded version under one name."""
 
-    def __init__(self, name: str, loaded: LoadedModel) -> None:
+    def __init__(self, name: str, loaded: LoadedModel, max_instances: int) -> None:
         super().__init__(name)
+        self._max_instances = max_instances
         self.loaded = loaded
         self.since = datetime.now(UTC)
         self.ready = True
@@ -40,9 +41,7 @@ class Predictor(Model):
         if isinstance(payload, InferRequest):
             return await self._predict_v2(payload)
         document = _v1_document(payload)
-        instances = self.loaded.parser.parse(document["instances"])
-        answer = await self._batcher.predict(instances)
-        self._instances.inc(len(instances))
+        answer = await self._answer(document["instances"])
         return v1_document(answer, document.get("return_features", False))
 
     def get_input_types(self) -> list[dict[str, Any]]:
@@ -60,10 +59,17 @@ class Predictor(Model):
         self.ready = False
         self._batcher.stop()
 
-    async def _predict_v2(self, request: InferRequest) -> InferResponse:
-        instances = self.loaded.parser.parse(v2.instances_of(request, self._kinds))
+    async def _answer(self, raw: Sequence[Any]) -> Answer:
+        """Parses and predicts. Raises :class:`TooManyError` before it looks at any instance."""
+        if len(raw) > self._max_instances:
+            raise TooManyError(len(raw), self._max_instances)
+        instances = self.loaded.parser.parse(raw)
         answer = await self._batcher.predict(instances)
         self._instances.inc(len(instances))
+        return answer
+
+    async def _predict_v2(self, request: InferRequest) -> InferResponse:
+        answer = await self._answer(v2.instances_of(request, self._kinds))
         return v2.response_of(request, self.name, self.loaded.signature.output[0].name, answer)
 
 

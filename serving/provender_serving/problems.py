@@ -1,6 +1,7 @@
 """Every way in which a request can fail, with its HTTP status and body.
 
     BadRequestError       400   the request is malformed: each field and instance is named
+    TooManyError          413   the request has more instances than the server takes at once
     RefusedError          422   the request is well-formed, but a value it needs is not there, and the policy is refuse
     OnlineStoreError      503   Redis does not answer (provender's own error, with the address)
     LoadError             503   a model was not loaded: the answer to /load; what served before serves on
@@ -15,6 +16,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 _SHOWN = 10
+_LISTED = 100
+"""Most problems, or refusals, that an answer holds; it always says how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class BadRequestError(RequestError):
         super().__init__(_listed(problems))
 
     def document(self) -> dict[str, Any]:
-        return {"error": str(self), "problems": [asdict(problem) for problem in self.problems]}
+        return {"error": str(self), "problems": _documents(self.problems), "count": len(self.problems)}
 
 
 class RefusedError(RequestError):
@@ -80,7 +83,18 @@ class RefusedError(RequestError):
         super().__init__(_listed(refusals))
 
     def document(self) -> dict[str, Any]:
-        return {"error": str(self), "refused": [asdict(refusal) for refusal in self.refusals]}
+        return {"error": str(self), "refused": _documents(self.refusals), "count": len(self.refusals)}
+
+
+class TooManyError(RequestError):
+    """413."""
+
+    status = 413
+
+    def __init__(self, instances: int, most: int) -> None:
+        super().__init__(
+            f"{instances} instances in one request; at most {most}: send the rest in further requests"
+        )
 
 
 class LoadError(Exception):
@@ -98,6 +112,10 @@ class LoadLaterError(LoadError):
 def bad_request(field: str, problem: str, instance: int | None = None) -> BadRequestError:
     """A :class:`BadRequestError` with one problem."""
     return BadRequestError([Problem(field, problem, instance)])
+
+
+def _documents(found: Sequence[Problem] | Sequence[Refusal]) -> list[dict[str, Any]]:
+    return [asdict(one) for one in found[:_LISTED]]
 
 
 def _listed(found: Sequence[object]) -> str:

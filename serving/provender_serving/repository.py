@@ -26,8 +26,9 @@ RETRY_SECONDS = 5.0
 class PointerRepository(ModelRepository):
     """KServe's repository, on pointers."""
 
-    def __init__(self, pointers: PointerFolder) -> None:
+    def __init__(self, pointers: PointerFolder, max_instances: int) -> None:
         super().__init__()
+        self._max_instances = max_instances
         self._pointers = pointers
         self._lock = asyncio.Lock()
         self.starting = True
@@ -91,7 +92,7 @@ class PointerRepository(ModelRepository):
 
     def _replace(self, name: str, loaded: LoadedModel) -> None:
         before = self.models.get(name)
-        self.update(Predictor(name, loaded))
+        self.update(Predictor(name, loaded, self._max_instances))
         self.failures.pop(name, None)
         metrics.LOADS.labels(name, "loaded").inc()
         metrics.show_model(name, loaded.version, None if before is None else before.loaded.version)

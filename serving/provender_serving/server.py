@@ -16,33 +16,43 @@ from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
 from provender.errors import OnlineStoreError
 from provender_serving import metrics
+from provender_serving.connections import bounded_by
+from provender_serving.guard import App, Guard, Message, Receive, Scope, Send
+from provender_serving.limits import Limits
 from provender_serving.problems import BadRequestError, LoadError, Problem, RequestError
 from provender_serving.repository import PointerRepository
-
-Scope = dict[str, Any]
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class PredictorServer(ModelServer):
     """Serves a :class:`PointerRepository`."""
 
-    def __init__(self, repository: PointerRepository, app: FastAPI, host: str, **options: Any) -> None:
+    def __init__(
+        self,
+        repository: PointerRepository,
+        app: FastAPI,
+        host: str,
+        limits: Limits,
+        token: str,
+        **options: Any,
+    ) -> None:
         super().__init__(registered_models=repository, enable_latency_logging=False, **options)
         self._repository = repository
         self._host = host
+        self._limits = limits
         self.model_repository_extension = LoadExtension(model_registry=repository)
         app.add_exception_handler(RequestError, _answer_request_error)
         app.add_exception_handler(RequestValidationError, _answer_validation_error)
         app.add_exception_handler(OnlineStoreError, _answer_online_store_error)
         app.add_exception_handler(LoadError, _answer_load_error)
         app.add_api_route("/provender/models", _describe(repository), methods=["GET"])
+        app.add_middleware(Guard, limits=limits, token=token, host=host)
         app.add_middleware(RequestMetrics, repository=repository)
 
     async def _serve(self) -> None:
-        self._rest_server.config.host = self._host  # KServe listens on all addresses
+        config = self._rest_server.config
+        config.host = self._host  # KServe listens on all addresses
+        config.http = bounded_by(self._limits)
+        config.timeout_keep_alive = self._limits.idle_seconds
         loading = asyncio.create_task(self._repository.load_all())
         try:
             await super()._serve()

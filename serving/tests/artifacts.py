@@ -85,18 +85,21 @@ def write_artifact(
     model_file: bytes | None = None,
     signature: Signature = SIGNATURE,
     shift: float = 0.0,
+    signature_file: bytes | None = None,
+    examples: list[dict[str, Any]] | None = None,
 ) -> str:
     """Writes an artifact below ``folder`` and gives its URI.
 
-    ``model_file`` replaces the fitted pipeline; ``shift`` makes the golden rows' predictions wrong.
+    ``model_file``, ``signature_file`` and ``examples`` replace what would be written; ``shift`` makes the golden
+    rows' predictions wrong.
     """
     pipeline = fit(seed)
-    examples = golden_rows(pipeline, signature)
+    examples = golden_rows(pipeline, signature) if examples is None else examples
     for example in examples:
         example["prediction"] += shift
     files: Mapping[str, bytes] = {
         "model.skops": skops.io.dumps(pipeline) if model_file is None else model_file,
-        "signature.json": json.dumps(signature.to_document()).encode(),
+        "signature.json": signature_file or json.dumps(signature.to_document()).encode(),
         "lockfile.json": json.dumps({"id": "0" * 16}).encode(),
         "metrics.json": b'{"roc_auc": 0.9}',
         "examples.json": json.dumps({"format": 1, "rows": examples}).encode(),

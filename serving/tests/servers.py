@@ -113,6 +113,7 @@ class PredictorProcess:
         self.log = folder / "predictor.log"
         self.models.mkdir(parents=True)
         self.port = free_port()
+        self.token = "token-of-the-tests"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str, environment: dict[str, str] | None = None) -> None:
@@ -121,7 +122,11 @@ class PredictorProcess:
         command += ["--host", "127.0.0.1", *(options or ("--models-dir", str(self.models)))]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, cwd=SERVING, stdout=log, stderr=log, env={**os.environ, **(environment or {})}
+                command,
+                cwd=SERVING,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PROVENDER_PREDICTOR_TOKEN": self.token, **(environment or {})},
             )
         wait_until(lambda: self.get("/v2/health/live")[0] == 200, self.process)
 
@@ -150,7 +155,7 @@ class PredictorProcess:
     def post(self, path: str, body: Any = None, content_type: str = "application/json") -> tuple[int, Any]:
         """Status and body. ``body`` is bytes, or becomes JSON."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"Content-Type": content_type}
+        headers = {"Content-Type": content_type, "Authorization": f"Bearer {self.token}"}
         return self._ask(urllib.request.Request(self._url(path), data, headers, method="POST"))
 
     def predict(self, *instances: dict[str, Any], name: str = "late", **options: Any) -> tuple[int, Any]:

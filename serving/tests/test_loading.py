@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import threading
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +110,38 @@ def another_feature(folder: Path) -> str:
     return write_artifact(folder, signature=replace(SIGNATURE, features=(*SIGNATURE.features, added)))
 
 
+def without_golden_rows(folder: Path) -> str:
+    return write_artifact(folder, examples=[])
+
+
+def deep_signature(folder: Path) -> str:
+    return write_artifact(folder, signature_file=b'{"a":' * 100_000 + b"1" + b"}" * 100_000)
+
+
+def large_signature(folder: Path) -> str:
+    return write_artifact(folder, signature_file=b" " * ((32 << 20) + 1))
+
+
+def zipped(schema: bytes, **others: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in {"schema.json": schema, **others}.items():
+            file.writestr(name, data)
+    return packed.getvalue()
+
+
+def deep_model(folder: Path) -> str:
+    return write_artifact(folder, model_file=zipped(b"[" * 5_000 + b"]" * 5_000))
+
+
+def swollen_model(folder: Path) -> str:
+    return write_artifact(folder, model_file=zipped(b" " * ((64 << 20) + 1)))
+
+
+def no_model(folder: Path) -> str:
+    return write_artifact(folder, model_file=b"<html>not found</html>")
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -116,6 +150,12 @@ def another_feature(folder: Path) -> str:
         (another_answer, "does not answer as it did when it was trained: golden row 0"),
         (not_fitted, "fails on its golden rows"),
         (another_feature, "weather__rain .DOUBLE., which the model needs, is not in the online views"),
+        (without_golden_rows, "has no golden rows"),
+        (deep_signature, "signature.json: nested 100000 deep, at most 32"),
+        (large_signature, "signature.json is larger than"),
+        (deep_model, "model.skops cannot be loaded: nested 5000 deep"),
+        (swollen_model, "model.skops inflates to 67108865 bytes; nothing was loaded"),
+        (no_model, "model.skops cannot be loaded: File is not a zip file"),
         (lambda folder: folder.as_uri(), "there is no artifact.json"),
     ],
 )
@@ -272,7 +312,9 @@ def test_a_request_under_way_is_answered_after_sigterm(
         assert server is not None
         wait_until(lambda: process.get("/v2/models/late/ready")[0] == 200, server)
         body = json.dumps({"instances": [FLIGHT]}).encode()
-        head = f"POST /v1/models/late:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = (
+            f"POST /v1/models/late:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
         with socket.create_connection(("127.0.0.1", process.port), timeout=20) as connection:
             connection.sendall(head.encode() + body[:20])
             assert process.get("/v2/health/live")[0] == 200  # so the head has been read
