@@ -6,6 +6,7 @@ key, ``provender``, which Feast ignores:
     provender:
       storage_root: ../.provender/storage    # a folder (relative to this file), a file:// or a gs:// URI
       state_dir: ../.provender               # pids, logs, locks and jars of this machine
+      private: true                          # what is written here is this user's alone (docs/security.md)
       statsd: 127.0.0.1:8125                 # where metrics go; leave out for nowhere
       redis_connection_id: redis_online      # Airflow connection behind connection_string: ${PROVENDER_REDIS}
       google_connection_id: google_cloud_default # Airflow connection with the service account's key; default: ambient
@@ -73,6 +74,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from provender.embedded_redis import with_password
 from provender.errors import SettingsError
 from provender.spark_settings import SparkSettings
 
@@ -141,6 +143,8 @@ class Settings(BaseModel):
     storage_root: str
     """URI without a trailing slash."""
     state_dir: Path
+    private: bool = True
+    """Whether files and folders are for this user alone; see :mod:`provender.private`."""
     statsd: str | None = None
     google_connection_id: str | None = None
     """An Airflow connection from which tasks take Google's credentials."""
@@ -154,7 +158,8 @@ class Settings(BaseModel):
     """Feast's ``offline_store.type``."""
     redis: str = Field(default="", repr=False)
     """Feast's ``online_store.connection_string``, variables of the environment put in as Feast does (one that is not
-    set stays as it is, and is an error when it is needed); with ``cluster=true`` where ``redis_type`` says so."""
+    set stays as it is, and is an error when it is needed); with ``cluster=true`` where ``redis_type`` says so, and the
+    password of this machine's own Redis where it names that one."""
     redis_connection_id: str | None = None
     """An Airflow connection from which tasks take :data:`REDIS_VARIABLE`."""
     redis_key_ttl_seconds: int | None = None
@@ -210,7 +215,7 @@ def _from_document(folder: Path, path: Path, document: dict[str, Any]) -> Settin
             storage_root=_absolute_uri(folder, storage_root),
             state_dir=(folder / state_dir).resolve(),
             offline_store=str(offline.get("type", "") if isinstance(offline, dict) else offline or ""),
-            redis=_redis(online),
+            redis=with_password(_redis(online), (folder / state_dir).resolve()),
             redis_key_ttl_seconds=online.get("key_ttl_seconds"),
             **ours,
         )

@@ -18,6 +18,8 @@ import sys
 from collections.abc import Sequence
 
 from provender.errors import ProvenderError
+from provender.private import keep_private
+from provender.settings import load_settings
 
 COMMANDS = (
     "validate",
@@ -43,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         args = _parser(_command_in(given)).parse_args(given)
+        _keep_private(args.repo)
         return int(importlib.import_module(_module(args.command)).run(args))
     except ProvenderError as error:
         print(error, file=sys.stderr)
@@ -53,6 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output (head, less) went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _keep_private(repo: str | None) -> None:
+    try:
+        settings = load_settings(repo)
+    except ProvenderError:
+        return  # the command itself says so
+    keep_private(settings)
 
 
 def _parser(asked_for: str | None) -> argparse.ArgumentParser:

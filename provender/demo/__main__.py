@@ -18,7 +18,9 @@ say = partial(print, flush=True)
 def main() -> int:
     try:
         settings = load_settings()
-        Demo(settings, say).run()
+        demo = Demo(settings, say)
+        demo.run()
+        settings = demo.settings
         say("\n== what was done")
         say("\n".join(as_text(partitions_table(settings))))
         say(

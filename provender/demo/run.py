@@ -19,7 +19,7 @@ from provender.ledger import Job, Ledger
 from provender.ledger.progress import ingested_partitions
 from provender.local import airflow_config, services
 from provender.local.airflow_api import FINAL_STATES, AirflowApi
-from provender.settings import Settings
+from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
 from provender.storage import storage_at
 
@@ -48,7 +48,7 @@ class Demo:
     def run(self) -> None:
         """All steps. Raises :class:`SetupError` (a port, a disk, a tool) or :class:`TransientError` (a red run)."""
         self._step("raw files", self.write_raw_files)
-        self._step("Redis", lambda: services.up(self.settings, self.say, airflow=False))
+        self._step("Redis", self.start_redis)
         self._step("feature definitions", self.apply)
         self._step("Airflow", lambda: services.up(self.settings, self.say))
         self._step("January to November, one run a source", self.ingest_history)
@@ -62,6 +62,10 @@ class Demo:
     def write_raw_files(self) -> None:
         for drop in write_raw(self.settings.repo):
             self.say(f"{drop.source}: {drop.files} files, {drop.written} of them new")
+
+    def start_redis(self) -> None:
+        services.up(self.settings, self.say, airflow=False)
+        self.settings = load_settings(self.settings.repo)  # its password is made when it starts first
 
     def apply(self) -> None:
         command = [sys.executable, "-m", "provender", "--repo", str(self.settings.repo), "apply"]

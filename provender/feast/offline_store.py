@@ -30,6 +30,7 @@ from pydantic import StrictInt, StrictStr
 from provender.errors import SpecError, TerminalError
 from provender.feast import entities as rows
 from provender.feast.definitions import columns_of_view, join_keys_of_view
+from provender.feast.online_password import give_online_password
 from provender.feast.reads import log_read
 from provender.feast.registry import anchor_registry_paths
 from provender.feast.retrieval import ProvenderRetrievalJob, Staged
@@ -43,6 +44,7 @@ from provender.specs.catalog import Catalog
 from provender.training_sets.lockfile import LogRead
 
 anchor_registry_paths()
+give_online_password()
 
 
 class ProvenderOfflineStoreConfig(FeastConfigBaseModel):

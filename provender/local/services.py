@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from provender.errors import PredictorError, SetupError
 from provender.local import airflow_config, airflow_server, jobs, predictor, redis_server
 from provender.local.process import ProcessRecord
+from provender.private import keep_private
 from provender.settings import Settings
 
 _NEEDED_BYTES = 1_000_000_000
@@ -31,6 +32,7 @@ def up(settings: Settings, tell: Tell, *, airflow: bool = True) -> None:
     """Starts what does not run yet and waits until it is healthy. Raises :class:`SetupError`."""
     _require_disk(settings)
     with _disk_full_is_one_sentence(settings):
+        keep_private(settings)
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         if redis_server.is_ours(settings):
             redis_server.start(settings, tell)

@@ -32,6 +32,7 @@ from provender.errors import SetupError, SparkUnavailableError
 from provender.local.jars import GCS_JARS, wanted
 from provender.local.java import java_command, java_environment
 from provender.local.process import free_port, is_listening, replace_text
+from provender.private import keep_private
 from provender.settings import Settings, load_settings
 from provender.storage.readers import hadoop_conf
 
@@ -163,6 +164,7 @@ def main() -> None:
     )
     parser.add_argument("--repo", required=True)
     settings = load_settings(parser.parse_args().repo)
+    keep_private(settings)
     ended = Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     port, token = free_port(), secrets.token_hex(16)

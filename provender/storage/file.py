@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from provender.errors import StorageError
 from provender.storage.base import AlreadyExistsError, HeldLock, checked, lock_is_held
+from provender.storage.folders import make_private_folder
 from provender.storage.uris import local_path
 
 _LOCK_POLL_SECONDS = 0.1
@@ -89,6 +90,7 @@ class FileStorage:
         self, name: str, owner: str, *, timeout_seconds: float, waiting: Callable[[str], None] | None = None
     ) -> Iterator[HeldLock]:
         path = self._at(f"locks/{name}")
+        make_private_folder(self._folder)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+") as file:
             _wait_for_lock(file.fileno(), path, timeout_seconds, waiting)
@@ -109,6 +111,7 @@ class FileStorage:
 
     @contextmanager
     def _temporary(self, target: Path) -> Iterator[BinaryIO]:
+        make_private_folder(self._folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".tmp-", delete=True) as temporary:
             yield temporary  # type: ignore[misc]

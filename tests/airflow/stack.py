@@ -110,6 +110,12 @@ class Stack:
         found: list[dict[str, Any]] = self.wait(f"{count} backfill runs of {source}", ended)
         return found
 
+    def processes(self) -> list[psutil.Process]:
+        """Every process of Airflow."""
+        record = ProcessRecord.read(airflow_server.pid_file(self.settings))
+        first = record.process() if record else None
+        return [first, *first.children(recursive=True)] if first else []
+
     def ledger(self, source: str) -> Ledger:
         return Ledger(storage_at(self.settings.storage_root), source)
 
@@ -154,6 +160,7 @@ def start(folder: Path, jars: Path) -> Stack:
     settings = load_settings(folder / "feature_defs")
     write_raw(settings.repo)
     services.up(settings, print)
+    settings = load_settings(settings.repo)  # the password of Redis is made when it starts first
     apply = [sys.executable, "-m", "provender.feast.apply", "--repo", str(settings.repo)]
     subprocess.run(apply, check=True, cwd=folder)
     stack = Stack(settings, AirflowApi.local(settings))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from provender.errors import PartitionError
@@ -35,6 +37,23 @@ def test_a_key_runs_that_partition_and_tells_who_waits(stack: Stack) -> None:
     assert ingest["partitions"] == ["2013-12-01"]
     assert ingest["staged"] == ingest["accepted"] + ingest["quarantined"] > 0
     assert stack.emitted("flights", run_id) == ["2013-12-01"]
+
+
+def test_the_platform_is_its_users_alone(stack: Stack) -> None:
+    listening = [
+        connection.laddr.ip
+        for process in stack.processes()
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 3  # the API server, and the log servers of scheduler and triggerer, at least
+    assert set(listening) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    state = stack.settings.state_dir
+    others = stat.S_IRWXG | stat.S_IRWXO
+    assert not state.stat().st_mode & others
+    logs = [path for path in (state / "logs").rglob("*") if path.is_file()]
+    assert logs
+    assert not [path for path in logs if path.stat().st_mode & others]
 
 
 @pytest.mark.parametrize("key", ["../../x", "2013-12", "2013-12-01; drop table"])
