@@ -73,7 +73,7 @@ def test_the_slice_joins_every_clause(case: str) -> None:
 
 SLICE_BY_SLICE = [
     "SELECT DISTINCT city FROM trips",
-    "SELECT city FROM trips LIMIT 3",
+    "SELECT city FROM trips ORDER BY city LIMIT 3",
     "SELECT count(*) FROM trips",
     "SELECT kurtosis(fare) AS k FROM trips",
     "SELECT 1 AS one FROM trips HAVING max(fare) > 1",
