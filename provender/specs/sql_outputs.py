@@ -55,7 +55,7 @@ def table_findings(sql: str, source: Source, table: FeatureTable, path: Path) ->
 
 
 def entity_findings(sql: str, source: Source, declared: Mapping[str, str], path: Path) -> Found:
-    """The same for a model's entity rows; ``declared``: columns that have to be there, with their types (``?``: any)."""
+    """The same for a model's entity rows. ``declared``: columns that have to be there, with types (``?``: any)."""
     refused = entity_problems(sql, source.name, path)
     if refused:
         return Found(refused)
@@ -93,8 +93,9 @@ def _output_complaints(
         what = f"{_shown(output.node)} has no name"
         yield Complaint(what, f"write {_shown(output.node)} AS {name}", line=_line(output, query))
     undeclared = [name for name in given if name not in declared]
+    is_one = len(missing) == len(undeclared) == 1 and given[undeclared[0]].node is not None
     for name in missing:
-        match = closest(name, undeclared)
+        match = undeclared[0] if is_one and is_table else closest(name, undeclared)
         if match is not None:
             undeclared.remove(match)
             what = f"the SQL gives {match!r}, and {name!r} is declared"
