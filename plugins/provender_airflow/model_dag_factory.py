@@ -30,6 +30,7 @@ from provender.intervals import Cadence
 from provender.models.keys import cadence_of
 from provender.specs.model import Source
 from provender.specs.models import ModelCatalog, ModelSpec
+from provender.specs.models.cadences import rolls_up
 from provender_airflow.dag_factory import broken_dag
 from provender_airflow.docs import model_docs
 from provender_airflow.operators.feast import features_asset
@@ -137,11 +138,7 @@ def _rollup(source: Source, cadence: Cadence) -> RollupMapper:
         (Cadence.DAILY, Cadence.WEEKLY): (StartOfWeekMapper, WeekWindow),
         (Cadence.DAILY, Cadence.MONTHLY): (StartOfMonthMapper, MonthWindow),
     }
-    if (source.cadence, cadence) not in mappers:
-        raise SpecError(
-            f"{source.cadence} partitions of {source.name} do not roll up into {cadence} keys",
-            remedy="Airflow rolls up hours to days, and days to weeks or months: use a source in between",
-        )
+    rolls_up(source, cadence)
     mapper, window = mappers[source.cadence, cadence]
     upstream = mapper(input_format=source.cadence.key_format, output_format=cadence.key_format)
     return RollupMapper(upstream_mapper=upstream, window=window())

@@ -91,7 +91,7 @@ def test_one_broken_model_does_not_hide_the_others(write: Write) -> None:
 
 def test_entity_rows_may_look_at_several_periods_and_not_at_the_clock(write: Write) -> None:
     frame = "PARTITION BY city ORDER BY at RANGE BETWEEN INTERVAL 7 DAYS PRECEDING AND CURRENT ROW"
-    window = f"SELECT city, at AS event_timestamp, avg(fare) OVER ({frame}) > 9 AS is_dear FROM rides"
+    window = f"SELECT city, at AS event_timestamp, hour(at) AS hour, avg(fare) OVER ({frame}) > 9 AS is_dear FROM rides"
     assert "dear" in ModelCatalog.load(write(sql=window)).models
     assert any(
         "now()" in line for line in problems(write(sql="SELECT city, now() AS event_timestamp FROM rides"))
