@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from feast import FeatureStore
+from feast import FeatureService, FeatureStore
 from feast.diff.registry_diff import FeastObjectDiff, diff_between
 from feast.feature_view import DUMMY_ENTITY_NAME
 from feast.infra.registry.registry import FEAST_OBJECT_TYPES
@@ -36,6 +36,9 @@ from provender.online.views import AppliedView, load_applied_views, save_applied
 from provender.online.writer import OnlineWriter
 from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
+from provender.specs.validation import find_in_sql
+from provender.specs.view_services import ALIAS_REMEDY, repeated_views
+from provender.specs.views import check as check_views
 from provender.storage import Storage, storage_at
 
 Say = Callable[[str], None]
@@ -63,6 +66,8 @@ class _Work:
     plan: Plan
     to_apply: list[Any]
     to_delete: list[Any]
+    to_compare: list[tuple[FeatureService, FeatureService]]
+    """Services that are registered, and their definitions."""
 
 
 def plan(repo: Path | str | None) -> Plan:
@@ -72,8 +77,7 @@ def plan(repo: Path | str | None) -> Plan:
     """
     settings = load_settings(repo)
     with in_repo(settings.repo), registry_errors(settings):
-        contents = read_contents(settings)
-        views = _check(settings, contents)
+        contents, views = _read(settings)
         return _work(settings, views, _differences(settings, open_store(settings), contents), {}).plan
 
 
@@ -90,8 +94,7 @@ def apply(repo: Path | str | None, say: Say = print, began: datetime | None = No
     settings = load_settings(repo)
     storage = storage_at(settings.storage_root)
     with in_repo(settings.repo), registry_errors(settings):
-        contents = read_contents(settings)
-        views = _check(settings, contents)
+        contents, views = _read(settings)
         store = open_store(settings)
         with registry_lock(settings, lambda holder: say(f"waiting for another apply ({holder})")):
             before = _differences(settings, store, contents)
@@ -109,10 +112,24 @@ def _register(settings: Settings, store: FeatureStore, work: _Work, say: Say) ->
     for line in work.plan.kept:
         say(line)
     _remove_online_values(settings, work.plan.gone, say)
+    for service in _unreadable_services(work):
+        say(f"- feature service {service.name}: Feast cannot read it back; it is registered anew")
+        store.registry.delete_feature_service(service.name, settings.project)
     if work.plan.changes:
         store.registry.refresh(settings.project)
         store.apply(work.to_apply, objects_to_delete=work.to_delete, partial=False)
     save_applied_views(storage_at(settings.storage_root), settings.project, work.plan.views)
+
+
+def _unreadable_services(work: _Work) -> list[FeatureService]:
+    """Registered services that Feast fails to compare with their definitions, which is what it does to register."""
+    found = []
+    for registered_as, defined in work.to_compare:
+        try:
+            _ = registered_as == defined
+        except TypeError:
+            found.append(registered_as)
+    return found
 
 
 def _differences(settings: Settings, store: FeatureStore, contents: RepoContents) -> list[FeastObjectDiff]:
@@ -154,12 +171,44 @@ def _work(
         planned,
         [diff.new_feast_object for diff in ours if diff.new_feast_object is not None],
         [diff.current_feast_object for diff in ours if diff.new_feast_object is None],
+        [
+            (diff.current_feast_object, diff.new_feast_object)
+            for diff in ours
+            if isinstance(diff.current_feast_object, FeatureService)
+            and isinstance(diff.new_feast_object, FeatureService)
+        ],
     )
 
 
-def _check(settings: Settings, contents: RepoContents) -> list[AppliedView]:
-    """All views for the jobs. Raises :class:`SpecError` with every problem, a line each."""
+def _read(settings: Settings) -> tuple[RepoContents, list[AppliedView]]:
+    """What the repo defines, and all views for the jobs. Raises :class:`SpecError` with every problem, a line each.
+
+    Asked are the objects themselves and, as ``provender validate`` does, the texts: it has file and line for what
+    Feast only says in a trace.
+    """
     catalog = Catalog.load(settings.repo)
+    try:
+        contents = read_contents(settings)
+    except SpecError:
+        _refuse(settings, [str(problem) for problem in check_views(settings.repo, catalog)])
+        raise
+    views = _check(settings, catalog, contents)
+    _refuse(settings, [str(problem) for problem in check_views(settings.repo, catalog)])
+    _refuse(settings, find_in_sql(catalog, sorted({view.source for view in views})).problems)
+    return contents, views
+
+
+def _refuse(settings: Settings, problems: list[str]) -> None:
+    if problems:
+        raise SpecError(
+            "\n".join(problems),
+            where=str(settings.repo),
+            unharmed="the registry",
+            remedy="correct these lines, then: provender apply",
+        )
+
+
+def _check(settings: Settings, catalog: Catalog, contents: RepoContents) -> list[AppliedView]:
     entities = {entity.name: entity for entity in contents.entities}
     applied: list[AppliedView] = []
     problems: list[str] = []
@@ -168,13 +217,13 @@ def _check(settings: Settings, contents: RepoContents) -> list[AppliedView]:
             applied.append(applied_view(view, entities, resolve_in(settings, catalog, view.batch_source)))
         except SpecError as error:
             problems.append(error.what + (f"; {error.remedy}" if error.remedy else ""))
-    if problems:
-        raise SpecError(
-            "\n".join(problems),
-            where=str(settings.repo / "views"),
-            unharmed="the registry",
-            remedy="provender validate",
-        )
+    for service in contents.feature_services:
+        chosen = [(each.name, each.name_alias) for each in service.feature_view_projections]
+        problems += [
+            f"feature service {service.name!r} has view {view!r} more than once under one name; {ALIAS_REMEDY}"
+            for view in repeated_views(chosen)
+        ]
+    _refuse(settings, problems)
     return applied
 
 

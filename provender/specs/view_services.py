@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from provender.specs.problems import Problem
 from provender.specs.view_module import Module, keyword, resolved, text
 
-REMEDY = "give each its own name: view.with_name('…')"
+ALIAS_REMEDY = "give each its own name: view.with_name('…')"
 
 
 def repeated_views(chosen: Iterable[tuple[str, str | None]]) -> list[str]:
@@ -37,7 +37,7 @@ def check_service(module: Module, service: ast.AST) -> Iterator[Problem]:
     for repeated in repeated_views((view, alias) for _, view, alias in written):
         place = [element for element, view, _ in written if view == repeated][-1]
         yield module.problem(
-            place, f"the service has view {repeated!r} more than once under one name", REMEDY
+            place, f"the service has view {repeated!r} more than once under one name", ALIAS_REMEDY
         )
 
 

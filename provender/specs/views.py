@@ -21,6 +21,10 @@ from provender.specs.view_services import check_service
 from provender.specs.view_types import EntityText, check_entity_types, check_field, entities_by_variable
 
 VIEW_CLASSES = ("FeatureView", "BatchFeatureView")
+OTHER_SOURCES = (
+    *("FileSource", "SparkSource", "BigQuerySource", "RedshiftSource", "SnowflakeSource", "TrinoSource"),
+    *("AthenaSource", "PostgreSQLSource", "MsSqlServerSource", "ClickhouseSource", "CouchbaseColumnarSource"),
+)
 
 
 def check(repo: Path, catalog: Catalog) -> list[Problem]:
@@ -62,7 +66,9 @@ def _check_reference(module: Module, call: ast.Call, catalog: Catalog) -> Iterat
 def _check_view(
     module: Module, view: ast.AST, catalog: Catalog, known: Mapping[str, EntityText]
 ) -> Iterator[Problem]:
-    found = table_of(module, resolved(module, keyword(view, "source")), catalog)
+    source_node = resolved(module, keyword(view, "source"))
+    yield from _check_kind(module, view, source_node)
+    found = table_of(module, source_node, catalog)
     if found is None:
         return
     source, table = found
@@ -76,6 +82,18 @@ def _check_view(
             yield module.problem(element, what, did_you_mean(name, columns))
         elif is_call(element, "Field"):
             yield from check_field(module, element, source, table)
+
+
+def _check_kind(module: Module, view: ast.AST, source: ast.expr | None) -> Iterator[Problem]:
+    """Views over other sources than ours, and views that compute: Feast takes them, and the jobs cannot."""
+    other = next((name for name in OTHER_SOURCES if is_call(source, name)), None)
+    if other is not None:
+        remedy = 'write source=provender.source("<name>"), or keep the view in a feature repo of its own'
+        yield module.problem(view, f"the view's source is a {other}, which is not one of provender's", remedy)
+    computed = keyword(view, "aggregations")
+    if isinstance(computed, ast.List | ast.Tuple) and computed.elts:
+        what = "the view computes its features itself, which the offline store does not do"
+        yield module.problem(computed, what, "compute them in the SQL of a table, or in an on-demand view")
 
 
 def _check_entities(
