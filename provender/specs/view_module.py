@@ -35,6 +35,11 @@ class Module:
             if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
                 self.values[statement.targets[0].id] = statement.value
 
+    @property
+    def renames(self) -> bool:
+        """Whether it gives a source's columns other names."""
+        return any(isinstance(n, ast.Attribute) and n.attr == "field_mapping" for n in ast.walk(self.tree))
+
     def problem(self, node: ast.AST, what: str, remedy: str) -> Problem:
         return Problem(self.path, getattr(node, "lineno", 1), what, remedy)
 
