@@ -33,6 +33,7 @@ from provender.specs.sql_slices import UnsupportedError, slice_query
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it warns of is reported here
 _LONGEST, _MOST_WORDS = 200_000, 20_000
+_WRITTEN_OTHERWISE = {"position"}  # position(a IN b) is locate(a, b)
 _TOO_DEEP = Complaint("nested too deeply", "split it with WITH, or into several tables", line=1)
 _TEXTS = {TokenType.STRING, TokenType.RAW_STRING, TokenType.NATIONAL_STRING}
 _SPECIAL_FORMS = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "OVERLAY", "POSITION", "CEIL", "FLOOR")
@@ -43,6 +44,7 @@ class SparkAsWritten(Spark):
     """Spark SQL whose function calls keep their names and arguments."""
 
     class Parser(SparkParser):
+        ARRAY_CONSTRUCTORS: ClassVar[dict[str, Any]] = {}  # array(1, 2)[0] is an element, not an array
         FUNCTIONS: ClassVar[dict[str, Any]] = {}
         FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
             name: SparkParser.FUNCTION_PARSERS[name] for name in _SPECIAL_FORMS
@@ -71,8 +73,8 @@ def as_checked(sql: str) -> str:
     Raises :class:`SqlError` for a text that is no query, or not understood in full.
     """
     query, found = _parse(sql)
-    if query is not None and not _is_kept_whole(sql, query):
-        found = [Complaint("a part of it is not understood", "write it in another way", line=1)]
+    if query is not None:
+        found = _lost(sql, query)
     if query is None or found:
         raise SqlError("; ".join(each.what for each in found), remedy=found[0].remedy)
     return query.sql(dialect=SparkAsWritten, normalize_functions=False, comments=False)
@@ -83,7 +85,7 @@ def _refused(sql: str, check: Callable[[exp.Query], list[Complaint]]) -> list[Co
     if query is None:
         return found
     try:
-        return check(query)
+        return check(query) or _lost(sql, query)
     except RecursionError:
         return [_TOO_DEEP]
 
@@ -113,8 +115,6 @@ def per_slice(
     query, _ = _parse(sql)
     assert query is not None  # it has no problems
     try:
-        if not _is_kept_whole(sql, query):
-            return None
         return slice_query(query).sql(dialect=SparkAsWritten, normalize_functions=False, comments=False)
     except (UnsupportedError, RecursionError):
         return None
@@ -170,17 +170,19 @@ def _word_complaints(sql: str) -> Iterator[Complaint]:
             yield Complaint(f"TABLE {token.text} reads a table", "write SELECT … FROM", line=before.line)
 
 
-def _is_kept_whole(sql: str, query: exp.Query) -> bool:
-    """Whether every name, text and number of ``sql`` is still there when the parsed query is written out."""
-    return not _words(sql) - _words(
-        query.sql(dialect=SparkAsWritten, normalize_functions=False, comments=False)
-    )
+def _lost(sql: str, query: exp.Query) -> list[Complaint]:
+    """Names, texts and numbers of ``sql`` that are not there any more when the parsed query is written out."""
+    written = query.sql(dialect=SparkAsWritten, normalize_functions=False, comments=False)
+    return [
+        Complaint(f"{word[:40]!r} is not understood where it stands", "write it in another way", word)
+        for word in _words(sql) - _words(written)
+        if word not in _WRITTEN_OTHERWISE and f"0.{word}" not in written
+    ]
 
 
 def _words(sql: str) -> Counter[str]:
-    return Counter(
-        t.text.lower() for t in sqlglot.tokenize(sql, dialect=SparkAsWritten) if t.token_type in _WORDS
-    )
+    tokens = sqlglot.tokenize(sql, dialect=SparkAsWritten)
+    return Counter(word for t in tokens if t.token_type in _WORDS for word in t.text.lower().split())
 
 
 def _line_of(sql: str, name: str) -> int:

@@ -126,7 +126,7 @@ def _parts(query: exp.Query) -> Iterator[Complaint]:
             for hint in node.expressions:
                 if hint.name.lower() not in HINTS:
                     yield Complaint(f"the hint {hint.name} is not known", "remove it", name=hint.name)
-        elif isinstance(node, exp.Dot) and not isinstance(node.expression, exp.Identifier | exp.Star):
+        elif isinstance(node, exp.Dot) and isinstance(node.expression, exp.Func):
             name = node.sql(dialect="spark", comments=False).partition("(")[0]
             yield Complaint(
                 f"{name}() is no function of Spark's own", "use a built-in function", line=line_of(node)
@@ -139,12 +139,8 @@ def _parts(query: exp.Query) -> Iterator[Complaint]:
 def _functions(query: exp.Query, *, sees_a_period: bool) -> Iterator[Complaint]:
     for node in query.find_all(exp.Func):
         name = function_name(node)
-        if (
-            type(node) in NODES
-            or type(node) in REFUSED_NODES
-            or isinstance(node.parent, exp.Hint | exp.Table)
-        ):
-            continue  # tables that are calls are refused as tables
+        if type(node) in NODES or type(node) in REFUSED_NODES or isinstance(node.parent, _JUDGED):
+            continue  # calls as tables, and functions of other catalogs, are refused as such
         if name in TIME_WINDOWS and not sees_a_period:
             continue
         if name in REFUSED:
