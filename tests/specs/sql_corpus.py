@@ -146,7 +146,8 @@ sum(driver); sum(fare); sum(1.5); count(*); count_if(fare > 1) / count(*); max(c
 sum(1.0) / count(*); 1.5 / 3; 2.5 + 1; 7 % 2.5; coalesce(driver, 1); coalesce(1.5, driver); if(true, 1, 2.5);
 nullif(fare, 0); greatest(1, driver); upper(city); length(city); city || 'x'; concat_ws('-', city); substring(city, 1);
 year(at); hour(at); unix_timestamp(at); date_trunc('hour', at); to_date(at); CAST(fare AS INT);
-CAST(1 AS DECIMAL(5, 2)); round(fare); round(driver); ceil(fare); floor(fare); abs(driver); fare > 1; city LIKE 'x%'; city IN ('a'); NOT true;
+CAST(1 AS DECIMAL(5, 2)); round(fare);
+round(driver); ceil(fare); floor(fare); abs(driver); fare > 1; city LIKE 'x%'; city IN ('a'); NOT true;
 at - INTERVAL 1 HOUR; stddev(fare); percentile(fare, 0.5); median(fare); approx_count_distinct(city); sequence(1, 2);
 map('a', 1); struct(1); sort_array(collect_list(fare)); bool_or(fare > 1); md5(city); xxhash64(city); hash(city);
 datediff(at, made); months_between(at, made); date_format(at, 'yyyy'); split(city, ','); element_at(array(1), 1);
