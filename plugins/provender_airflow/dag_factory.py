@@ -52,7 +52,8 @@ def features_dags(repo: Path) -> Iterator[DAG]:
     for source in catalog.sources.values():
         yield dag_or_broken(partial(features_dag, repo, source), source.name, PREFIX)
     for name, error in catalog.broken.items():
-        yield broken_dag(name, error)
+        # A dot is in no source's name: the id of a file with an odd name is not that of a source that is right.
+        yield broken_dag(f"{name}.broken" if _id_part(name) in catalog.sources else name, error)
 
 
 def features_dag(repo: Path, source: Source) -> DAG:
@@ -77,11 +78,14 @@ def features_dag(repo: Path, source: Source) -> DAG:
     return dag
 
 
+def _id_part(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:_LONGEST_NAME]
+
+
 def broken_dag(name: str, error: SpecError, prefix: str = PREFIX) -> DAG:
     """A red DAG in the place of one whose spec is broken: its docs and its failure are the errors."""
     dag = DAG(
-        # A dot is in no spec's name: the id is not that of another source.
-        dag_id=prefix + re.sub(r"[^A-Za-z0-9_.-]", ".", name)[:_LONGEST_NAME],
+        dag_id=prefix + _id_part(name),
         description="the spec is broken",
         schedule=CronTriggerTimetable("0 0 * * *", timezone="UTC", run_immediately=True),
         catchup=False,
