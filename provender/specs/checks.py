@@ -18,6 +18,7 @@ from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, IDENTIFIER
 from provender.specs.plain import column_types, is_text, mapping, texts
 from provender.specs.problems import Location, did_you_mean, shown_location
 from provender.specs.raw_uri import complaints
+from provender.specs.sql import is_one_query
 
 TIMESTAMP_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us")
 OPTIONS = {
@@ -161,6 +162,11 @@ def _check_sql(document: Document, raw: dict[str, Any]) -> None:
     if isinstance(sql.get("query"), str) and not _QUERY.match(sql["query"]):
         what = "raw.sql.query: not a SELECT"
         document.report(("raw", "sql", "query"), what, "write one SELECT (WITH … before it is allowed)")
+    elif isinstance(sql.get("query"), str) and not is_one_query(sql["query"]):
+        what = "raw.sql.query: more than one query, or one that changes the database"
+        document.report(
+            ("raw", "sql", "query"), what, "write one SELECT, without ; and with its own parentheses"
+        )
 
 
 def _check_times(document: Document) -> None:

@@ -80,6 +80,24 @@ def as_checked(sql: str) -> str:
     return query.sql(dialect=SparkAsWritten, normalize_functions=False, comments=False)
 
 
+def is_one_query(sql: str) -> bool:
+    """Whether ``sql``, in the SQL of any database, stays one query where it is put into parentheses.
+
+    What this parser does not understand is the database's to judge: only parentheses are counted then.
+    """
+    try:
+        tokens = sqlglot.tokenize(sql)
+        depth = 0
+        for token in tokens[:-1] if tokens and tokens[-1].token_type is TokenType.SEMICOLON else tokens:
+            depth += (token.token_type is TokenType.L_PAREN) - (token.token_type is TokenType.R_PAREN)
+            if depth < 0 or token.token_type is TokenType.SEMICOLON:
+                return False
+        query = sqlglot.parse_one(sql)
+    except (SqlglotError, RecursionError):
+        return True
+    return query.find(exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Drop, exp.Create, exp.Into) is None
+
+
 def _refused(sql: str, check: Callable[[exp.Query], list[Complaint]]) -> list[Complaint]:
     query, found = _parse(sql)
     if query is None:
