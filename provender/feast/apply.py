@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from feast import FeatureService, FeatureStore
+from feast import FeatureStore
 from feast.diff.registry_diff import FeastObjectDiff, diff_between
 from feast.feature_view import DUMMY_ENTITY_NAME
 from feast.infra.registry.registry import FEAST_OBJECT_TYPES
@@ -28,7 +28,13 @@ from provender.feast import IMPORTED
 from provender.feast.definitions import applied_view
 from provender.feast.differences import differences
 from provender.feast.merge import Named, load_states, merge, named, registered
-from provender.feast.registry import open_store, registry_errors, registry_lock
+from provender.feast.registry import (
+    comparable_services,
+    open_store,
+    registry_errors,
+    registry_lock,
+    unreadable_entries,
+)
 from provender.feast.repo import in_repo, read_contents
 from provender.feast.tables import resolve_in
 from provender.online.marker import delete_marker
@@ -66,8 +72,6 @@ class _Work:
     plan: Plan
     to_apply: list[Any]
     to_delete: list[Any]
-    to_compare: list[tuple[FeatureService, FeatureService]]
-    """Services that are registered, and their definitions."""
 
 
 def plan(repo: Path | str | None) -> Plan:
@@ -76,7 +80,7 @@ def plan(repo: Path | str | None) -> Plan:
     Raises :class:`SpecError` with everything that is wrong with the views, one line each, :class:`RegistryError`.
     """
     settings = load_settings(repo)
-    with in_repo(settings.repo), registry_errors(settings):
+    with in_repo(settings.repo), registry_errors(settings), comparable_services():
         contents, views = _read(settings)
         return _work(settings, views, _differences(settings, open_store(settings), contents), {}).plan
 
@@ -93,7 +97,7 @@ def apply(repo: Path | str | None, say: Say = print, began: datetime | None = No
     began = began or datetime.now(UTC)
     settings = load_settings(repo)
     storage = storage_at(settings.storage_root)
-    with in_repo(settings.repo), registry_errors(settings):
+    with in_repo(settings.repo), registry_errors(settings), comparable_services():
         contents, views = _read(settings)
         store = open_store(settings)
         with registry_lock(settings, lambda holder: say(f"waiting for another apply ({holder})")):
@@ -112,29 +116,16 @@ def _register(settings: Settings, store: FeatureStore, work: _Work, say: Say) ->
     for line in work.plan.kept:
         say(line)
     _remove_online_values(settings, work.plan.gone, say)
-    for service in _unreadable_services(work):
-        say(f"- feature service {service.name}: Feast cannot read it back; it is registered anew")
-        store.registry.delete_feature_service(service.name, settings.project)
     if work.plan.changes:
         store.registry.refresh(settings.project)
         store.apply(work.to_apply, objects_to_delete=work.to_delete, partial=False)
     save_applied_views(storage_at(settings.storage_root), settings.project, work.plan.views)
 
 
-def _unreadable_services(work: _Work) -> list[FeatureService]:
-    """Registered services that Feast fails to compare with their definitions, which is what it does to register."""
-    found = []
-    for registered_as, defined in work.to_compare:
-        try:
-            _ = registered_as == defined
-        except TypeError:
-            found.append(registered_as)
-    return found
-
-
 def _differences(settings: Settings, store: FeatureStore, contents: RepoContents) -> list[FeastObjectDiff]:
     """The registry, as it is now, against the repo."""
-    diffs = diff_between(store.registry, settings.project, contents).feast_object_diffs
+    with unreadable_entries(settings):
+        diffs = diff_between(store.registry, settings.project, contents).feast_object_diffs
     return sorted(diffs, key=lambda diff: (FEAST_OBJECT_TYPES.index(diff.feast_object_type), diff.name))
 
 
@@ -171,12 +162,6 @@ def _work(
         planned,
         [diff.new_feast_object for diff in ours if diff.new_feast_object is not None],
         [diff.current_feast_object for diff in ours if diff.new_feast_object is None],
-        [
-            (diff.current_feast_object, diff.new_feast_object)
-            for diff in ours
-            if isinstance(diff.current_feast_object, FeatureService)
-            and isinstance(diff.new_feast_object, FeatureService)
-        ],
     )
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from provender.errors import OnlineStoreError, SpecError
+from provender.errors import OnlineStoreError, SettingsError, SpecError
 from provender.feast.apply import apply, plan
 from provender.feast.repo import in_repo, read_contents
 from provender.online.marker import Marker, read_markers, write_marker
@@ -253,7 +255,7 @@ def test_sql_that_cannot_give_what_is_declared_is_refused_with_its_line(new_shop
         plan(new_shop.repo)
 
 
-def test_a_view_twice_in_a_service_is_refused_and_one_that_is_registered_is_registered_anew(
+def test_a_view_twice_in_a_service_is_refused_and_one_that_is_registered_blocks_nothing(
     new_shop: Shop,
 ) -> None:
     twice = 'service = FeatureService(name="s", features=[driver_trips, driver_trips.with_name("again")])\n'
@@ -271,5 +273,16 @@ def test_a_view_twice_in_a_service_is_refused_and_one_that_is_registered_is_regi
     once = twice.replace("driver_trips, ", 'driver_trips.with_name("first"), ')
     new_shop.write("views/trips_views.py", views + once)
     lines = said(new_shop)
-    assert "- feature service s: Feast cannot read it back; it is registered anew" in lines
+    assert "~ feature service s: features" in lines
     assert said(new_shop) == ["nothing to change in the registry"]
+
+
+def test_an_entry_that_cannot_be_read_back_is_an_error_with_a_way_out(shop: Shop) -> None:
+    database = shop.root / "state" / "registry.db"
+    with closing(sqlite3.connect(database)) as registry, registry:
+        registry.execute("UPDATE feature_services SET feature_service_proto = x'ff'")
+    with pytest.raises(SettingsError, match="Feast cannot read its registry back") as caught:
+        apply(shop.repo, lambda line: None)
+    assert "put that database aside" in caught.value.remedy
+    database.rename(database.with_suffix(".aside"))
+    assert "+ feature service everything" in said(shop)
