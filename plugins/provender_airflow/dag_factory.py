@@ -8,7 +8,8 @@ Everything here runs at parse: it reads specs, builds objects, and connects to n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from provender_airflow.pool import pool_arguments, settings_at_parse
 from provender_airflow.retry import retry_arguments
 
 PREFIX = "features__"
+_LONGEST_NAME = 200  # Airflow takes ids of 250 characters
 MAX_ACTIVE_RUNS = 3
 """Runs of one source at a time: one ingests while another stages or materializes."""
 
@@ -48,9 +50,10 @@ def features_dags(repo: Path) -> Iterator[DAG]:
         return
     catalog = Catalog.load(repo)
     for source in catalog.sources.values():
-        yield features_dag(repo, source)
+        yield dag_or_broken(partial(features_dag, repo, source), source.name, PREFIX)
     for name, error in catalog.broken.items():
-        yield broken_dag(name, error)
+        # A dot is in no source's name: the id of a file with an odd name is not that of a source that is right.
+        yield broken_dag(f"{name}.broken" if _id_part(name) in catalog.sources else name, error)
 
 
 def features_dag(repo: Path, source: Source) -> DAG:
@@ -75,10 +78,14 @@ def features_dag(repo: Path, source: Source) -> DAG:
     return dag
 
 
+def _id_part(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:_LONGEST_NAME]
+
+
 def broken_dag(name: str, error: SpecError, prefix: str = PREFIX) -> DAG:
     """A red DAG in the place of one whose spec is broken: its docs and its failure are the errors."""
     dag = DAG(
-        dag_id=prefix + re.sub(r"[^A-Za-z0-9_.-]", "_", name),
+        dag_id=prefix + _id_part(name),
         description="the spec is broken",
         schedule=CronTriggerTimetable("0 0 * * *", timezone="UTC", run_immediately=True),
         catchup=False,
@@ -149,7 +156,16 @@ def _params(cadence: Cadence) -> dict[str, Param]:
 
 
 def _dag_of_file(repo: Path, path: Path) -> DAG:
+    return dag_or_broken(lambda: features_dag(repo, load_source(path)), path.stem, PREFIX)
+
+
+def dag_or_broken(build: Callable[[], DAG], name: str, prefix: str) -> DAG:
+    """What ``build`` makes; a DAG that fails with the reason in its place, whatever it raises: an error while a file
+    of DAGs is read takes away all DAGs of the file."""
     try:
-        return features_dag(repo, load_source(path))
+        return build()
     except SpecError as error:
-        return broken_dag(path.stem, error)
+        return broken_dag(name, error, prefix)
+    except Exception as error:  # noqa: BLE001 (see above; the reason is the DAG's message)
+        what = f"no DAG can be made of {name}: {type(error).__name__}: {str(error)[:500]}"
+        return broken_dag(name, SpecError(what, remedy="provender validate"), prefix)

@@ -6,6 +6,7 @@ Everything here runs at parse: it reads specs, builds objects, and connects to n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,12 @@ from airflow.sdk import (
     get_parsing_context,
 )
 
-from provender.errors import SpecError
 from provender.intervals import Cadence
 from provender.models.keys import cadence_of
 from provender.specs.model import Source
 from provender.specs.models import ModelCatalog, ModelSpec
-from provender_airflow.dag_factory import broken_dag
+from provender.specs.models.cadences import rolls_up
+from provender_airflow.dag_factory import broken_dag, dag_or_broken
 from provender_airflow.docs import model_docs
 from provender_airflow.operators.feast import features_asset
 from provender_airflow.operators.key import ChooseKeyOperator
@@ -50,7 +51,7 @@ def model_dags(repo: Path) -> Iterator[DAG]:
     catalog = ModelCatalog.load(repo)
     for spec in catalog.models.values():
         if asked in (None, PREFIX + spec.name):
-            yield _model_dag_or_broken(catalog, spec)
+            yield dag_or_broken(partial(model_dag, catalog, spec), spec.name, PREFIX)
     for name, error in catalog.broken.items():
         yield broken_dag(name, error, prefix=PREFIX)
 
@@ -74,13 +75,6 @@ def model_dag(catalog: ModelCatalog, spec: ModelSpec) -> DAG:
     dag.params.update({"key": Param(None, type=["null", "string"], title=title)})
     _add_tasks(dag, catalog.repo, spec)
     return dag
-
-
-def _model_dag_or_broken(catalog: ModelCatalog, spec: ModelSpec) -> DAG:
-    try:
-        return model_dag(catalog, spec)
-    except SpecError as error:
-        return broken_dag(spec.name, error, prefix=PREFIX)
 
 
 def _add_tasks(dag: DAG, repo: Path, spec: ModelSpec) -> None:
@@ -137,11 +131,7 @@ def _rollup(source: Source, cadence: Cadence) -> RollupMapper:
         (Cadence.DAILY, Cadence.WEEKLY): (StartOfWeekMapper, WeekWindow),
         (Cadence.DAILY, Cadence.MONTHLY): (StartOfMonthMapper, MonthWindow),
     }
-    if (source.cadence, cadence) not in mappers:
-        raise SpecError(
-            f"{source.cadence} partitions of {source.name} do not roll up into {cadence} keys",
-            remedy="Airflow rolls up hours to days, and days to weeks or months: use a source in between",
-        )
+    rolls_up(source, cadence)
     mapper, window = mappers[source.cadence, cadence]
     upstream = mapper(input_format=source.cadence.key_format, output_format=cadence.key_format)
     return RollupMapper(upstream_mapper=upstream, window=window())

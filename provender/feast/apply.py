@@ -28,7 +28,13 @@ from provender.feast import IMPORTED
 from provender.feast.definitions import applied_view
 from provender.feast.differences import differences
 from provender.feast.merge import Named, load_states, merge, named, registered
-from provender.feast.registry import open_store, registry_errors, registry_lock
+from provender.feast.registry import (
+    comparable_services,
+    open_store,
+    registry_errors,
+    registry_lock,
+    unreadable_entries,
+)
 from provender.feast.repo import in_repo, read_contents
 from provender.feast.tables import resolve_in
 from provender.online.marker import delete_marker
@@ -36,6 +42,9 @@ from provender.online.views import AppliedView, load_applied_views, save_applied
 from provender.online.writer import OnlineWriter
 from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
+from provender.specs.validation import find_in_sql
+from provender.specs.view_services import ALIAS_REMEDY, repeated_views
+from provender.specs.views import check as check_views
 from provender.storage import Storage, storage_at
 
 Say = Callable[[str], None]
@@ -71,9 +80,8 @@ def plan(repo: Path | str | None) -> Plan:
     Raises :class:`SpecError` with everything that is wrong with the views, one line each, :class:`RegistryError`.
     """
     settings = load_settings(repo)
-    with in_repo(settings.repo), registry_errors(settings):
-        contents = read_contents(settings)
-        views = _check(settings, contents)
+    with in_repo(settings.repo), registry_errors(settings), comparable_services():
+        contents, views = _read(settings)
         return _work(settings, views, _differences(settings, open_store(settings), contents), {}).plan
 
 
@@ -89,9 +97,8 @@ def apply(repo: Path | str | None, say: Say = print, began: datetime | None = No
     began = began or datetime.now(UTC)
     settings = load_settings(repo)
     storage = storage_at(settings.storage_root)
-    with in_repo(settings.repo), registry_errors(settings):
-        contents = read_contents(settings)
-        views = _check(settings, contents)
+    with in_repo(settings.repo), registry_errors(settings), comparable_services():
+        contents, views = _read(settings)
         store = open_store(settings)
         with registry_lock(settings, lambda holder: say(f"waiting for another apply ({holder})")):
             before = _differences(settings, store, contents)
@@ -117,7 +124,8 @@ def _register(settings: Settings, store: FeatureStore, work: _Work, say: Say) ->
 
 def _differences(settings: Settings, store: FeatureStore, contents: RepoContents) -> list[FeastObjectDiff]:
     """The registry, as it is now, against the repo."""
-    diffs = diff_between(store.registry, settings.project, contents).feast_object_diffs
+    with unreadable_entries(settings):
+        diffs = diff_between(store.registry, settings.project, contents).feast_object_diffs
     return sorted(diffs, key=lambda diff: (FEAST_OBJECT_TYPES.index(diff.feast_object_type), diff.name))
 
 
@@ -157,9 +165,35 @@ def _work(
     )
 
 
-def _check(settings: Settings, contents: RepoContents) -> list[AppliedView]:
-    """All views for the jobs. Raises :class:`SpecError` with every problem, a line each."""
+def _read(settings: Settings) -> tuple[RepoContents, list[AppliedView]]:
+    """What the repo defines, and all views for the jobs. Raises :class:`SpecError` with every problem, a line each.
+
+    Asked are the objects themselves and, as ``provender validate`` does, the texts: it has file and line for what
+    Feast only says in a trace.
+    """
     catalog = Catalog.load(settings.repo)
+    try:
+        contents = read_contents(settings)
+    except SpecError:
+        _refuse(settings, [str(problem) for problem in check_views(settings.repo, catalog)])
+        raise
+    views = _check(settings, catalog, contents)
+    _refuse(settings, [str(problem) for problem in check_views(settings.repo, catalog)])
+    _refuse(settings, find_in_sql(catalog, sorted({view.source for view in views})).problems)
+    return contents, views
+
+
+def _refuse(settings: Settings, problems: list[str]) -> None:
+    if problems:
+        raise SpecError(
+            "\n".join(problems),
+            where=str(settings.repo),
+            unharmed="the registry",
+            remedy="correct these lines, then: provender apply",
+        )
+
+
+def _check(settings: Settings, catalog: Catalog, contents: RepoContents) -> list[AppliedView]:
     entities = {entity.name: entity for entity in contents.entities}
     applied: list[AppliedView] = []
     problems: list[str] = []
@@ -168,13 +202,13 @@ def _check(settings: Settings, contents: RepoContents) -> list[AppliedView]:
             applied.append(applied_view(view, entities, resolve_in(settings, catalog, view.batch_source)))
         except SpecError as error:
             problems.append(error.what + (f"; {error.remedy}" if error.remedy else ""))
-    if problems:
-        raise SpecError(
-            "\n".join(problems),
-            where=str(settings.repo / "views"),
-            unharmed="the registry",
-            remedy="provender validate",
-        )
+    for service in contents.feature_services:
+        chosen = [(each.name, each.name_alias) for each in service.feature_view_projections]
+        problems += [
+            f"feature service {service.name!r} has view {view!r} more than once under one name; {ALIAS_REMEDY}"
+            for view in repeated_views(chosen)
+        ]
+    _refuse(settings, problems)
     return applied
 
 

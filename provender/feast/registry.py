@@ -26,9 +26,10 @@ from typing import Any
 from uuid import uuid4
 
 from feast import FeatureStore
+from feast.feature_view_projection import FeatureViewProjection
 from feast.repo_config import RegistryConfig, RepoConfig
 
-from provender.errors import RegistryError, SettingsError
+from provender.errors import ProvenderError, RegistryError, SettingsError
 from provender.settings import SETTINGS_FILE, Settings
 from provender.storage import storage_at
 
@@ -97,6 +98,49 @@ def registry_errors(settings: Settings) -> Iterator[None]:
             unharmed="tables, online values, and what is applied",
             remedy="start its database, or correct the path, then run the same command again",
         ) from None
+
+
+@contextmanager
+def unreadable_entries(settings: Settings) -> Iterator[None]:
+    """What Feast raises in the block over an entry that it cannot read back, as an error that says the way out."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (ProvenderError, SQLAlchemyError):
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise SettingsError(
+            f"Feast cannot read its registry back: {reason}",
+            where=f"{settings.repo / SETTINGS_FILE}: registry.path",
+            unharmed="tables, online values, and what is applied",
+            remedy="put that database aside (rename it), then run: provender apply; all of it comes from the repo's files",
+        ) from error
+
+
+@contextmanager
+def comparable_services() -> Iterator[None]:
+    """Feature services can be compared in the block, whatever they hold.
+
+    Feast 0.67 sorts a service's projections by their fields, and cannot where one view is there under an alias and
+    under none, or with two join key maps: such a service can be registered once, and every later apply ends in a
+    ``TypeError``. Definitions like that are refused; this is for those that are registered already.
+    """
+    original = FeatureViewProjection.__lt__
+    setattr(FeatureViewProjection, "__lt__", _before)  # noqa: B010 (attrs made the method)
+    try:
+        yield
+    finally:
+        setattr(FeatureViewProjection, "__lt__", original)  # noqa: B010
+
+
+def _before(one: FeatureViewProjection, other: FeatureViewProjection) -> bool:
+    first, second = (
+        (p.name, p.name_alias or "", sorted(p.join_key_map.items()), [field.name for field in p.features])
+        for p in (one, other)
+    )
+    return first < second
 
 
 def anchor_registry_paths() -> None:

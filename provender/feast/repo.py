@@ -8,9 +8,10 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 from feast.project import Project
 from feast.repo_contents import RepoContents
@@ -19,19 +20,31 @@ from feast.repo_operations import parse_repo
 from provender.errors import ProvenderError, SettingsError, SpecError
 from provender.settings import Settings
 
+_ENDS = ("_exit", "abort", "execv", "execve")
+"""Functions of ``os`` after which nothing more of a program runs; the other forms of exec call these two."""
+
 
 def read_contents(settings: Settings) -> RepoContents:
     """The Feast objects that the repo's files define; inside :func:`in_repo`."""
     try:
-        contents = parse_repo(settings.repo)
-    except ProvenderError:
+        with _without_ends(), redirect_stdout(sys.stderr):
+            contents = parse_repo(settings.repo)
+    except (ProvenderError, KeyboardInterrupt):
         raise
-    except Exception as error:  # a user's file may raise anything
+    except SystemExit as error:
         raise SpecError(
-            f"a file of the feature repo cannot be imported: {type(error).__name__}: {error}",
+            "a file of the feature repo ends the program when it is imported",
             where=_place(error, settings.repo),
             unharmed="the registry",
-            remedy="provender validate",
+            remedy="remove the call there (sys.exit, os._exit, exec…): definitions are imported to be registered",
+        ) from error
+    except BaseException as error:  # a user's file may raise anything
+        reason = f"{type(error).__name__}: {error}"
+        raise SpecError(
+            f"a file of the feature repo cannot be imported: {reason[:500]}",
+            where=_place(error, settings.repo),
+            unharmed="the registry",
+            remedy="correct that line, then: provender apply",
         ) from error
     names = [project.name for project in contents.projects]
     if names not in ([], [settings.project]):
@@ -45,9 +58,28 @@ def read_contents(settings: Settings) -> RepoContents:
     return contents
 
 
+@contextmanager
+def _without_ends() -> Iterator[None]:
+    """Calls that end or replace the process raise ``SystemExit`` in the block: none can end it as a success."""
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise SystemExit("a definition may not end the program")
+
+    kept = {name: getattr(os, name) for name in _ENDS}
+    for name in _ENDS:
+        setattr(os, name, refuse)
+    try:
+        yield
+    finally:
+        for name, function in kept.items():
+            setattr(os, name, function)
+
+
 def _place(error: BaseException, repo: Path) -> str:
     """The last line of the repo's own files in an error's trace."""
     place = str(repo)
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_relative_to(repo):
+        return f"{error.filename}:{error.lineno}"
     trace = error.__traceback__
     while trace is not None:
         file = Path(trace.tb_frame.f_code.co_filename)

@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from provender.errors import SpecError
 from provender.intervals import Cadence, Partition, parse_iso
 from provender.ledger.holes import last_partition, newest_expected
 from provender.ledger.ledger import Ledger
 from provender.ledger.manifest import Job
 from provender.ledger.progress import ingested_partitions
 from provender.specs.model import Source
+from provender.specs.models.cadences import cadence_of as cadence_of
 
 _INSTANT = timedelta(microseconds=1)
-_ORDER = (Cadence.HOURLY, Cadence.DAILY, Cadence.WEEKLY, Cadence.MONTHLY)
 
 
 class Step(StrEnum):
@@ -40,16 +39,6 @@ class Choice:
     step: Step
     key: str
     reason: str
-
-
-def cadence_of(sources: Iterable[Source]) -> Cadence:
-    """The coarsest cadence. Raises :class:`SpecError` where months and weeks meet: neither fits into the other."""
-    cadences = {source.cadence for source in sources}
-    if {Cadence.WEEKLY, Cadence.MONTHLY} <= cadences:
-        raise SpecError(
-            "weekly and monthly sources have no common partitions", remedy="give one of them daily partitions"
-        )
-    return max(cadences, key=_ORDER.index)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from provender.spark.session import spark_session
 from provender.spark.tables import raw_table
 from provender.spark.types import quoted
 from provender.specs.catalog import Catalog
+from provender.specs.sql import as_checked
 from provender.storage import storage_at
 from provender.training_sets.request import SqlRows
 from provender.training_sets.rows import Rows, rows_of
@@ -41,7 +42,7 @@ def rows_by_sql(settings: Settings, wanted: SqlRows, attempt: str) -> Rows:
         # Raw files are laid out by period: whole files outside the window are skipped.
         rows = raw.read(spark).where(in_periods("_period", [periods]))
         rows.select(*[F.col(quoted(c.name)) for c in source.columns]).createOrReplaceTempView(source.name)
-        table: pa.Table = spark.sql(wanted.sql.strip().removesuffix(";")).toArrow()
+        table: pa.Table = spark.sql(as_checked(wanted.sql)).toArrow()
     text = hashlib.sha256(wanted.sql.encode()).hexdigest()
     origin = {"source": source.name, "sql": f"sha256:{text}", "periods": list(periods)}
     return rows_of(table, origin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from pyspark.errors import AnalysisException, PySparkException
 
@@ -15,7 +16,14 @@ from provender.errors import (
     TransientError,
 )
 
-_LOST_FILE = "FAILED_READ_FILE"
+_LOST_FILES = (
+    "FAILED_READ_FILE",
+    "PATH_NOT_FOUND",
+    "DELTA_FILE_NOT_FOUND",
+    "DELTA_TRUNCATED",
+    "FileNotFoundException",
+)
+"""What Spark and Delta say where a file is gone or cannot be read: no SQL and no spec is to blame."""
 _DATA_STATES = ("21", "22", "42", "P0")
 """Classes of SQLSTATE that the SQL and its data are to blame for: cardinality, data exceptions (division by zero, a
 cast), names and syntax, errors raised on purpose. Trying again mends none of them."""
@@ -37,15 +45,26 @@ def spark_failures(step: str, where: str) -> Iterator[None]:
 
 def _translated(step: str, where: str, error: PySparkException) -> ProvenderError:
     text = f"{step}: {_first_lines(error)}"
-    if _LOST_FILE in str(error):
-        return StorageError(text, where=where, unharmed=_UNHARMED, remedy="check the storage root")
+    if any(word in str(error) for word in _LOST_FILES):
+        remedy = "check that the files named above are there and can be read, then run the same command again"
+        return StorageError(text, where=where, unharmed=_UNHARMED, remedy=remedy)
     if "UNAVAILABLE" in str(error) or "Connection refused" in str(error):
         what = f"{step}: the engine went away"
         return SparkUnavailableError(what, where=where, unharmed=_UNHARMED, remedy="run again")
     if isinstance(error, AnalysisException) or (error.getSqlState() or "").startswith(_DATA_STATES):
-        remedy = "correct the SQL or the spec, then run the same command again"
-        return SqlError(text, where=where, unharmed=_UNHARMED, remedy=remedy)
+        return SqlError(
+            text, where=where, unharmed=_UNHARMED, remedy=_remedy(where, error.getErrorClass() or "")
+        )
     return SparkJobError(text, where=where, unharmed=_UNHARMED, remedy="run the same command again")
+
+
+def _remedy(where: str, condition: str) -> str:
+    """What corrects a query that Spark refuses: the author's SQL, if that is what ran; else the spec or a table."""
+    if condition.startswith("DELTA"):
+        return "look at the table in the storage root: it is not as this program left it"
+    if where.endswith(".sql"):
+        return f"correct the SQL, or what {Path(where).stem} is declared to give, then run the same command again"
+    return "if a column or a type is named above, correct it in the spec, then run the same command again"
 
 
 def _first_lines(error: BaseException) -> str:

@@ -25,7 +25,7 @@ from provender.specs.model import (
     FeatureTable,
     Source,
 )
-from provender.specs.sql import per_slice
+from provender.specs.sql import as_checked, per_slice
 
 _PERIOD_LENGTH = {
     Cadence.HOURLY: "INTERVAL 1 HOUR",
@@ -143,14 +143,13 @@ def _slice_by_slice(source: Source, sql: Query, sliced: DataFrame, slices: Seque
     """For SQL that cannot run on many slices at once: run it on each."""
     spark = sliced.sparkSession
     results: list[DataFrame] = []
-    text = sql.text.strip().removesuffix(";")
+    text = as_checked(sql.text)
     for one in slices:
         rows = sliced.where(F.col(SLICE) == one.name)
         view = f"{source.name}_{len(results)}"
         rows.drop(SLICE, "_created").createOrReplaceTempView(view)
         newest = rows.agg(F.max("_created").alias("_created"))
-        # On lines of its own: the text may end in a comment.
-        query = f"WITH {quoted(source.name)} AS (SELECT * FROM {quoted(view)}) SELECT * FROM (\n{text}\n)"
+        query = f"WITH {quoted(source.name)} AS (SELECT * FROM {quoted(view)}) SELECT * FROM ({text})"
         results.append(spark.sql(query).crossJoin(newest).withColumn(SLICE, F.lit(one.name)))
     union = results[0]
     for result in results[1:]:

@@ -15,7 +15,7 @@ from provender.settings import SETTINGS_FILE, load_settings
 from provender.specs.cache import SpecCache
 from provender.specs.loader import load_checked
 from provender.specs.model import Source
-from provender.specs.problems import did_you_mean, shown_path
+from provender.specs.problems import cannot_be_checked, did_you_mean, shown_path
 
 SOURCES_FOLDER = "sources"
 
@@ -95,6 +95,8 @@ class Catalog:
             self.sources[key] = cache.get(path) or self._parse(path, cache)
         except SpecError as error:
             self.broken[key] = error
+        except Exception as error:  # noqa: BLE001 (whatever a file does, the others are read)
+            self.broken[key] = cannot_be_checked(path, error)
 
     @staticmethod
     def _parse(path: Path, cache: SpecCache) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 from provender.specs.document import Document
@@ -18,6 +19,7 @@ _BOUNDS = {
     "FLOAT": (-math.inf, math.inf),
     "DOUBLE": (-math.inf, math.inf),
 }
+_LARGEST = sys.float_info.max  # bounds are kept as floating-point numbers
 _TYPES = frozenset(ColumnType)
 
 
@@ -57,7 +59,7 @@ def _number(value: Any) -> bool:
 
 
 def _check_bounds(document: Document, place: Location, column: dict[str, Any]) -> None:
-    kind = column.get("type")
+    kind = str(column.get("type"))
     given = [key for key in ("min", "max") if _number(column.get(key))]
     if not given or kind not in _TYPES:
         return
@@ -66,8 +68,8 @@ def _check_bounds(document: Document, place: Location, column: dict[str, Any]) -
         return
     low, high = _BOUNDS[kind]
     for key in given:
-        if not math.isfinite(column[key]) or not low <= column[key] <= high:
-            what = f"{shown_location((*place, key))}: {column[key]} is no value of {kind}"
+        if not low <= column[key] <= high or abs(column[key]) > _LARGEST:
+            what = f"{shown_location((*place, key))}: {str(column[key])[:40]} is no value of {kind}"
             document.report((*place, key), what, "leave it out for no bound")
     if len(given) == 2 and column["min"] > column["max"]:
         what = f"{shown_location(place)}: min {column['min']} is greater than max {column['max']}"
@@ -75,7 +77,7 @@ def _check_bounds(document: Document, place: Location, column: dict[str, Any]) -
 
 
 def _check_text_rules(document: Document, place: Location, column: dict[str, Any]) -> None:
-    kind = column.get("type")
+    kind = str(column.get("type"))
     for key in ("allowed", "max_length"):
         if column.get(key) is not None and kind in _TYPES and kind != ColumnType.STRING:
             _report_misfit(document, (*place, key), str(kind), "STRING")
@@ -85,7 +87,7 @@ def _check_text_rules(document: Document, place: Location, column: dict[str, Any
 
 
 def _check_not_finite(document: Document, place: Location, column: dict[str, Any]) -> None:
-    kind = column.get("type")
+    kind = str(column.get("type"))
     if column.get("allow_not_finite") is True and kind in _TYPES and kind not in ("FLOAT", "DOUBLE"):
         _report_misfit(document, (*place, "allow_not_finite"), str(kind), "FLOAT or DOUBLE")
 

@@ -61,7 +61,7 @@ def _check_chosen(document: Document, place: Location, table: dict[str, Any]) ->
             location = (*place, "columns", position)
             what = f"{shown_location(location)}: {name!r} is no raw column"
             document.report(location, what, did_you_mean(name, types))
-    times = {mapping(document.values, key).get("column") for key in (EVENT_TIMESTAMP, CREATED_TIMESTAMP)}
+    times = {str(mapping(document.values, key).get("column")) for key in (EVENT_TIMESTAMP, CREATED_TIMESTAMP)}
     chosen = {name for _, name in texts(table, "columns")} if "columns" in table else set(types)
     if types and table.get("keys") and not chosen - {key for _, key in texts(table, "keys")} - times:
         what = f"{shown_location(place)}: no column is left to be a feature"
@@ -74,13 +74,13 @@ def _check_features(document: Document, place: Location, table: dict[str, Any]) 
     raw = column_types(document)
     keys = {key for _, key in texts(table, "keys")}
     for position, feature in listed:
-        if feature.get("name") in keys & set(raw):
+        if is_text(feature.get("name")) and feature["name"] in keys & set(raw):
             location = (*place, "features", position, "name")
             what = (
                 f"{shown_location(location)}: the key {feature['name']!r} is a raw column with a type already"
             )
             document.report(location, what, "remove it from 'features'")
-    names = {feature.get("name") for _, feature in listed}
+    names = {str(feature.get("name")) for _, feature in listed}
     if listed and names <= keys:
         document.report((*place, "features"), f"{shown_location(place)}: nothing but keys", "add a feature")
 

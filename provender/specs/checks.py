@@ -18,6 +18,7 @@ from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, IDENTIFIER
 from provender.specs.plain import column_types, is_text, mapping, texts
 from provender.specs.problems import Location, did_you_mean, shown_location
 from provender.specs.raw_uri import complaints
+from provender.specs.sql import is_one_query
 
 TIMESTAMP_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us")
 OPTIONS = {
@@ -83,9 +84,9 @@ def check_people(document: Document) -> None:
 
 def _check_bounds_of_time(document: Document) -> None:
     values = document.values
-    if values.get("cadence") not in _CADENCES:
+    cadence = _cadence(document)
+    if cadence is None:
         return
-    cadence = Cadence(values["cadence"])
     moments = {key: parse_iso(values[key]) for key in ("start", "end") if isinstance(values.get(key), str)}
     for key, moment in moments.items():
         floor = cadence.floor(moment)
@@ -97,6 +98,12 @@ def _check_bounds_of_time(document: Document) -> None:
             )
     if len(moments) == 2 and moments["end"] <= moments["start"]:
         document.report(("end",), "end: not after start", "end is exclusive: the end of the last partition")
+
+
+def _cadence(document: Document) -> Cadence | None:
+    """The cadence, where it is one."""
+    cadence = document.values.get("cadence")
+    return Cadence(cadence) if is_text(cadence) and cadence in _CADENCES else None
 
 
 def _check_raw(document: Document) -> None:
@@ -119,10 +126,10 @@ def _check_raw(document: Document) -> None:
 
 
 def _check_uri(document: Document, raw: dict[str, Any]) -> None:
-    uri, cadence = raw["uri"], document.values.get("cadence")
+    uri = raw["uri"]
     if not isinstance(uri, str):
         return
-    for what, remedy in complaints(uri, Cadence(cadence) if cadence in _CADENCES else None):
+    for what, remedy in complaints(uri, _cadence(document)):
         document.report(("raw", "uri"), what, remedy)
     if "{" not in uri and "time_column" not in raw:
         what = "raw.uri: no placeholder, so nothing says which rows belong to a partition"
@@ -155,6 +162,11 @@ def _check_sql(document: Document, raw: dict[str, Any]) -> None:
     if isinstance(sql.get("query"), str) and not _QUERY.match(sql["query"]):
         what = "raw.sql.query: not a SELECT"
         document.report(("raw", "sql", "query"), what, "write one SELECT (WITH … before it is allowed)")
+    elif isinstance(sql.get("query"), str) and not is_one_query(sql["query"]):
+        what = "raw.sql.query: more than one query, or one that changes the database"
+        document.report(
+            ("raw", "sql", "query"), what, "write one SELECT, without ; and with its own parentheses"
+        )
 
 
 def _check_times(document: Document) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from provender.intervals import iso, parse_duration
+from provender.intervals import as_utc, iso, parse_duration
 from provender.specs.checks import check
 from provender.specs.document import Document, read_document
 from provender.specs.model import Source
@@ -25,6 +25,8 @@ from provender.specs.schema_errors import report_schema_errors
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*")
+_EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Bounds of ``start`` and ``end``, inclusive: partitions, schedules and timestamps of all systems hold them."""
 _ANY_MOMENT, _ANY_DURATION = "2000-01-03T00:00:00.000000Z", "1s"
 
 
@@ -84,7 +86,14 @@ def normalise_durations(
 def _moment(document: Document, key: str) -> str | None:
     text = (document.text((key,)) or "").strip()
     try:
-        return iso(_parse_moment(text))
+        moment = as_utc(_parse_moment(text))
+        if _EARLIEST <= moment <= _LATEST:
+            return iso(moment)
+        remedy = "write a date from 1900-01-01 to 2200-01-01"
+        if key == "end":
+            remedy += ", or leave it out while the source is still running"
+        document.report((key,), f"{key}: {text!r} is too far away", remedy)
+        return _ANY_MOMENT if key == "start" else None
     except (ValueError, OverflowError):
         what = f"{key}: {text!r} is not a date or a UTC moment" if text else f"{key}: not a date"
         document.report((key,), what, "write it like 2026-01-01 or 2026-01-01T00:00:00Z")

@@ -36,6 +36,14 @@ def to_error(problems: Iterable[Problem]) -> SpecError:
     return SpecError("\n".join(dict.fromkeys(str(problem) for problem in ordered)))
 
 
+def cannot_be_checked(path: Path, error: BaseException) -> SpecError:
+    """For a file on which a check itself fails: a fault of this program, which is no reason to stop for the others."""
+    what = f"cannot be checked: {type(error).__name__}: {str(error)[:200]}"
+    return to_error(
+        [Problem(path, 1, what, "write it like the examples in docs/sources.md, and report this")]
+    )
+
+
 def shown_path(path: Path) -> str:
     """``path`` relative to the current directory where it lies under it."""
     try:

@@ -1,9 +1,10 @@
-"""What the SQL of a derived table may not say, by name.
+"""What the SQL of a derived table may say: parts and functions that are known to be safe and repeatable.
 
-*Other tables*: a feature table depends on its source alone. *More than one period*: time windows, ``RANGE``
-frames over an ``INTERVAL``, joins over an interval longer than the period. *Answers that change by
-themselves*: random numbers, the current time, functions whose answer depends on the order in which rows
-happen to be read.
+*Nothing else than a SELECT's parts* (:mod:`provender.specs.sql_grammar`): no programs, files, variables, other
+versions of a table. *Only known functions* (:mod:`provender.specs.sql_functions`): none that changes by itself, runs
+code or reads anything. *A fixed order* (:mod:`provender.specs.sql_order`). *No other tables*: a feature table depends
+on its source alone. *No more than one period*: time windows, ``RANGE`` frames over an ``INTERVAL``, joins over an
+interval longer than the period.
 """
 
 from __future__ import annotations
@@ -16,25 +17,11 @@ from sqlglot import exp
 
 from provender.intervals import Cadence
 from provender.specs.problems import did_you_mean
+from provender.specs.sql_functions import ALLOWED, REFUSED, TEXT_OPTIONS, TIME_WINDOWS, WITHOUT_PARENTHESES
+from provender.specs.sql_grammar import HINTS, NODES, REFUSED_NODES, SPECIAL_TIMES
+from provender.specs.sql_order import function_name, order_complaints
 
-TIME_WINDOWS = {"window", "session_window", "window_time"}
-UNREPEATABLE = {
-    *("rand", "randn", "random", "randstr", "uniform", "uuid", "shuffle", "monotonically_increasing_id"),
-    *(
-        "now",
-        "current_timestamp",
-        "current_date",
-        "current_time",
-        "curdate",
-        "localtimestamp",
-        "sysdate",
-        "getdate",
-    ),
-    *("spark_partition_id", "input_file_name", "input_file_block_start", "input_file_block_length"),
-    *("current_user", "user", "session_user", "current_database", "current_schema", "current_catalog"),
-    *("current_timezone", "version", "java_method", "reflect", "try_reflect"),
-}
-ORDER_DEPENDENT = {"first", "first_value", "last", "last_value", "any_value"}
+_JUDGED = (exp.Hint, exp.Table, exp.Dot)
 _LENGTHS = {
     Cadence.HOURLY: timedelta(hours=1),
     Cadence.DAILY: timedelta(days=1),
@@ -57,25 +44,30 @@ class Complaint:
 def complaints(query: exp.Query, source_name: str, cadence: Cadence | None) -> list[Complaint]:
     """Everything that is refused in ``query``."""
     found = [
-        *row_complaints(query, source_name),
-        *_time_windows(query),
+        *row_complaints(query, source_name, sees_a_period=True),
         *_frames(query),
         *_long_joins(query, cadence),
     ]
     return list(dict.fromkeys(found))
 
 
-def row_complaints(query: exp.Query, source_name: str) -> list[Complaint]:
+def row_complaints(query: exp.Query, source_name: str, *, sees_a_period: bool = False) -> list[Complaint]:
     """What is refused also where the query sees all raw rows, not those of one period: a model's entity rows."""
-    found = [*_tables(query, source_name), *_unrepeatable(query), *_own_columns(query)]
+    found = [
+        *_tables(query, source_name),
+        *_parts(query),
+        *_functions(query, sees_a_period=sees_a_period),
+        *_orders(query),
+        *_times(query),
+        *_own_columns(query),
+    ]
     return list(dict.fromkeys(found))
 
 
-def function_name(node: exp.Expr) -> str:
-    """Lower-case name of a function call, else empty."""
-    if isinstance(node, exp.Anonymous):
-        return str(node.name).lower()
-    return node.sql_name().lower() if isinstance(node, exp.Func) else ""
+def line_of(node: exp.Expr) -> int | None:
+    """The line where ``node`` is written, or the first of its parts that knows; None where none does."""
+    lines = (each.meta.get("line") for each in node.walk() if each.meta)
+    return next((int(line) for line in lines if line), None)
 
 
 def _tables(query: exp.Query, source_name: str) -> Iterator[Complaint]:
@@ -96,8 +88,6 @@ def _tables(query: exp.Query, source_name: str) -> Iterator[Complaint]:
             else:
                 remedy = did_you_mean(name, [source_name], f"read {source_name} only")
                 yield Complaint(f"reads another table: {name}", remedy, name=name)
-        if table.args.get("sample") is not None:
-            yield Complaint("TABLESAMPLE takes other rows each time", "remove it", name="tablesample")
     if not reads_source:
         yield Complaint(f"never reads {source_name}", f"write FROM {source_name}", line=1)
 
@@ -123,35 +113,87 @@ def _names(ctes: list[exp.Expr]) -> set[str]:
     return {cte.alias.lower() for cte in ctes}
 
 
-def _time_windows(query: exp.Query) -> Iterator[Complaint]:
-    for node in query.find_all(exp.Func):
-        name = function_name(node)
-        if name in TIME_WINDOWS:
-            remedy = "group by date_trunc('hour', …) inside the period; windows over periods come later"
+def _parts(query: exp.Query) -> Iterator[Complaint]:
+    """Parts that are no part of a plain SELECT, and functions of other catalogs."""
+    for node in query.walk():
+        kind = type(node)
+        if node.find_ancestor(*REFUSED_NODES) is not None:
+            continue  # a part of what is refused already
+        if kind in REFUSED_NODES:
+            what, remedy = REFUSED_NODES[kind]
+            yield Complaint(what, remedy, name=node.key, line=line_of(node))
+        elif isinstance(node, exp.Hint):
+            for hint in node.expressions:
+                if hint.name.lower() not in HINTS:
+                    yield Complaint(f"the hint {hint.name} is not known", "remove it", name=hint.name)
+        elif isinstance(node, exp.Dot) and isinstance(node.expression, exp.Func):
+            name = node.sql(dialect="spark", comments=False).partition("(")[0]
             yield Complaint(
-                f"{name}() makes windows over time, and the SQL sees one period's rows", remedy, name=name
+                f"{name}() is no function of Spark's own", "use a built-in function", line=line_of(node)
             )
+        elif kind not in NODES and not isinstance(node, exp.Func):
+            what = f"{kind.__name__} is no part of SQL that is known to be safe and repeatable"
+            yield Complaint(what, "write it in another way", line=line_of(node) or 1)
 
 
-def _unrepeatable(query: exp.Query) -> Iterator[Complaint]:
+def _functions(query: exp.Query, *, sees_a_period: bool) -> Iterator[Complaint]:
     for node in query.find_all(exp.Func):
         name = function_name(node)
-        if name in UNREPEATABLE or (name == "unix_timestamp" and not node.expressions):
+        if type(node) in NODES or type(node) in REFUSED_NODES or isinstance(node.parent, _JUDGED):
+            continue  # calls as tables, and functions of other catalogs, are refused as such
+        if name in TIME_WINDOWS and not sees_a_period:
+            continue
+        if name in REFUSED:
+            yield Complaint(
+                f"{name}() {REFUSED[name].why}", REFUSED[name].remedy, name, node.meta.get("line")
+            )
+        elif name in ("unix_timestamp", "to_unix_timestamp") and not node.expressions:
             yield Complaint(
                 f"{name}() gives another answer each time", "use the rows' own columns", name=name
             )
-        elif name in ORDER_DEPENDENT and not _is_ordered(node):
-            remedy = "use max_by(value, time) or min_by, or give it OVER (… ORDER BY …)"
+        elif name not in ALLOWED:
+            remedy = did_you_mean(name, ALLOWED, "docs/sources.md says what is")
+            what = f"{name}() is no function that is known to be safe and repeatable"
+            yield Complaint(what, remedy, name, node.meta.get("line"))
+        else:
+            yield from _text_options(node, name)
+    for column in query.find_all(exp.Column):
+        name = column.name.lower()
+        if name in WITHOUT_PARENTHESES - {"user"} and not column.table and not column.this.args.get("quoted"):
+            yield Complaint(f"{name} {REFUSED[name].why}", REFUSED[name].remedy, name=name)
+
+
+def _text_options(node: exp.Expr, name: str) -> Iterator[Complaint]:
+    """Options of ``from_json`` and its kin: written out, and known."""
+    if name not in ("from_json", "from_csv", "to_json", "to_csv", "schema_of_json", "schema_of_csv"):
+        return
+    position = 2 if name.startswith("from_") else 1
+    for options in node.expressions[position:]:
+        written = options.expressions if function_name(options) == "map" else [options]
+        for option in written[::2]:
+            text = option.name if isinstance(option, exp.Literal) and option.is_string else ""
+            if text.lower() not in TEXT_OPTIONS:
+                what = f"{name}(): the option {text or 'that is computed'} is not known to be safe"
+                remedy = did_you_mean(text, TEXT_OPTIONS, "write map('option', 'value'), or leave it out")
+                yield Complaint(what, remedy, name=name)
+
+
+def _orders(query: exp.Query) -> Iterator[Complaint]:
+    for node, what, remedy in order_complaints(query):
+        yield Complaint(what, remedy, name=function_name(node) or node.key, line=line_of(node))
+
+
+def _times(query: exp.Query) -> Iterator[Complaint]:
+    """``TIMESTAMP 'now'`` and its kin, which are read as casts of a text."""
+    for cast in query.find_all(exp.Cast, exp.TryCast):
+        value = cast.this
+        if not isinstance(value, exp.Literal) or not value.is_string:
+            continue
+        word = value.name.strip().lower()
+        if word.startswith(SPECIAL_TIMES):
             yield Complaint(
-                f"{name}() depends on the order in which rows happen to be read", remedy, name=name
+                f"'{word}' is the time at which it runs", "use the rows' own columns", line=line_of(cast)
             )
-
-
-def _is_ordered(node: exp.Expr) -> bool:
-    window = node.find_ancestor(exp.Window, exp.Select)
-    return isinstance(window, exp.Window) and (
-        window.args.get("order") is not None or window.args.get("alias") is not None
-    )
 
 
 def _frames(query: exp.Query) -> Iterator[Complaint]:

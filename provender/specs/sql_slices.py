@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 
 from sqlglot import exp
 
-from provender.specs.sql_checks import function_name
+from provender.specs.sql_order import function_name
 
 SLICE, CREATED = "_slice", "_created"
 _CLAUSES = {"expressions", "from_", "joins", "where", "group", "having", "order", "windows", "with_", "hint"}

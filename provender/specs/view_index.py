@@ -13,17 +13,9 @@ from pathlib import Path
 
 from provender.specs.catalog import Catalog
 from provender.specs.model import FeatureTable, Source
-from provender.specs.views import (
-    VIEW_CLASSES,
-    Module,
-    is_call,
-    join_keys_by_variable,
-    keyword,
-    parse_modules,
-    resolved,
-    table_of,
-    text,
-)
+from provender.specs.view_module import Module, is_call, keyword, parse_modules, resolved, text
+from provender.specs.view_types import entities_by_variable
+from provender.specs.views import VIEW_CLASSES, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +41,7 @@ class ViewIndex:
 def index_views(repo: Path, catalog: Catalog) -> ViewIndex:
     """The views and services that are written out. Files that are not Python are passed over here."""
     modules, _ = parse_modules(repo)
-    keys = join_keys_by_variable(modules)
+    keys = {name: entity.join_key for name, entity in entities_by_variable(modules).items()}
     views: dict[str, IndexedView] = {}
     variables: dict[str, IndexedView] = {}
     for module in modules:

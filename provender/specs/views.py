@@ -2,96 +2,48 @@
 
 Checked: calls of ``provender.source("name"[, "table"])`` and ``provender.schema(...)`` (however they are
 imported) name a source and a table that exist; the entities of a feature view give exactly the keys of its
-table; fields that it lists by hand are columns of its table. What is not written out (a name computed in a
+table, with their types; fields that it lists by hand are columns of its table, with their types; a feature service
+has no view twice under one name. What is not written out (a name computed in a
 loop) is passed over here and checked when the definitions are applied.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from provender.specs.catalog import Catalog
 from provender.specs.model import FeatureTable, Source
 from provender.specs.problems import Problem, did_you_mean
+from provender.specs.view_module import CALLS, Module, is_call, keyword, parse_modules, resolved, text
+from provender.specs.view_services import check_service
+from provender.specs.view_types import EntityText, check_entity_types, check_field, entities_by_variable
 
-VIEWS_FOLDER = "views"
-_CALLS = ("source", "schema")
 VIEW_CLASSES = ("FeatureView", "BatchFeatureView")
-
-
-@dataclass(slots=True)
-class Module:
-    """A parsed views file."""
-
-    path: Path
-    tree: ast.Module
-    provender_names: set[str] = field(default_factory=set)
-    """What the module calls ``provender``."""
-    call_names: dict[str, str] = field(default_factory=dict)
-    """What it calls ``provender.source`` and ``provender.schema``, to their names."""
-    values: dict[str, ast.expr] = field(default_factory=dict)
-    """Names assigned at the top level, once, to what."""
-
-    def __post_init__(self) -> None:
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                self.provender_names |= {a.asname or a.name for a in node.names if a.name == "provender"}
-            elif isinstance(node, ast.ImportFrom) and node.module == "provender":
-                self.call_names |= {a.asname or a.name: a.name for a in node.names if a.name in _CALLS}
-        for statement in self.tree.body:
-            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-                self.values[statement.targets[0].id] = statement.value
-
-    def problem(self, node: ast.AST, what: str, remedy: str) -> Problem:
-        return Problem(self.path, getattr(node, "lineno", 1), what, remedy)
+OTHER_SOURCES = (
+    *("FileSource", "SparkSource", "BigQuerySource", "RedshiftSource", "SnowflakeSource", "TrinoSource"),
+    *("AthenaSource", "PostgreSQLSource", "MsSqlServerSource", "ClickhouseSource", "CouchbaseColumnarSource"),
+)
 
 
 def check(repo: Path, catalog: Catalog) -> list[Problem]:
     """Everything that is wrong with the views of ``repo``, in the order of files and lines."""
     modules, problems = parse_modules(repo)
-    join_keys = join_keys_by_variable(modules)
+    known = entities_by_variable(modules)
     for module in modules:
-        problems += _check_module(module, catalog, join_keys)
+        problems += _check_module(module, catalog, known)
     return sorted(problems, key=lambda problem: (str(problem.path), problem.line))
 
 
-def parse_modules(repo: Path) -> tuple[list[Module], list[Problem]]:
-    """The views files of ``repo`` that are Python, and what is wrong with the others."""
-    modules, problems = [], []
-    for path in sorted((repo / VIEWS_FOLDER).rglob("*.py")):
-        try:
-            modules.append(Module(path, ast.parse(path.read_bytes(), filename=str(path))))
-        except (SyntaxError, ValueError, OSError) as error:
-            line = getattr(error, "lineno", None) or 1
-            problems.append(
-                Problem(path, line, f"not Python: {getattr(error, 'msg', error)}", "mend this line")
-            )
-    return modules, problems
-
-
-def join_keys_by_variable(modules: list[Module]) -> dict[str, str]:
-    """Variable name to join key of every ``Entity(...)``; modules may import them from one another."""
-    found: dict[str, str] = {}
-    for module in modules:
-        for name, value in module.values.items():
-            if is_call(value, "Entity"):
-                keys = keyword(value, "join_keys")
-                first = keys.elts[0] if isinstance(keys, ast.List | ast.Tuple) and keys.elts else None
-                key = text(first) or text(keyword(value, "name"))
-                if key is not None:
-                    found[name] = key
-    return found
-
-
-def _check_module(module: Module, catalog: Catalog, join_keys: dict[str, str]) -> Iterator[Problem]:
+def _check_module(module: Module, catalog: Catalog, known: Mapping[str, EntityText]) -> Iterator[Problem]:
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and _provender_call(module, node):
             yield from _check_reference(module, node, catalog)
         if any(is_call(node, name) for name in VIEW_CLASSES):
-            yield from _check_view(module, node, catalog, join_keys)
+            yield from _check_view(module, node, catalog, known)
+        if is_call(node, "FeatureService"):
+            yield from check_service(module, node)
 
 
 def _check_reference(module: Module, call: ast.Call, catalog: Catalog) -> Iterator[Problem]:
@@ -112,13 +64,17 @@ def _check_reference(module: Module, call: ast.Call, catalog: Catalog) -> Iterat
 
 
 def _check_view(
-    module: Module, view: ast.AST, catalog: Catalog, join_keys: dict[str, str]
+    module: Module, view: ast.AST, catalog: Catalog, known: Mapping[str, EntityText]
 ) -> Iterator[Problem]:
-    found = table_of(module, resolved(module, keyword(view, "source")), catalog)
+    source_node = resolved(module, keyword(view, "source"))
+    yield from _check_kind(module, view, source_node)
+    found = table_of(module, source_node, catalog)
     if found is None:
         return
+    if module.renames:
+        return  # columns have other names in Feast: checked when the definitions are applied
     source, table = found
-    yield from _check_entities(module, view, source, table, join_keys)
+    yield from _check_entities(module, view, source, table, known)
     columns = [column.name for column in (*source.keys_of(table), *source.features_of(table))]
     listed = resolved(module, keyword(view, "schema"))
     for element in listed.elts if isinstance(listed, ast.List | ast.Tuple) else ():
@@ -126,15 +82,30 @@ def _check_view(
         if name is not None and name not in columns:
             what = f"table {source.name}.{table.name} has no column {name!r}"
             yield module.problem(element, what, did_you_mean(name, columns))
+        elif is_call(element, "Field"):
+            yield from check_field(module, element, source, table)
+
+
+def _check_kind(module: Module, view: ast.AST, source: ast.expr | None) -> Iterator[Problem]:
+    """Views over other sources than ours, and views that compute: Feast takes them, and the jobs cannot."""
+    other = next((name for name in OTHER_SOURCES if is_call(source, name)), None)
+    if other is not None:
+        remedy = 'write source=provender.source("<name>"), or keep the view in a feature repo of its own'
+        yield module.problem(view, f"the view's source is a {other}, which is not one of provender's", remedy)
+    computed = keyword(view, "aggregations")
+    if isinstance(computed, ast.List | ast.Tuple) and computed.elts:
+        what = "the view computes its features itself, which the offline store does not do"
+        yield module.problem(computed, what, "compute them in the SQL of a table, or in an on-demand view")
 
 
 def _check_entities(
-    module: Module, view: ast.AST, source: Source, table: FeatureTable, join_keys: dict[str, str]
+    module: Module, view: ast.AST, source: Source, table: FeatureTable, known: Mapping[str, EntityText]
 ) -> Iterator[Problem]:
     entities = resolved(module, keyword(view, "entities"))
     if not isinstance(entities, ast.List | ast.Tuple):
         return
-    given = [join_keys.get(e.id) if isinstance(e, ast.Name) else None for e in entities.elts]
+    named = [known.get(e.id) if isinstance(e, ast.Name) else None for e in entities.elts]
+    given = [entity.join_key if entity is not None else None for entity in named]
     for entity, key in zip(entities.elts, given, strict=True):
         if key is not None and key not in table.keys:
             what = f"the entity's join key {key!r} is no key of table {source.name}.{table.name}"
@@ -144,6 +115,7 @@ def _check_entities(
         keys = ", ".join(table.keys)
         what = f"table {source.name}.{table.name} is keyed by {keys}, and no entity gives {missing[0]!r}"
         yield module.problem(entities, what, f"add an Entity with join_keys=[{missing[0]!r}]")
+    yield from check_entity_types(module, entities, source, table, known)
 
 
 def table_of(module: Module, node: ast.expr | None, catalog: Catalog) -> tuple[Source, FeatureTable] | None:
@@ -165,7 +137,7 @@ def _provender_call(module: Module, call: ast.Call) -> str | None:
     if isinstance(function, ast.Name):
         return module.call_names.get(function.id)
     if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
-        is_ours = function.value.id in module.provender_names and function.attr in _CALLS
+        is_ours = function.value.id in module.provender_names and function.attr in CALLS
         return function.attr if is_ours else None
     return None
 
@@ -175,26 +147,3 @@ def _arguments(call: ast.Call) -> tuple[str | None, str | None]:
     name = call.args[0] if call.args else keyword(call, "name")
     table = call.args[1] if len(call.args) > 1 else keyword(call, "table")
     return text(name), text(table)
-
-
-def is_call(node: ast.AST | None, name: str) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
-    function = node.func
-    return (isinstance(function, ast.Name) and function.id == name) or (
-        isinstance(function, ast.Attribute) and function.attr == name
-    )
-
-
-def keyword(node: ast.AST | None, name: str) -> ast.expr | None:
-    keywords = node.keywords if isinstance(node, ast.Call) else []
-    return next((keyword.value for keyword in keywords if keyword.arg == name), None)
-
-
-def resolved(module: Module, node: ast.expr | None) -> ast.expr | None:
-    """What a name stands for, if it is assigned at the top level."""
-    return module.values.get(node.id, node) if isinstance(node, ast.Name) else node
-
-
-def text(node: ast.AST | None) -> str | None:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None

@@ -10,6 +10,8 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow.serialization.serialized_objects import DagSerialization
 
 from provender.errors import SpecError
+from provender.specs.model import Source
+from provender_airflow import dag_factory
 from provender_airflow.dag_factory import features_dags
 from tests.airflow.conftest import CHECKOUT, WriteSpec
 
@@ -139,6 +141,33 @@ def test_a_spec_that_is_not_even_yaml_hides_nothing(repo: Path, write_spec: Writ
     (repo / "sources" / "worse.yaml").write_bytes(b"\xff\xfe{{{")
     (repo / "sources" / "odd name!.yaml").write_text("name: x\n")
     assert sorted(dags_of(repo)) == ["features__good", "features__odd_name_", "features__worse"]
+
+
+def test_whatever_a_file_holds_the_dags_of_the_others_are_built(
+    repo: Path, write_spec: WriteSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_spec("a_good")
+    write_spec("far", start="0001-01-01")
+    write_spec("farther", start="9999-12-31")
+    (repo / "sources" / "a good.yaml").write_text("name: x\n")
+    (repo / "sources" / f"{'long' * 60}.yaml").write_text("cadence: {every: daily}\n")
+    (repo / "sources" / "folder.yaml").mkdir()
+    build = dag_factory.source_docs
+
+    def fail_for_one(source: Source) -> str:
+        if source.name == "unlucky":
+            raise RecursionError("too deep")
+        return build(source)
+
+    write_spec("unlucky")
+    monkeypatch.setattr(dag_factory, "source_docs", fail_for_one)
+    dags = dags_of(repo)
+    assert len(dags["features__a_good"].tasks) == 5
+    assert len(dags) == 7
+    for dag in dags.values():
+        DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert "'0001-01-01' is too far away" in (dags["features__far"].doc_md or "")
+    assert "RecursionError: too deep" in (dags["features__unlucky"].doc_md or "")
 
 
 def test_a_task_reads_its_own_spec_alone(

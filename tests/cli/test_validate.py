@@ -60,6 +60,59 @@ def test_specs_sql_and_views_are_checked_in_one_go(repo: Path, capsys: pytest.Ca
     ]
 
 
+def test_what_an_ingest_would_refuse_has_its_line_and_warnings_are_no_failure(
+    repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sql = repo / "sources" / "trips_city.sql"
+    sql.write_text("SELECT city,\n  sum(fair) AS trips\nFROM trips\nGROUP BY city\n")
+    assert main(["--repo", str(repo), "validate"]) == 1
+    assert (
+        "trips_city.sql:2: there is no column 'fair'; did you mean 'fare'?\n1 problem\n"
+        in capsys.readouterr().err
+    )
+    sql.write_text("SELECT city, avg(CASE WHEN fare > 1 THEN 1.5 END) AS trips FROM trips GROUP BY city\n")
+    assert main(["--repo", str(repo), "validate"]) == 0
+    said = capsys.readouterr()
+    assert "all is well: trips" in said.out
+    assert said.err.startswith("warning: ") and "DECIMAL(6,5)" in said.err
+    assert main(["--repo", str(repo), "validate", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["warnings"]) == 2
+
+
+ODD = [
+    b"cadence: {every: daily}\n",
+    b"a: &a [*a]\n",
+    b"name: *nothing\n",
+    b"x: " + b"[" * 5000 + b"]" * 5000,
+    b"start: 0001-01-01\ncadence: weekly\n",
+    b"columns: [{name: {}, type: []}]\ntables: [{features: [{name: []}]}]\n",
+    b"lateness: " + b"9" * 5000 + b"d\n",
+    b"violations: {max_share: .nan}\n",
+    b"columns: [{name: a, type: INT64, min: " + b"9" * 400 + b"}]\n",
+    b"\xff\xfe\x00n",
+    b"\x00",
+    b"",
+]
+
+
+@pytest.mark.parametrize("folder", ["sources", "models"])
+def test_odd_files_are_problems_and_never_a_trace(
+    repo: Path, folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repo / folder).mkdir(exist_ok=True)
+    for number, content in enumerate(ODD):
+        (repo / folder / f"odd{number}.yaml").write_bytes(content)
+    (repo / folder / "folder.yaml").mkdir()
+    (repo / folder / "gone.yaml").symlink_to("nowhere")
+    (repo / "views").mkdir()
+    (repo / "views" / "deep.py").write_text("x = " + "-" * 100_000 + "1\n")
+    assert main(["--repo", str(repo), "validate"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    for name in (*(f"odd{number}" for number in range(len(ODD))), "folder", "gone"):
+        assert any(f"{folder}/{name}.yaml:" in line for line in lines), name
+    assert not [line for line in lines if "cannot be checked" in line or "Traceback" in line]
+
+
 def test_problems_as_json(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (repo / "sources" / "trips.yaml").write_text(SPEC.replace("owner", "ownr"))
     assert main(["--repo", str(repo), "validate", "--json"]) == 1

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from provender.errors import OnlineStoreError, SpecError
+from provender.errors import OnlineStoreError, SettingsError, SpecError
 from provender.feast.apply import apply, plan
+from provender.feast.repo import in_repo, read_contents
 from provender.online.marker import Marker, read_markers, write_marker
 from provender.online.views import load_applied_views
 from provender.online.writer import OnlineWriter
@@ -209,3 +212,77 @@ def test_feasts_stock_online_reader_reads_what_the_writer_wrote(
         new_shop.store().get_online_features(features, [{"driver_id": 1}, {"driver_id": 2}]).to_dict()
     )
     assert (found["trips"], found["rate"], found["city"]) == ([1, None], [1.0, None], ["Z", None])
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("import sys\nsys.exit(0)", "ends the program when it is imported"),
+        ("import os\nos._exit(0)", "ends the program when it is imported"),
+        ("import os\nos.execlp('true', 'true')", "ends the program when it is imported"),
+        ("def f():\n    f()\n\n\nf()", "cannot be imported: RecursionError"),
+        ("import nowhere_at_all", "cannot be imported: ModuleNotFoundError"),
+        ("class Odd(BaseException): ...\n\n\nraise Odd('x')", "cannot be imported: Odd: x"),
+    ],
+)
+def test_whatever_a_file_does_the_apply_fails_and_names_it(
+    new_shop: Shop, capsys: pytest.CaptureFixture[str], body: str, words: str
+) -> None:
+    new_shop.write("views/odd.py", f"print('hello')\n{body}\n")
+    with pytest.raises(SpecError, match=words) as caught:
+        plan(new_shop.repo)
+    assert "views/odd.py:" in caught.value.where
+    assert "hello" not in capsys.readouterr().out
+
+
+def test_the_texts_say_file_and_line_of_what_feast_only_raises(new_shop: Shop) -> None:
+    new_shop.write("views/trips_views.py", VIEWS.replace("ValueType.INT64", "ValueType.INT32"))
+    with pytest.raises(
+        SpecError, match=r"trips_views.py:\d+: the entity's type is INT32, and key 'driver_id'"
+    ):
+        plan(new_shop.repo)
+
+
+def test_sql_that_cannot_give_what_is_declared_is_refused_with_its_line(new_shop: Shop) -> None:
+    table = "  - {name: trips, keys: [driver_id], sql: trips.sql, features: [{name: trips, type: INT32}]}\n"
+    spec = new_shop.repo / "sources" / "trips.yaml"
+    spec.write_text(spec.read_text().replace("  - {name: trips, keys: [driver_id]}\n", table))
+    new_shop.write(
+        "sources/trips.sql", "SELECT driver_id,\n  sum(tripz) AS trips\nFROM trips GROUP BY driver_id"
+    )
+    new_shop.write("views/trips_views.py", VIEWS.partition("request =")[0])
+    with pytest.raises(SpecError, match="trips.sql:2: there is no column 'tripz'; did you mean 'trips'?"):
+        plan(new_shop.repo)
+
+
+def test_a_view_twice_in_a_service_is_refused_and_one_that_is_registered_blocks_nothing(
+    new_shop: Shop,
+) -> None:
+    twice = 'service = FeatureService(name="s", features=[driver_trips, driver_trips.with_name("again")])\n'
+    views = VIEWS.partition("service =")[0]
+    new_shop.write("views/trips_views.py", views + twice)
+    with pytest.raises(SpecError, match="'driver_trips' more than once under one name"):
+        plan(new_shop.repo)
+    # As an older version registered it.
+    with in_repo(new_shop.repo):
+        contents = read_contents(load_settings(new_shop.repo))
+        store = new_shop.store()
+        store.apply(
+            [*contents.data_sources, *contents.entities, *contents.feature_views, *contents.feature_services]
+        )
+    once = twice.replace("driver_trips, ", 'driver_trips.with_name("first"), ')
+    new_shop.write("views/trips_views.py", views + once)
+    lines = said(new_shop)
+    assert "~ feature service s: features" in lines
+    assert said(new_shop) == ["nothing to change in the registry"]
+
+
+def test_an_entry_that_cannot_be_read_back_is_an_error_with_a_way_out(shop: Shop) -> None:
+    database = shop.root / "state" / "registry.db"
+    with closing(sqlite3.connect(database)) as registry, registry:
+        registry.execute("UPDATE feature_services SET feature_service_proto = x'ff'")
+    with pytest.raises(SettingsError, match="Feast cannot read its registry back") as caught:
+        apply(shop.repo, lambda line: None)
+    assert "put that database aside" in caught.value.remedy
+    database.rename(database.with_suffix(".aside"))
+    assert "+ feature service everything" in said(shop)

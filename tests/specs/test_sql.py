@@ -58,6 +58,10 @@ SLICED = {
         "FROM trips AS a JOIN x AS b ON a._slice = b._slice",
     ),
     "everything": ("SELECT * FROM trips", "SELECT * FROM trips"),
+    "an element of an array": (
+        "SELECT array(1, 2)[0] AS one FROM trips",
+        "SELECT array(1, 2)[0] AS one, trips._slice AS _slice, trips._created AS _created FROM trips",
+    ),
 }
 WITH_X = "WITH x AS (SELECT city, 1 AS n FROM trips) "
 SLICED_X = "WITH x AS (SELECT city, 1 AS n, trips._slice AS _slice, trips._created AS _created FROM trips) "
@@ -73,7 +77,7 @@ def test_the_slice_joins_every_clause(case: str) -> None:
 
 SLICE_BY_SLICE = [
     "SELECT DISTINCT city FROM trips",
-    "SELECT city FROM trips LIMIT 3",
+    "SELECT city FROM trips ORDER BY city LIMIT 3",
     "SELECT count(*) FROM trips",
     "SELECT kurtosis(fare) AS k FROM trips",
     "SELECT 1 AS one FROM trips HAVING max(fare) > 1",
@@ -90,7 +94,6 @@ SLICE_BY_SLICE = [
     "SELECT city FROM trips EXCEPT SELECT city FROM trips",
     "SELECT * FROM trips UNION ALL SELECT * FROM trips",
     "SELECT city, x FROM trips LATERAL VIEW explode(array(1, 2)) t AS x",
-    "SELECT city, array(1, 2)[0] AS one FROM trips",
     "SELECT * EXCEPT (fare) FROM trips",
     "WITH a (x) AS (SELECT city FROM trips) SELECT x FROM a",
     "SELECT x FROM (SELECT city FROM trips) AS t (x)",

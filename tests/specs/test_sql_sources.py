@@ -67,6 +67,21 @@ def test_a_changed_query_is_data_and_where_it_is_put_to_is_not(write: Write) -> 
             "trips.yaml:8: raw.sql.query: not a SELECT",
         ),
         (
+            "connection: shop, query: 'SELECT 1; DROP TABLE t'",
+            "\n  time_column: at",
+            "trips.yaml:8: raw.sql.query: more than one query, or one that changes the database",
+        ),
+        (
+            "connection: shop, query: 'SELECT 1) x UNION SELECT * FROM (SELECT 2'",
+            "\n  time_column: at",
+            "trips.yaml:8: raw.sql.query: more than one query",
+        ),
+        (
+            "connection: shop, query: 'WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x'",
+            "\n  time_column: at",
+            "trips.yaml:8: raw.sql.query: more than one query, or one that changes the database",
+        ),
+        (
             "connection: shop, table: t",
             "\n  time_column: at\n  format: csv",
             "trips.yaml:10: raw.format: for files, and raw.sql names a database",

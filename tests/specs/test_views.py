@@ -87,11 +87,53 @@ def test_a_repo_without_views_is_fine(write: Write, repo: Path) -> None:
             '    source=provender.source("trips", "rows"))',
             "v0.py:6: table trips.rows has no column 'fair'; did you mean 'fare'?",
         ),
+        (
+            'd = Entity(name="d", join_keys=["driver"], value_type=ValueType.INT32)\n'
+            'FeatureView(name="v", entities=[d], source=provender.source("trips", "rows"))',
+            "v0.py:6: the entity's type is INT32, and key 'driver' of table trips.rows is INT64; write value_type=",
+        ),
+        (
+            'FeatureView(name="v", entities=[driver], source=provender.source("trips", "rows"), schema=[\n'
+            '    Field(name="fare", dtype=types.String)])',
+            "v0.py:6: field 'fare' is declared String, and the column of table trips.rows is DOUBLE; write dtype=Fl",
+        ),
+        (
+            'FeatureView(name="v", entities=[driver], source=provender.source("trips", "rows"), schema=[\n'
+            '    Field(name="fare", dtype=Array(Float64))])',
+            "v0.py:6: field 'fare' is declared Array, and the column of table trips.rows is DOUBLE",
+        ),
+        (
+            'FeatureView(name="v", entities=[driver], source=FileSource(path="x.parquet"))',
+            "v0.py:5: the view's source is a FileSource, which is not one of provender's",
+        ),
+        (
+            'FeatureView(name="v", entities=[driver], source=provender.source("trips", "rows"),\n'
+            '    aggregations=[Aggregation(column="fare")])',
+            "v0.py:6: the view computes its features itself",
+        ),
+        (
+            'FeatureService(name="s", features=[v, v[["fare"]].with_name("w")])',
+            "v0.py:5: the service has view 'v' more than once under one name; give each its own name: view.with_name",
+        ),
+        ("x = " + "(" * 300 + ")" * 300, "v0.py:5: not Python: too many nested parentheses; mend this line"),
     ],
 )
 def test_what_does_not_fit_has_file_line_and_remedy(check: Check, text: str, expected: str) -> None:
     [found] = check(text)
     assert found.startswith(expected)
+
+
+def test_a_view_may_be_in_a_service_twice_under_names_of_its_own(check: Check) -> None:
+    assert check('FeatureService(name="s", features=[v.with_name("a"), v.with_name("b"), other])\n') == []
+
+
+def test_columns_that_feast_calls_otherwise_are_left_to_apply(check: Check) -> None:
+    text = """\
+rows = provender.source("trips", "rows")
+rows.field_mapping = {"fare": "price"}
+FeatureView(name="v", entities=[driver], source=rows, schema=[Field(name="price", dtype=Float64)])
+"""
+    assert check(text) == []
 
 
 def test_all_files_are_checked_in_one_go(check: Check) -> None:

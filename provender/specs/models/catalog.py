@@ -12,7 +12,7 @@ from provender.specs.model import Source
 from provender.specs.models.checks import check_model
 from provender.specs.models.loader import read_model
 from provender.specs.models.spec import ModelSpec
-from provender.specs.problems import did_you_mean, shown_path, to_error
+from provender.specs.problems import Problem, cannot_be_checked, did_you_mean, shown_path, to_error
 from provender.specs.view_index import ViewIndex, index_views
 
 MODELS_FOLDER = "models"
@@ -26,6 +26,8 @@ class ModelCatalog:
     models: dict[str, ModelSpec] = field(default_factory=dict)
     broken: dict[str, SpecError] = field(default_factory=dict)
     """File stem to everything that is wrong with the file, and with how it fits the rest."""
+    warnings: list[Problem] = field(default_factory=list)
+    """What runs, and may surprise."""
 
     @classmethod
     def load(cls, repo: Path, sources: Catalog | None = None) -> ModelCatalog:
@@ -68,7 +70,11 @@ class ModelCatalog:
             raise SpecError(
                 f"the entity rows of {name} come from a file, not from SQL", where=str(self.path_of(name))
             )
-        return (self.repo / MODELS_FOLDER / sql).read_text(encoding="utf-8-sig")
+        path = self.repo / MODELS_FOLDER / sql
+        try:
+            return path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpecError(f"cannot read the SQL of {name}: {error}", where=shown_path(path)) from error
 
     def references_of(self, spec: ModelSpec) -> tuple[str, ...]:
         """The model's features as ``view:feature``."""
@@ -84,8 +90,12 @@ class ModelCatalog:
 
     def _add(self, path: Path) -> None:
         key = path.stem if path.suffix == ".yaml" else path.name
-        spec, document = read_model(path)
-        check_model(document, self.sources, self.views)
+        try:
+            spec, document = read_model(path)
+            self.warnings.extend(check_model(document, self.sources, self.views))
+        except Exception as error:  # noqa: BLE001 (whatever a file does, the others are read)
+            self.broken[key] = cannot_be_checked(path, error)
+            return
         if spec is None or document.problems:
             self.broken[key] = to_error(document.problems)
         else:

@@ -73,6 +73,45 @@ def test_what_is_wrong_has_file_line_and_remedy(write: Write, old: str, new: str
     assert any(expected in line for line in problems(write(old, new)))
 
 
+@pytest.mark.parametrize("cadence", ["hourly", "weekly", "monthly"])
+def test_cadences_that_roll_up_are_a_model(write: Write, cadence: str) -> None:
+    start = {"weekly": "2026-01-05"}.get(cadence, "2026-01-01")
+    repo = write(tips_cadence=cadence)
+    path = repo / "sources" / "tips.yaml"
+    path.write_text(path.read_text().replace("2026-01-01", start))
+    assert "dear" in ModelCatalog.load(repo).models
+
+
+def test_cadences_that_do_not_roll_up_are_told_with_their_line(write: Write) -> None:
+    repo = write(tips_cadence="monthly")
+    rides = repo / "sources" / "rides.yaml"
+    daily = rides.read_text()
+    rides.write_text(daily.replace("daily", "hourly"))
+    [found] = problems(repo)
+    assert "dear.yaml:5: hourly partitions of rides do not roll up into monthly keys" in found
+    rides.write_text(daily.replace("daily", "weekly").replace("2026-01-01", "2026-01-05"))
+    [found] = problems(repo)
+    assert "dear.yaml:5: weekly and monthly sources have no common partitions" in found
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("SELECT city, at AS event_timestamp, hour(at) AS hour FROM rides", "gives no column 'is_dear'"),
+        (
+            "SELECT at AS event_timestamp, hour(at) AS hour, true AS is_dear FROM rides",
+            "gives no column 'city'",
+        ),
+        ("SELECT city, hour(at) AS hour, true AS is_dear FROM rides", "gives no column 'event_timestamp'"),
+        ("SELECT city, at AS event_timestamp, hour(ta) AS hour, 1 AS is_dear FROM rides", "no column 'ta'"),
+        ("SELECT city, at AS event_timestamp, 1 AS hour, count(*) AS is_dear FROM rides", "neither grouped"),
+    ],
+)
+def test_entity_rows_that_cannot_be_are_one_problem(write: Write, sql: str, words: str) -> None:
+    [found] = problems(write(sql=sql))
+    assert "dear.sql:1: " in found and words in found
+
+
 def test_all_errors_come_at_once(write: Write) -> None:
     repo = write("label: is_dear\n", "", "city_tips:fare]", "city_tps:fare]", sql="SELECT rand() FROM trips")
     found = problems(repo)
@@ -91,7 +130,7 @@ def test_one_broken_model_does_not_hide_the_others(write: Write) -> None:
 
 def test_entity_rows_may_look_at_several_periods_and_not_at_the_clock(write: Write) -> None:
     frame = "PARTITION BY city ORDER BY at RANGE BETWEEN INTERVAL 7 DAYS PRECEDING AND CURRENT ROW"
-    window = f"SELECT city, at AS event_timestamp, avg(fare) OVER ({frame}) > 9 AS is_dear FROM rides"
+    window = f"SELECT city, at AS event_timestamp, hour(at) AS hour, avg(fare) OVER ({frame}) > 9 AS is_dear FROM rides"
     assert "dear" in ModelCatalog.load(write(sql=window)).models
     assert any(
         "now()" in line for line in problems(write(sql="SELECT city, now() AS event_timestamp FROM rides"))
