@@ -116,9 +116,9 @@ class _Check:
     def __init__(self, batch: RecordBatch, source: Source, delivery: Delivery) -> None:
         self.batch, self.source, self.delivery = batch, source, delivery
         self.size = batch.fields.num_rows
-        self.columns = {column.name: self._column(column) for column in source.columns}
         self.event = self._time(source.event_timestamp)
         self.created = self._time(source.created_timestamp) if source.created_timestamp else None
+        self.columns = {column.name: self._column(column) for column in source.columns}
         self.periods = period_starts(self.event.micros, source.cadence)
 
     def constant(self, moment: datetime) -> pa.Array:
@@ -158,9 +158,11 @@ class _Check:
         )
 
     def _values(self, raw: pa.Array, column: Column) -> pa.Array:
-        for how in (self.source.event_timestamp, self.source.created_timestamp):
-            if how and how.column == column.name and column.type is ColumnType.TIMESTAMP:
-                return read_times(raw, how, blank_is_absent=False).to_arrow()
+        if column.type is ColumnType.TIMESTAMP:
+            known = ((self.source.event_timestamp, self.event), (self.source.created_timestamp, self.created))
+            for how, times in known:
+                if how and times and how.column == column.name:
+                    return times.to_arrow()
         return read_values(raw, column.type)
 
     def _time(self, how: Timestamp) -> Times:

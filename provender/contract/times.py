@@ -6,7 +6,7 @@
     a timestamp with a zone (Arrow)         itself, whatever the format
     a timestamp without one, a date         a wall time of the spec's ``zone`` (a date: its midnight)
     text, ``format: iso``                   ISO 8601 (:mod:`provender.contract.iso`)
-    text, integer, a datetime pattern       what the pattern says (:mod:`provender.contract.patterns`)
+    text, integer, a datetime pattern       what the pattern says (:mod:`provender.contract.pattern`)
     text or number, ``epoch_s``, ...        seconds, ... since 1970 (:mod:`provender.contract.epochs`)
     ======================================  =========================================================
 
@@ -26,7 +26,7 @@ from provender.contract import zones
 from provender.contract.arrow import Bools, Ints, ints, plain, present
 from provender.contract.epochs import MICROS, epoch_times
 from provender.contract.iso import iso_times
-from provender.contract.patterns import pattern_times
+from provender.contract.pattern_times import pattern_times
 from provender.contract.zones import DAY, FIRST, LAST, UNREADABLE
 from provender.specs.model import Timestamp
 

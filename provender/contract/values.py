@@ -14,7 +14,6 @@ Of typed values (Parquet, Avro, DataFrames, databases): a number is what holds i
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 from collections.abc import Callable
@@ -162,11 +161,12 @@ def _as_bytes(raw: pa.Array) -> pa.Array:
 
 def _base64(text: str) -> bytes | None:
     """What the text stands for; its padding may be missing, line breaks and blanks may be in it."""
-    letters = re.sub(r"[ \t\r\n]", "", text)
-    if not letters.endswith("="):
-        letters += "=" * (-len(letters) % 4)
     try:
-        return base64.b64decode(letters, validate=True)
+        return binascii.a2b_base64(text, strict_mode=True)
+    except (binascii.Error, ValueError):
+        letters = re.sub(r"[ \t\r\n]", "", text)
+    try:
+        return binascii.a2b_base64(letters + "=" * (-len(letters) % 4), strict_mode=True)
     except (binascii.Error, ValueError):
         return None
 

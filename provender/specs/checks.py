@@ -10,6 +10,7 @@ import re
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from provender.contract.pattern import check_pattern
 from provender.intervals import Cadence, as_utc, iso, parse_iso
 from provender.specs.check_columns import check_columns
 from provender.specs.check_tables import check_tables
@@ -35,7 +36,6 @@ OPTIONS = {
 }
 _TYPES = frozenset(ColumnType)
 _CADENCES = frozenset(Cadence)
-_PATTERN_LETTERS = set("GyMLdDEFaQqhHkKmsSVzOXxZ")
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]*(\.[A-Za-z_][A-Za-z0-9_$-]*){0,2}")
 _QUERY = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
 _LONGEST_TAG = 100  # Airflow's limit
@@ -204,10 +204,9 @@ def _check_zone(document: Document, location: Location, zone: str) -> None:
 def _check_format(document: Document, location: Location, pattern: str) -> None:
     if pattern in TIMESTAMP_FORMATS:
         return
-    letters = re.sub(r"'[^']*'|[^A-Za-z]", "", pattern)
-    if "y" in letters and set(letters) <= _PATTERN_LETTERS and "%" not in pattern:
+    refusal = check_pattern(pattern)
+    if refusal is None:
         return
-    remedy = did_you_mean(
-        pattern, TIMESTAMP_FORMATS, "write iso, epoch_s, epoch_ms, epoch_us or a Spark pattern"
-    )
+    instead = f"write iso, epoch_s, epoch_ms, epoch_us or a Spark pattern ({refusal})"
+    remedy = did_you_mean(pattern, TIMESTAMP_FORMATS, instead)
     document.report(location, f"{shown_location(location)}: {pattern!r} is not a format", remedy)

@@ -1,4 +1,4 @@
-"""Text written by a datetime pattern, in Spark's letters, as wall times and the zones that the values name.
+"""Datetime patterns, in Spark's letters, as regular expressions.
 
     ======================  ==========================================================
     ``yyyy`` ``yy`` ``y``   year: four digits; two of 2000 to 2099; one to four
@@ -19,6 +19,7 @@
     ======================  ==========================================================
 
 Other characters stand for themselves. Names are English; upper and lower case are the same.
+The specs ask this module, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -28,18 +29,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from provender.contract import civil
-from provender.contract.arrow import Bools, Ints, bools, ints
-
-_MONTHS = (
+MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _TOKEN = re.compile(r"'(?:[^']|'')*'|([A-Za-z])\1*|.", re.DOTALL)
 _OFFSETS = {
     "X": (r"Z|[+-]\d{2}(?:\d{2})?", r"Z|[+-]\d{4}", r"Z|[+-]\d{2}:\d{2}"),
@@ -55,8 +49,8 @@ _KINDS |= {"K": "h"}
 _NEEDS = {"M": "y", "d": "M", "D": "y", "h": "a", "a": "h", "m": "Hh", "s": "m", "S": "s", "E": "d"}
 
 
-class _Refusal(Exception):  # noqa: N818  # never leaves this module
-    pass
+class RefusedPatternError(ValueError):
+    """A pattern that times cannot be read by; ``str()`` says why."""
 
 
 @dataclass(frozen=True)
@@ -69,38 +63,21 @@ class Pattern:
     @property
     def names_zone(self) -> bool:
         """Whether values may say which zone they are in."""
-        return any(_kind(letters) == "zone" for letters in self.letters)
+        return any(kind_of(letters) == "zone" for letters in self.letters)
 
 
 def check_pattern(pattern: str) -> str | None:
     """What is wrong with a datetime pattern, in one sentence; None for one that times can be read by."""
     try:
         compiled(pattern)
-    except _Refusal as refusal:
+    except RefusedPatternError as refusal:
         return str(refusal)
     return None
 
 
-def pattern_times(text: pa.Array, pattern: str) -> tuple[Ints, pa.Array | None]:
-    """Wall times in microseconds, ``UNREADABLE`` where a text is not written by ``pattern``, and the zones as they are
-    written (None: the pattern has none). Raises ``ValueError`` for a pattern that :func:`check_pattern` refuses."""
-    try:
-        known = compiled(pattern)
-    except _Refusal as refusal:
-        raise ValueError(f"{pattern!r}: {refusal}") from refusal
-    groups = pc.extract_regex(text, known.form)
-    part = {letters: groups.field(at) for at, letters in enumerate(known.letters)}
-    days, is_date = _date(part)
-    hours, is_hour = _hours(part)
-    clock = (hours, _number(part, "m"), _number(part, "s"), _fraction(part))
-    zone = next((part[letters] for letters in part if _kind(letters) == "zone"), None)
-    matched = bools(groups.is_valid()) & is_hour & _is_weekday(part, days)
-    return civil.walls((days, is_date), clock, matched), zone
-
-
 @cache
 def compiled(pattern: str) -> Pattern:
-    """The pattern as a regular expression that RE2 knows."""
+    """The pattern as a regular expression that RE2 knows. Raises :class:`RefusedPatternError`."""
     form: list[str] = []
     letters: list[str] = []
     depth = 0
@@ -116,7 +93,7 @@ def compiled(pattern: str) -> Pattern:
         else:
             form.append(re.escape(_literal(token)))
     if depth:
-        raise _Refusal("a bracket has no other end")
+        raise RefusedPatternError("a bracket has no other end")
     _require_sense(letters)
     return Pattern(f"(?i)^{''.join(form)}$", tuple(letters))
 
@@ -124,9 +101,11 @@ def compiled(pattern: str) -> Pattern:
 def _tokens(pattern: str) -> Iterator[str]:
     for found in _TOKEN.finditer(pattern):
         if found[0] == "'":
-            raise _Refusal("a quote is never closed")
+            raise RefusedPatternError("a quote is never closed")
+        if found[0] == "%":
+            raise RefusedPatternError("% is strftime's: a day is dd, a month MM, a year yyyy")
         if found[0] in "#{}":
-            raise _Refusal(f"{found[0]!r} is reserved: write it in quotes")
+            raise RefusedPatternError(f"{found[0]!r} is reserved: write it in quotes")
         yield found[0]
 
 
@@ -136,7 +115,8 @@ def _literal(token: str) -> str:
     return token[1:-1].replace("''", "'") or "'"
 
 
-def _kind(letters: str) -> str:
+def kind_of(letters: str) -> str:
+    """What the letters say: different letters may say the same thing."""
     return _KINDS.get(letters[0], letters[0])
 
 
@@ -146,23 +126,25 @@ def _expression(letters: str) -> str:
         found = _of_letter(letter, count)
         if found:
             return found
-        raise _Refusal(f"{letters!r} has too many letters, or too few")
+        raise RefusedPatternError(f"{letters!r} has too many letters, or too few")
     instead = {"Y": "the year is yyyy", "u": "the year is yyyy", "T": "write 'T'", "A": "AM and PM are a"}
-    raise _Refusal(f"{letters!r} cannot be read" + (f": {instead[letter]}" if letter in instead else ""))
+    raise RefusedPatternError(
+        f"{letters!r} cannot be read" + (f": {instead[letter]}" if letter in instead else "")
+    )
 
 
 def _of_letter(letter: str, count: int) -> str | None:
     if letter == "y":
         return {1: r"\d{1,4}", 2: r"\d{2}", 3: r"\d{3,4}", 4: r"\d{4}"}.get(count)
     if letter in "ML" and count in (3, 4):
-        return "|".join(sorted({name[: _NAMES[count][0]] for name in _MONTHS}))
+        return "|".join(sorted({name[: _NAMES[count][0]] for name in MONTHS}))
     if letter in "MLdHhKkms":
         return {1: r"\d{1,2}", 2: r"\d{2}"}.get(count)
     if letter == "D":
         return {1: r"\d{1,3}", 2: r"\d{2,3}", 3: r"\d{3}"}.get(count)
     if letter == "E":
         cut = None if count == 4 else 3
-        return "|".join(name[:cut] for name in _WEEKDAYS) if count <= 4 else None
+        return "|".join(name[:cut] for name in WEEKDAYS) if count <= 4 else None
     if letter == "S":
         return rf"\d{{1,{count}}}" if count <= 9 else None
     if letter == "a":
@@ -188,20 +170,20 @@ def _of_zone(letter: str, count: int) -> str | None:
 
 def _require_sense(letters: list[str]) -> None:
     """Refuses what is written in good faith and means something else: ``mm`` for months, ``hh`` without AM or PM."""
-    kinds = [_kind(each) for each in letters]
+    kinds = [kind_of(each) for each in letters]
     twice = next((each for each, kind in zip(letters, kinds, strict=True) if kinds.count(kind) > 1), None)
     if twice:
         also = ": months are MM, minutes mm" if twice[0] in "Mm" else ""
-        raise _Refusal(f"{twice!r} says what another part says already{also}")
+        raise RefusedPatternError(f"{twice!r} says what another part says already{also}")
     if "y" not in kinds:
-        raise _Refusal("no year (yyyy)")
+        raise RefusedPatternError("no year (yyyy)")
     if "D" in kinds and {"M", "d"} & set(kinds):
-        raise _Refusal("D is the day of the year: the day of a month is dd")
+        raise RefusedPatternError("D is the day of the year: the day of a month is dd")
     if {"H", "h"} <= set(kinds):
-        raise _Refusal("two hours: HH is one of 24, hh one of 12")
+        raise RefusedPatternError("two hours: HH is one of 24, hh one of 12")
     for each, kind in zip(letters, kinds, strict=True):
         if kind in _NEEDS and not set(_NEEDS[kind]) & set(kinds):
-            raise _Refusal(_missing(each, kind))
+            raise RefusedPatternError(_missing(each, kind))
 
 
 def _missing(letters: str, kind: str) -> str:
@@ -210,75 +192,3 @@ def _missing(letters: str, kind: str) -> str:
     if kind == "m":
         return f"{letters!r} is a minute, without an hour: a month is MM"
     return f"{letters!r} without {' or '.join(_NEEDS[kind])}"
-
-
-Parts = dict[str, pa.Array]
-
-
-def _part(part: Parts, kind: str) -> tuple[str, pa.Array] | None:
-    return next((each for each in part.items() if _kind(each[0]) == kind), None)
-
-
-def _number(part: Parts, kind: str, absent: int = 0) -> Ints:
-    """The number of a group; ``absent`` where the pattern or the text leaves it out."""
-    found = _part(part, kind)
-    size = len(next(iter(part.values())))
-    if found is None:
-        return np.full(size, absent, dtype=np.int64)
-    values = civil.number(found[1])
-    return np.where(bools(pc.equal(found[1], "")), absent, values) if absent else values
-
-
-def _named(column: pa.Array, names: tuple[str, ...]) -> Ints:
-    """Which of the names, from 1, by the first three letters; 0 for none."""
-    short = pc.utf8_lower(pc.utf8_slice_codeunits(column, 0, 3))
-    at = pc.index_in(short, value_set=pa.array([name[:3] for name in names]))
-    return ints(pc.add(at, 1))
-
-
-def _date(part: Parts) -> tuple[Ints, Bools]:
-    years = _number(part, "y", 1970)
-    if any(letters == "yy" for letters in part):
-        years = years + 2000
-    if _part(part, "D"):
-        of_year = _number(part, "D", 1)
-        first, is_year = civil.days_of(years, np.ones_like(years), np.ones_like(years))
-        return first + of_year - 1, is_year & (of_year >= 1) & (of_year <= 365 + civil.is_leap(years))
-    found = _part(part, "M")
-    named = found is not None and len(found[0]) >= 3
-    months = _named(found[1], _MONTHS) if found and named else _number(part, "M", 1)
-    if found and named:
-        months = np.where(bools(pc.equal(found[1], "")), 1, months)
-    return civil.days_of(years, months, _number(part, "d", 1))
-
-
-def _hours(part: Parts) -> tuple[Ints, Bools]:
-    """The hour of the day, and whether it is one that the letters allow."""
-    found = _part(part, "H") or _part(part, "h")
-    if found is None:
-        size = len(next(iter(part.values())))
-        return np.zeros(size, dtype=np.int64), np.ones(size, dtype=bool)
-    letter = found[0][0]
-    low, high = {"H": (0, 23), "k": (1, 24), "h": (1, 12), "K": (0, 11)}[letter]
-    hours = civil.number(found[1])
-    absent = bools(pc.equal(pc.fill_null(found[1], ""), ""))
-    valid = absent | ((hours >= low) & (hours <= high))
-    hours = np.where(absent, 0, hours % (24 if letter in "Hk" else 12))
-    afternoon = _part(part, "a")
-    if letter in "hK" and afternoon is not None:
-        hours = hours + 12 * bools(pc.equal(pc.utf8_lower(afternoon[1]), "pm"))
-    return hours, valid
-
-
-def _fraction(part: Parts) -> Ints:
-    found = _part(part, "S")
-    return civil.micros_of_fraction(found[1]) if found else _number(part, "S")
-
-
-def _is_weekday(part: Parts, days: Ints) -> Bools:
-    """Whether a weekday that is named is the date's."""
-    found = _part(part, "E")
-    if found is None:
-        return np.ones(len(days), dtype=bool)
-    named = _named(found[1], _WEEKDAYS)
-    return np.equal(named, 0) | np.equal(named, (days + 3) % 7 + 1)
