@@ -37,7 +37,7 @@ def epoch_times(column: pa.Array, unit: int) -> Ints:
     is_fraction = bools(parts.is_valid())
     if is_fraction.any():
         fine = civil.micros_of_fraction(parts.field(1)) * unit // 1_000_000
-        whole = _whole(pc.fill_null(parts.field(0), "0").cast(pa.int64()), unit)
+        whole = _whole(pa.array(civil.number(parts.field(0))), unit)
         result = np.where(is_fraction & (whole != UNREADABLE), whole + fine, result)
     others = np.flatnonzero(bools(pc.invert(is_whole)) & ~is_fraction)
     if len(others):

@@ -12,7 +12,7 @@ a zone in a value                       what it is
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -28,6 +28,7 @@ FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 """The moments of the years 0001 to 9999, in microseconds since 1970, both inclusive."""
 
 _EPOCH = datetime(1970, 1, 1)
+_MICRO = timedelta(microseconds=1)
 _FIXED = {"Z": 0, "UTC": 0, "UT": 0, "GMT": 0, "EST": -5 * 3600, "MST": -7 * 3600, "HST": -10 * 3600}
 _OFFSET = re.compile(
     r"(?:UTC|UT|GMT)?([+-])(?:(\d{1,2})(?::(\d{1,2})(?::(\d{2}))?)?|(\d{2})(\d{2})(\d{2})?)", re.ASCII
@@ -65,8 +66,8 @@ def moments(walls: Ints, named: pa.Array | None, zone: str) -> tuple[Ints, Bools
     """Wall times (microseconds, :data:`UNREADABLE` allowed) as moments, and which of them a clock change skipped.
 
     ``named``: per value the text of the zone it names itself, null or empty where it names none: then ``zone`` counts.
-    Of two moments that a clock shows alike the earlier is meant. A skipped time is taken as if the clock had not been
-    changed. What lies outside the years 0001 to 9999 is :data:`UNREADABLE`.
+    Of two moments that a clock shows alike the earlier is meant. A skipped time is taken as the moment of the change.
+    What lies outside the years 0001 to 9999 is :data:`UNREADABLE`.
     """
     result = walls.copy()
     skipped = np.zeros(len(walls), dtype=bool)
@@ -114,12 +115,24 @@ def _offset_of_day(day: int, zone: ZoneInfo) -> int:
         moment.replace(tzinfo=zone, fold=fold).utcoffset() for moment in (start, last) for fold in (0, 1)
     }
     offset = found.pop()
-    return UNREADABLE if found or offset is None else offset // timedelta(microseconds=1)
+    return UNREADABLE if found or offset is None else offset // _MICRO
 
 
 def _localized(wall: int, zone: ZoneInfo) -> tuple[int, bool]:
-    """The moment, and whether there was none. A wall time of a gap has the greater offset at its second fold."""
+    """The moment, or that of the clock's change where it skipped ``wall``; and whether it did: then the offset is
+    greater at the second fold."""
     moment = _EPOCH + timedelta(microseconds=wall)
     early, late = (moment.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
     assert early is not None and late is not None
-    return wall - early // timedelta(microseconds=1), late > early
+    if late <= early:
+        return wall - early // _MICRO, False
+    return _change(wall - late // _MICRO, wall - early // _MICRO, early, zone), True
+
+
+def _change(before: int, after: int, offset: timedelta, zone: ZoneInfo) -> int:
+    """The moment between ``before`` and ``after`` from which the zone's offset is another than ``offset``."""
+    while after - before > 1:
+        middle = (before + after) // 2
+        local = (_EPOCH + timedelta(microseconds=middle)).replace(tzinfo=UTC).astimezone(zone)
+        before, after = (middle, after) if local.utcoffset() == offset else (before, middle)
+    return after
