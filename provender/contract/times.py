@@ -36,7 +36,7 @@ _UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 @dataclass(frozen=True)
 class Times:
     """``micros``: microseconds since 1970 in UTC, :data:`UNREADABLE` where there is none. ``present``: where there was
-    a value. ``skipped``: where it is a wall time that a clock change skipped (``micros`` is the moment of the change)."""
+    a value. ``skipped``: where a clock change skipped the wall time (``micros`` is then the moment of the change)."""
 
     micros: Ints
     present: Bools
