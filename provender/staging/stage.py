@@ -155,6 +155,13 @@ def _without_time(source: Source, rows: int) -> str:
     )
 
 
+def _no_moment(source: Source, rows: int) -> str:
+    return (
+        f"{rows} raw rows have a {source.raw.time_column!r} that is no time: they belong to no partition and were not "
+        "staged"
+    )
+
+
 @contextmanager
 def _raw_files(
     settings: Settings, source: Source, partition: Partition, notes: list[str]
@@ -167,6 +174,8 @@ def _raw_files(
         with sql_rows(settings, source, partition) as found:
             if found.without_time:
                 notes.append(_without_time(source, found.without_time))
+            if found.unreadable:
+                notes.append(_no_moment(source, found.unreadable))
             yield {found.path.name: local_file(found.path)}
         return
     with selected_rows(settings, source, partition) as selection:
