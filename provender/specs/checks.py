@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from provender.contract.pattern import check_pattern
 from provender.intervals import Cadence, as_utc, iso, parse_iso
+from provender.records.dialect import check_options
 from provender.specs.check_columns import check_columns
 from provender.specs.check_tables import check_tables
 from provender.specs.document import Document
@@ -21,19 +22,6 @@ from provender.specs.problems import Location, did_you_mean, shown_location
 from provender.specs.raw_uri import complaints
 
 TIMESTAMP_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us")
-OPTIONS = {
-    "csv": (
-        *("sep", "quote", "escape", "encoding", "nullValue", "header", "comment", "multiLine", "lineSep"),
-        *("emptyValue", "nanValue", "positiveInf", "negativeInf", "charToEscapeQuoteEscaping"),
-        *("ignoreLeadingWhiteSpace", "ignoreTrailingWhiteSpace"),
-    ),
-    "json": (
-        *("encoding", "lineSep", "multiLine"),
-        *("allowComments", "allowSingleQuotes", "allowNonNumericNumbers"),
-    ),
-    "parquet": ("mergeSchema",),
-    "avro": (),
-}
 _TYPES = frozenset(ColumnType)
 _CADENCES = frozenset(Cadence)
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]*(\.[A-Za-z_][A-Za-z0-9_$-]*){0,2}")
@@ -111,11 +99,8 @@ def _check_raw(document: Document) -> None:
         document.report(("raw",), what, "name the files (uri) or the database (sql)")
     if is_text(time_column):
         _check_time_column(document, ("raw", "time_column"), time_column)
-    known = OPTIONS.get(str(raw.get("format", "csv")))
-    for option in mapping(raw, "options"):
-        if known is not None and option not in known:
-            what = f"raw.options: unknown {raw.get('format', 'csv')} option {option!r}"
-            document.report(("raw", "options", option), what, did_you_mean(option, known))
+    for option, what, remedy in check_options(raw):
+        document.report(("raw", "options", option), what, remedy)
 
 
 def _check_uri(document: Document, raw: dict[str, Any]) -> None:
