@@ -59,7 +59,7 @@ def checked_rows(
     if sum(file.bytes for file in files) < SMALL_INPUT_BYTES:
         table = _table(storage, source, files, held_bytes)
         if table is not None:
-            return spark.createDataFrame(table, _ddl(source)).localCheckpoint()  # type: ignore[call-overload]
+            return spark.createDataFrame(table, _ddl(source)).localCheckpoint()
     return _by_workers(spark, storage, source, files)
 
 
