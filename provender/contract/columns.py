@@ -26,7 +26,8 @@ def named(fields: pa.RecordBatch, name: str) -> tuple[pa.Array | None, Bools | N
         return columns[0], None
     filled: Any = np.sum([present(column) for column in columns], axis=0)
     ambiguous = filled > 1
-    kinds = {column.type for column in columns if not pa.types.is_null(column.type)}
+    columns = [column for column in columns if not pa.types.is_null(column.type)] or columns[:1]
+    kinds = {column.type for column in columns}
     if len(kinds) > 1:
         columns = [_text(column) for column in columns]
     first = pc.coalesce(*columns)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from provender.contract.arrow import Ints
+from provender.contract.arrow import Ints, plain
 from provender.records.batch import RecordBatch
 
 MOST_CHARACTERS = 1 << 16
@@ -19,8 +19,11 @@ def as_delivered(batch: RecordBatch, chosen: Ints) -> pa.Array:
     """One text for each of the records at ``chosen``, at most 64 Ki characters long: an object of ``_record`` (the
     record's number in its file), the file's columns (nulls left out) and, of a malformed record, ``_line``."""
     at = pa.array(chosen)
-    fields = batch.fields.take(at)
-    columns = {name: _plain_values(fields.column(n)) for n, name in enumerate(fields.schema.names)}
+    fields = batch.fields
+    columns = {
+        name: _plain_values(plain(fields.column(number)).take(at))
+        for number, name in enumerate(fields.schema.names)
+    }
     lines, numbers = batch.malformed.take(at).to_pylist(), batch.numbers.take(at).to_pylist()
     texts = []
     for row in range(len(chosen)):
