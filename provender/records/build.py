@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from provender.records.batch import RecordBatch
 from provender.records.csv_rule import Row
@@ -41,6 +42,22 @@ def with_rows(names: Sequence[str], arrays: Sequence[pa.Array], size: int) -> pa
     if names:
         return pa.RecordBatch.from_arrays(list(arrays), names=list(names))
     return pa.RecordBatch.from_struct_array(pa.array([{}] * size, pa.struct([])))
+
+
+def with_constants(batch: RecordBatch, values: Mapping[str, str | None]) -> RecordBatch:
+    """The batch with a column of one text for each of ``values`` that it has no column for; nulls of a column of text
+    that it has take the text too. Malformed records stay null."""
+    fields, size = batch.fields, len(batch.numbers)
+    columns = dict(zip(fields.schema.names, fields.columns, strict=True))
+    is_whole = pc.is_null(batch.malformed)
+    for name, text in values.items():
+        constant = pc.if_else(is_whole, pa.scalar(text, pa.string()), pa.scalar(None, pa.string()))
+        held = columns.get(name)
+        if held is None:
+            columns[name] = constant
+        elif pa.types.is_string(held.type):
+            columns[name] = pc.coalesce(held, constant)
+    return RecordBatch(with_rows(list(columns), list(columns.values()), size), batch.numbers, batch.malformed)
 
 
 def sliced(batch: RecordBatch) -> Iterator[RecordBatch]:

@@ -40,6 +40,8 @@ class CsvBlocks:
     """The walk over one file. ``header`` and what follows it are known as the blocks go by."""
 
     dialect: Dialect
+    block_bytes: int = BLOCK_BYTES
+    """About how large a block is."""
     header: list[str] | None = None
     """The names in the first record, or None where there is none (yet)."""
     is_blank: bool = True
@@ -50,12 +52,12 @@ class CsvBlocks:
     _buffer: bytes = b""
     _start: int = 0
     _lines: int = 0
-    _wanted: int = BLOCK_BYTES
+    _wanted: int = field(init=False)
     _rule: CsvRule = field(init=False)
     _needs_header: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self._rule = CsvRule(self.dialect)
+        self._rule, self._wanted = CsvRule(self.dialect), self.block_bytes
         self._needs_header = self.dialect.header
 
     def begin_at(self, header: list[str] | None) -> None:
@@ -78,7 +80,9 @@ class CsvBlocks:
         yield from self._take(at_end=True)
 
     def _take(self, *, at_end: bool) -> Iterator[Block]:
-        while self._buffer:
+        used = 1
+        while self._buffer and used and (at_end or len(self._buffer) >= self._wanted):
+            self._wanted = self.block_bytes
             if self._needs_header:
                 used = self._take_header(at_end)
             else:
@@ -86,9 +90,8 @@ class CsvBlocks:
                 if used:
                     yield block
             self._pass(used)
-            if not used or (not at_end and len(self._buffer) < BLOCK_BYTES):
-                break
-        self._wanted = max(BLOCK_BYTES, 2 * len(self._buffer))
+        if not used:
+            self._wanted = 2 * len(self._buffer)
         if len(self._buffer) > 5 * MOST_QUOTED:
             raise DamagedFileError(f"line {self._lines + 1} has no end")
 

@@ -8,10 +8,12 @@ from typing import Any, BinaryIO, Literal
 
 from provender.records.avro_records import avro_batches
 from provender.records.batch import RecordBatch
-from provender.records.csv_blocks import CsvBlocks
+from provender.records.build import with_constants
+from provender.records.csv_blocks import BLOCK_BYTES, CsvBlocks
 from provender.records.csv_records import count_records, csv_batches
 from provender.records.damage import DamagedFileError
 from provender.records.dialect import Dialect, dialect_of
+from provender.records.folders import values_in
 from provender.records.json_records import json_batches
 from provender.records.parquet_records import group_parts, parquet_batches
 from provender.records.text import as_utf8
@@ -60,14 +62,19 @@ def read_records(
     ``name`` says by its ending how the file is compressed, and whether it is Parquet or Avro; otherwise ``raw`` says
     what it is. ``declared``: the spec's columns in their order (of a CSV file without header the columns), each given
     under this name whatever letter case the file writes it in. CSV gives the file's other columns too, JSON gives all
-    the declared ones, Parquet and Avro the declared ones that the file has. A file without records gives no batch.
-    ``say`` is told in a sentence what was read in an unusual way.
+    the declared ones, Parquet and Avro the declared ones that the file has. Columns that stand in folders' names
+    (:mod:`provender.records.folders`) are added where the file has none of that name. A file without records gives no
+    batch. ``say`` is told in a sentence what was read in an unusual way.
 
     Raises :class:`ContractError` for a file that is damaged, not in the encoding, packed in a way that is not read or
     larger than ``raw.max_unpacked_bytes`` once unpacked, or that names a declared column twice.
     """
     try:
-        yield from _batches(opened, name, raw, list(declared), part, say)
+        values = {key: text for key, text in values_in(name).items() if key in declared}
+        positions = [each for each in declared if each not in values]
+        names = list(declared) if dialect_of(raw.options).header else positions
+        for batch in _batches(opened, name, raw, names, part, say):
+            yield with_constants(batch, values) if values else batch
     except DamagedFileError as damage:
         raise damage.refused(name) from damage
 
@@ -120,7 +127,7 @@ def split(opened: BinaryIO, name: str, raw: Raw, least_bytes: int = PART_BYTES) 
 
 def _csv_parts(opened: BinaryIO, name: str, raw: Raw, dialect: Dialect, least_bytes: int) -> list[Part]:
     mark = _mark(opened)
-    blocks = CsvBlocks(dialect)
+    blocks = CsvBlocks(dialect, min(BLOCK_BYTES, least_bytes))
     found, start, first, seen = [], 0, 1, 1
     header: tuple[str, ...] | None = None
     for block in blocks.walk(_text(opened, name, raw, dialect, WHOLE)):

@@ -33,7 +33,8 @@ def _checked(pieces: Iterable[bytes], shown: str) -> Iterator[bytes]:
         try:
             _, size = codecs.utf_8_decode(data, "strict", False)
         except UnicodeDecodeError as error:
-            raise UndecodableError(shown, seen + error.start) from error
+            begins = data if not seen else b""
+            raise UndecodableError(shown, seen + error.start, begins) from error
         rest, seen = data[size:], seen + size
         yield data[:size]
     if rest:

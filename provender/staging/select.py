@@ -8,8 +8,9 @@ row before it in its file (or the next one that names a moment), so that it is s
 from __future__ import annotations
 
 import codecs
+import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from provender.errors import ContractError, SourceNotReadyError
 from provender.intervals import Partition, to_micros
 from provender.records.damage import DamagedFileError
 from provender.records.dialect import dialect_of
+from provender.records.folders import folder_values, named_with
 from provender.records.json_records import JsonRecord, json_records
 from provender.records.parquet_records import plain_names
 from provender.records.reading import format_of, read_records
@@ -135,9 +137,8 @@ def _select_batches(
                 wanted = declared
                 if file.bytes and format_of(file.name, source.raw) == "parquet":
                     wanted = _with_plain(source, file, declared)
-                for batch in read_records(
-                    opened, file.name, source.raw, wanted, say=_noting(selection, file)
-                ):
+                name = named_with(folder_values(file.where, declared), file.name)
+                for batch in read_records(opened, name, source.raw, wanted, say=_noting(selection, file)):
                     _require_column(source, file, how.column, batch.fields)
                     times = moments(batch.fields.column(how.column), how)
                     selection.see(times)
@@ -209,4 +210,17 @@ def _objects(source: Source, file: RawFile, time_column: str) -> Iterator[list[J
     with _reading(source, file), file.open() as opened:
         pieces = unpacked(opened, file.name, raw.max_unpacked_bytes)
         text = as_utf8(pieces, dialect.encoding, str(raw.options.get("encoding", "UTF-8")))
-        yield from json_records(text, dialect, [*declared, time_column])
+        values = folder_values(file.where, [*declared, time_column])
+        for records in json_records(text, dialect, [*declared, time_column]):
+            yield [_with_values(each, values, time_column) for each in records] if values else records
+
+
+def _with_values(record: JsonRecord, values: Mapping[str, str], time_column: str) -> JsonRecord:
+    """The object with the columns that stand in its folders' names, where it does not name them itself."""
+    if record.values is None:
+        return record
+    missing = {name: text for name, text in values.items() if json.dumps(name) not in record.text}
+    added = "".join(f"{json.dumps(name)}:{json.dumps(text)}," for name, text in missing.items())
+    rest = record.text[1:].lstrip()
+    row = [*record.values[:-1], missing.get(time_column, record.values[-1])]
+    return JsonRecord("{" + (added.rstrip(",") if rest.startswith("}") else added) + rest, row)

@@ -21,14 +21,15 @@ from provender.errors import SourceNotReadyError
 from provender.intervals import Partition, iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
 from provender.ledger.progress import staged_partitions
+from provender.records.folders import folder_values, named_with
 from provender.records.unpack import CHUNK_BYTES
 from provender.settings import Settings
 from provender.specs.model import Source
 from provender.staging.additions import additions, is_added
 from provender.staging.connections import BigQueryConnection, bigquery_connection
-from provender.staging.locate import raw_files, require_raw_files
+from provender.staging.locate import raw_files, raw_location, require_raw_files
 from provender.staging.profile import profile
-from provender.staging.raw_file import RawFile, local_file
+from provender.staging.raw_file import RawFile, local_file, passed_over
 from provender.staging.select import selected_rows
 from provender.staging.sql import sql_rows
 from provender.storage import Storage, storage_at
@@ -169,8 +170,13 @@ def _raw_files(
     settings: Settings, source: Source, partition: Partition, notes: list[str], counts: dict[str, int]
 ) -> Iterator[dict[str, RawFile]]:
     """Names to give the staged files, and the files to copy; adds to ``notes`` and ``counts``."""
+    if source.raw.sql is None:
+        notes += [
+            f"the folder {folder} was passed over: raw.uri names the files beside it (/** at its end names all)"
+            for folder in passed_over(raw_location(settings, source, partition))
+        ]
     if source.raw.is_partitioned:
-        yield _distinct_names(require_raw_files(settings, source, partition))
+        yield _distinct_names(source, require_raw_files(settings, source, partition))
         return
     if source.raw.sql is not None:
         with sql_rows(settings, source, partition) as found:
@@ -191,9 +197,14 @@ def _raw_files(
         yield {path.name: local_file(path) for path in selection.paths}
 
 
-def _distinct_names(files: list[RawFile]) -> dict[str, RawFile]:
-    """Names that no reader takes for a pattern, a hidden file or another folder."""
+def _distinct_names(source: Source, files: list[RawFile]) -> dict[str, RawFile]:
+    """Names that no reader takes for a pattern, a hidden file or another folder. Columns in the names of folders become
+    part of them."""
+    declared = [column.name for column in source.columns]
     names = [re.sub(r"[^A-Za-z0-9._=+-]", "-", file.name).lstrip("._") or "file" for file in files]
+    names = [
+        named_with(folder_values(file.where, declared), name) for name, file in zip(names, files, strict=True)
+    ]
     names = [f"file-{name}" if is_added(name) else name for name in names]
     if len(set(names)) == len(names):
         return dict(zip(names, files, strict=True))
