@@ -78,7 +78,11 @@ def _only(values: pa.Array, kept: Any) -> pa.Array:
 
 
 def _whole_of_text(text: pa.Array, wanted: ColumnType) -> pa.Array:
-    if not pc.all(pc.match_substring_regex(text, r"^-?[1-9]\d{0,17}$"), min_count=0).as_py():
+    # The usual forms, which need no regular expression that replaces.
+    pointed = pc.and_(pc.ends_with(text, ".0"), pc.equal(pc.count_substring(text, "."), 1))
+    if pc.any(pointed, min_count=0).as_py():
+        text = pc.if_else(pointed, pc.utf8_slice_codeunits(text, 0, -2), text)
+    if not pc.all(pc.match_substring_regex(text, r"^-?(?:0|[1-9]\d{0,17})$"), min_count=0).as_py():
         text = _only(text, pc.match_substring_regex(text, _WHOLE))
         text = pc.replace_substring_regex(text, r"^\+|\.0*$", "")
         text = pc.replace_substring_regex(text, r"^(-?)0+(\d)", r"\1\2")
