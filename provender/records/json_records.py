@@ -26,8 +26,10 @@ from provender.records.dialect import Dialect
 
 MOST_LINE_BYTES = 128 << 20
 _OPENINGS = ("[", "{", "[{")
-_BLANK = " \t\r\n"
-_BETWEEN = re.compile(r"[ \t\r\n]*+")
+_BLANK = " \t\r\n\ufeff"
+"""A byte order mark within is what joined files leave."""
+_BETWEEN = re.compile(r"[ \t\r\n\ufeff]*+")
+_MOST_WAITING = 16 << 20
 
 
 class _Number(str):
@@ -76,12 +78,14 @@ def json_records(
     """
     reader = _Reader(declared)
     waiting: list[JsonRecord] = []
+    size = 0
     texts = _values(pieces) if dialect.multi_line else json_lines(pieces, dialect.line_break)
     for text in texts:
         waiting += reader.records(text)
-        if len(waiting) >= BATCH_ROWS:
+        size += len(text)
+        if len(waiting) >= BATCH_ROWS or size > _MOST_WAITING:
             yield waiting
-            waiting = []
+            waiting, size = [], 0
     if waiting:
         yield waiting
 

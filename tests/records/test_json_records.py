@@ -30,6 +30,7 @@ def read(text: str | bytes, **options: Any) -> list[Any]:
         ('{"k":"line\u2028separator\x85"}', [["line\u2028separator\x85", None]]),
         ("{'k': 'a'}", ["{'k': 'a'}"]),
         ('{"k":"a\tb"}', ['{"k":"a\tb"}']),
+        ('{"k":"a"}\n\ufeff{"k":"b"}\ufeff{"k":"c"}', [["a", None], ["b", None], ["c", None]]),
         ("{}\n", [[None, None]]),
         ("\n \n", []),
     ],
