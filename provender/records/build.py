@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -34,7 +35,7 @@ def batch_of(
     size = malformed if isinstance(malformed, int) else len(malformed)
     shown = pa.nulls(size, pa.string()) if isinstance(malformed, int) else malformed
     fields = with_rows(names, arrays, size)
-    return RecordBatch(fields, pa.array(range(first, first + size), pa.int64()), shown)
+    return RecordBatch(fields, pa.array(np.arange(first, first + size, dtype=np.int64)), shown)
 
 
 def with_rows(names: Sequence[str], arrays: Sequence[pa.Array], size: int) -> pa.RecordBatch:

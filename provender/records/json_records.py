@@ -26,8 +26,11 @@ from provender.records.dialect import Dialect
 
 MOST_LINE_BYTES = 128 << 20
 _OPENINGS = ("[", "{", "[{")
-_BLANK = " \t\r\n"
-_BETWEEN = re.compile(r"[ \t\r\n]*+")
+_BLANK = " \t\r\n\ufeff"
+"""A byte order mark within is what joined files leave."""
+_BETWEEN = re.compile(r"[ \t\r\n\ufeff]*+")
+_FLAT = re.compile(rb"(?:\A|(?<=[\r\n]))[ \t]*\{[^{}\r\n]*\}[ \t]*(?=[\r\n]|\Z)")
+_MOST_WAITING = 16 << 20
 
 
 class _Number(str):
@@ -76,32 +79,49 @@ def json_records(
     """
     reader = _Reader(declared)
     waiting: list[JsonRecord] = []
+    size = 0
     texts = _values(pieces) if dialect.multi_line else json_lines(pieces, dialect.line_break)
     for text in texts:
         waiting += reader.records(text)
-        if len(waiting) >= BATCH_ROWS:
+        size += len(text)
+        if len(waiting) >= BATCH_ROWS or size > _MOST_WAITING:
             yield waiting
-            waiting = []
+            waiting, size = [], 0
     if waiting:
         yield waiting
 
 
 def json_lines(pieces: Iterable[bytes], line_break: str) -> Iterator[str]:
     """Lines that are not blank. A JSON text holds no raw line break, so each one ends a line."""
+    for block in _whole_lines(pieces, line_break):
+        yield from _split(block.decode(), line_break)
+
+
+def count_json_lines(pieces: Iterable[bytes], line_break: str) -> int:
+    """How many records JSON lines have. Lines that are one object without others in it, as most are, are counted
+    without being read."""
+    reader, count = _Reader(()), 0
+    for block in _whole_lines(pieces, line_break):
+        lines = list(_split(block.decode(), line_break))
+        flat = len(_FLAT.findall(block)) if not line_break else -1
+        count += len(lines) if flat == len(lines) else sum(1 for line in lines for _ in reader.records(line))
+    return count
+
+
+def _whole_lines(pieces: Iterable[bytes], line_break: str) -> Iterator[bytes]:
+    """The text in blocks that end behind a line break. Raises :class:`DamagedFileError` for a line that has no end."""
+    ends = [line_break.encode()] if line_break else [b"\n", b"\r"]
     rest = b""
     for piece in pieces:
-        rest += piece
-        cut = rest.rfind(line_break.encode() or b"\n") + len(line_break or "\n")
-        if rest.find(line_break.encode() or b"\n") < 0:
-            if not line_break and b"\r" in rest:
-                cut = rest.rfind(b"\r") + 1
-            elif len(rest) > MOST_LINE_BYTES:
-                raise DamagedFileError("a line of it has no end")
-            else:
-                continue
-        yield from _split(rest[:cut].decode(), line_break)
-        rest = rest[cut:]
-    yield from _split(rest.decode(), line_break)
+        found = max((at + len(end) for end in ends if (at := piece.rfind(end)) >= 0), default=0)
+        if found:
+            yield rest + piece[:found]
+            rest = piece[found:]
+        else:
+            rest += piece
+        if len(rest) > MOST_LINE_BYTES:
+            raise DamagedFileError("a line of it has no end")
+    yield rest
 
 
 def _split(text: str, line_break: str) -> Iterator[str]:

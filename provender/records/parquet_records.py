@@ -19,6 +19,7 @@ from provender.records.names import placed
 
 MALFORMED = "_malformed"
 """Column of staged files that provender cut itself: the text of a record that could not be split into fields."""
+_BATCH_BYTES = 64 << 20
 CUT_BY = b"provender.malformed"
 """Key of such a file's schema metadata."""
 
@@ -46,13 +47,59 @@ def parquet_batches(
             marked = (parquet.schema_arrow.metadata or {}).get(CUT_BY) is not None
             moments = _int96(parquet)
             wanted = [own for own, _ in columns] + ([MALFORMED] if marked else [])
-            for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=wanted, row_groups=groups):
+            rows = _batch_rows(parquet)
+            for batch in parquet.iter_batches(batch_size=rows, columns=wanted, row_groups=groups):
                 arrays = [_plain(batch.column(own), own in moments) for own, _ in columns]
-                malformed = batch.column(MALFORMED) if marked else batch.num_rows
-                yield batch_of([name for _, name in columns], arrays, malformed, first)
+                malformed = batch.column(MALFORMED) if marked else pa.nulls(batch.num_rows, pa.string())
+                yield _decodable([name for _, name in columns], arrays, malformed, first)
                 first += batch.num_rows
+    except pa.ArrowNotImplementedError as error:
+        raise DamagedFileError(f"a declared column cannot be decoded: {_first_line(error)}") from error
     except (pa.ArrowException, OSError) as error:
-        raise DamagedFileError(f"damaged Parquet: {str(error).splitlines()[0][:300]}") from error
+        raise DamagedFileError(f"damaged Parquet: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0][:300]
+
+
+def _batch_rows(parquet: pq.ParquetFile) -> int:
+    """Fewer than :data:`BATCH_ROWS` where rows are long."""
+    groups = (parquet.metadata.row_group(at) for at in range(parquet.metadata.num_row_groups))
+    longest = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=1)
+    return max(1, min(BATCH_ROWS, _BATCH_BYTES // max(1, longest)))
+
+
+def _decodable(names: list[str], arrays: list[pa.Array], malformed: pa.Array, first: int) -> RecordBatch:
+    """A batch in which a record with text that is not UTF-8 is malformed: whoever wrote it wrote other bytes."""
+    shown = malformed.to_pylist() if malformed.null_count < len(malformed) else None
+    for name, array in zip(names, arrays, strict=True):
+        if not pa.types.is_string(array.type) or _is_utf8(array):
+            continue
+        shown = shown or [None] * len(array)
+        for at, octets in enumerate(array.cast(pa.binary()).to_pylist()):
+            if octets is not None and not _is_utf8_bytes(octets):
+                shown[at] = f"{name} is not UTF-8: {octets[:1024]!r}"
+    if shown is None:
+        return batch_of(names, arrays, len(malformed), first)
+    kept = pa.array([at if text is None else None for at, text in enumerate(shown)], pa.int64())
+    return batch_of(names, [array.take(kept) for array in arrays], pa.array(shown, pa.string()), first)
+
+
+def _is_utf8(array: pa.Array) -> bool:
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _is_utf8_bytes(octets: bytes) -> bool:
+    try:
+        octets.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def parquet_names(file: BinaryIO) -> list[str]:
@@ -60,7 +107,7 @@ def parquet_names(file: BinaryIO) -> list[str]:
     try:
         return [field.name for field in pq.read_schema(file)]
     except (pa.ArrowException, OSError) as error:
-        raise DamagedFileError(f"damaged Parquet: {str(error).splitlines()[0][:300]}") from error
+        raise DamagedFileError(f"damaged Parquet: {_first_line(error)}") from error
 
 
 def plain_names(file: BinaryIO) -> list[str]:

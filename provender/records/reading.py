@@ -14,7 +14,7 @@ from provender.records.csv_records import count_records, csv_batches
 from provender.records.damage import DamagedFileError
 from provender.records.dialect import Dialect, dialect_of
 from provender.records.folders import values_in
-from provender.records.json_records import json_batches
+from provender.records.json_records import count_json_lines, json_batches
 from provender.records.parquet_records import group_parts, parquet_batches
 from provender.records.text import as_utf8
 from provender.records.unpack import CHUNK_BYTES, Readable, compression_of, unpacked, without_compression
@@ -147,8 +147,7 @@ def _json_parts(opened: BinaryIO, name: str, raw: Raw, dialect: Dialect, least_b
     while start < size:
         stop = _line_end(opened, min(start + least_bytes, size), dialect.line_break.encode() or b"\n")
         found.append(Part(first, start, stop))
-        batches = json_batches(_text(opened, name, raw, dialect, found[-1]), dialect, ())
-        first += sum(len(batch.numbers) for batch in batches)
+        first += count_json_lines(_text(opened, name, raw, dialect, found[-1]), dialect.line_break)
         start = stop
     return found or [WHOLE]
 

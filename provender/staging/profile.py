@@ -19,7 +19,7 @@ from provender.records.dialect import dialect_of
 from provender.records.parquet_records import CUT_BY, MALFORMED
 from provender.records.reading import format_of, refuse_packed_whole
 from provender.records.text import as_utf8
-from provender.records.unpack import chunks, unpacked
+from provender.records.unpack import CHUNK_BYTES, chunks, unpacked
 from provender.specs.model import Raw
 
 
@@ -56,6 +56,17 @@ def profile(file: BinaryIO, name: str, raw: Raw) -> dict[str, Any]:
         except (pa.ArrowException, OSError) as error:
             damage = f"damaged Parquet: {str(error).splitlines()[0]}"
     return found | told | ({"unreadable": damage} if damage else {})
+
+
+def header_of(file: BinaryIO, name: str, raw: Raw) -> list[str] | None:
+    """A CSV file's column names, from its beginning; None if it has none. Raises :class:`DamagedFileError`."""
+    dialect = dialect_of(raw.options)
+    blocks = CsvBlocks(dialect, CHUNK_BYTES)
+    text = as_utf8(unpacked(file, name, raw.max_unpacked_bytes), dialect.encoding, dialect.encoding)
+    for _ in blocks.walk(text):
+        if blocks.header is not None or not dialect.header:
+            break
+    return blocks.header
 
 
 class _Hashed:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from provender.records.json_records import count_json_lines
 from tests.records.reading import fields, records
 
 
@@ -30,12 +31,14 @@ def read(text: str | bytes, **options: Any) -> list[Any]:
         ('{"k":"line\u2028separator\x85"}', [["line\u2028separator\x85", None]]),
         ("{'k': 'a'}", ["{'k': 'a'}"]),
         ('{"k":"a\tb"}', ['{"k":"a\tb"}']),
+        ('{"k":"a"}\n\ufeff{"k":"b"}\ufeff{"k":"c"}', [["a", None], ["b", None], ["c", None]]),
         ("{}\n", [[None, None]]),
         ("\n \n", []),
     ],
 )  # fmt: skip
 def test_records(text: str, expected: list[Any]) -> None:
     assert read(text) == expected
+    assert count_json_lines([text.encode().removeprefix(b"\xef\xbb\xbf")], "") == len(expected)
 
 
 def test_depth_without_end_is_a_malformed_record() -> None:

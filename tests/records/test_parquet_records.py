@@ -65,6 +65,18 @@ def test_a_uuid_is_text() -> None:
     assert records(data, "a.parquet") == [(1, {"k": str(one)}), (2, {"k": None})]
 
 
+def test_a_record_with_text_that_is_not_utf8_is_malformed() -> None:
+    wrong = pa.Array.from_buffers(
+        pa.string(), 3, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0\3\0\0\0\4\0\0\0"), pa.py_buffer(b"a\xc3\x28b")]
+    )
+    found = records(parquet({"k": wrong, "v": [1, 2, 3]}), "a.parquet")
+    assert found == [
+        (1, {"k": "a", "v": 1}),
+        (2, r"k is not UTF-8: b'\xc3('"),
+        (3, {"k": "b", "v": 3}),
+    ]
+
+
 def test_a_corrupt_page_and_a_column_twice_are_terminal() -> None:
     data = bytearray(parquet({"k": list(range(1000))}))
     data[40:90] = b"\xff" * 50
