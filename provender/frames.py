@@ -7,27 +7,31 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from provender.errors import ContractError
-from provender.intervals import Partition
+from provender.contract.arrow import Ints
+from provender.contract.period import period_starts
+from provender.contract.times import read_times
+from provender.errors import ContractError, PartitionError
+from provender.frame_table import table_of
+from provender.intervals import Partition, to_micros
 from provender.ledger import Ledger
 from provender.ledger.progress import staged_partitions
 from provender.settings import load_settings
 from provender.specs.catalog import Catalog
-from provender.specs.model import Source, Timestamp
+from provender.specs.model import Source
 from provender.staging import stage
 from provender.staging.additions import added_name, staged_files
 from provender.staging.raw_file import RawFile, local_file
 from provender.storage import storage_at
 
-_EPOCH_UNITS: dict[str, Literal["s", "ms", "us"]] = {"epoch_s": "s", "epoch_ms": "ms", "epoch_us": "us"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def ingest(
@@ -41,31 +45,34 @@ def ingest(
     """Stages and ingests ``frame`` as a delivery of ``source``; returns the manifest's counts.
 
     ``frame`` has the raw columns of the source's spec. Its rows replace the partitions that their event
-    timestamps lie in, as a file would (or the one named by ``partition``, for rows that come late). Rows whose
-    event timestamp cannot be read go to the newest of those partitions, to be quarantined there.
+    timestamps lie in, as a file would (or the one named by ``partition``, for rows that come late). Event timestamps
+    are read by the spec's ``format`` and ``zone``, as in a file. Rows whose event timestamp cannot be read, or lies in
+    a partition that has not ended (or is after the source's ``end``), go to the newest of those partitions, to be
+    quarantined there.
 
     ``add``: the rows stand beside what the partitions hold already, and beside files that are delivered later, until a
     frame replaces them. Adding the same frame again changes nothing.
 
     Counts: ``staged``, ``accepted``, ``quarantined`` (rows), ``new``, ``corrected``, ``withdrawn``, ``unchanged``
     (feature rows). A frame that was ingested before gives zeros. Raises :class:`ContractError` for a frame that
-    has no event timestamp column or cannot be written as Parquet, and what ``provender ingest`` raises.
+    has no event timestamp column, no rows to tell its partition by, or columns of no one type, :class:`PartitionError`
+    if none of its rows can be delivered yet, and what ``provender ingest`` raises.
     """
     from provender.spark.ingest import ingest as ingest_staged
     from provender.spark.tally import COUNTS
 
     settings = load_settings(repo)
     spec = Catalog.load(settings.repo).source(source)
-    table = _as_table(spec, frame)
+    table = table_of(spec, frame)
     storage = storage_at(settings.storage_root)
-    parts = _split(spec, table, partition)
+    parts = _split(spec, table, partition, datetime.now(UTC))
     attempt = f"frame-{secrets.token_hex(6)}"
 
     @contextmanager
     def deliver(wanted: Partition) -> Iterator[dict[str, RawFile]]:
         with tempfile.TemporaryDirectory(prefix="provender-frame-") as folder:
             path = Path(folder) / "frame.parquet"
-            pq.write_table(parts[wanted], path, coerce_timestamps="us", allow_truncated_timestamps=True)
+            _write(spec, parts[wanted], path)
             if not add:
                 yield {path.name: local_file(path)}
                 return
@@ -78,59 +85,72 @@ def ingest(
     return dict.fromkeys(COUNTS, 0) | manifest.counts
 
 
-def _as_table(spec: Source, frame: pd.DataFrame | pa.Table) -> pa.Table:
+def _write(spec: Source, table: pa.Table, path: Path) -> None:
     try:
-        table = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        pq.write_table(table, path)
+    except pa.ArrowException as error:
         raise ContractError(
-            f"{spec.name}: the frame mixes types in a column: {error}",
+            f"{spec.name}: the frame cannot be written as Parquet: {str(error).splitlines()[0][:300]}",
             unharmed="everything",
-            remedy="give the column one type (frame.astype)",
+            remedy="give its columns types that Parquet has (frame.astype)",
         ) from error
-    if spec.event_timestamp.column not in table.column_names:
-        raise ContractError(
-            f"{spec.name}: the frame has no column {spec.event_timestamp.column!r}; it has "
-            f"{', '.join(table.column_names)}",
-            unharmed="everything",
-            remedy="name the columns as in the source's spec",
-        )
-    return table.replace_schema_metadata(None)
 
 
-def _split(spec: Source, table: pa.Table, key: str | None) -> dict[Partition, pa.Table]:
+def _split(spec: Source, table: pa.Table, key: str | None, now: datetime) -> dict[Partition, pa.Table]:
+    """The rows of each partition. Rows that have none go where the contract quarantines them: those whose time cannot
+    be read, or lies past what can be delivered at ``now``, to the newest of the frame's partitions, those from before
+    the source's ``start`` to the oldest."""
     if key is not None:
         return {Partition.parse(spec.cadence, key): table}
-    moments = _event_times(spec.event_timestamp, table.column(spec.event_timestamp.column).to_pandas())
-    if not moments.notna().any():
+    times = read_times(_event_column(spec, table), spec.event_timestamp)
+    if not times.readable.any():
         raise ContractError(
-            f"{spec.name}: no row of the frame has an event timestamp that can be read",
+            f"{spec.name}: no row of the frame has an event timestamp that can be read"
+            if table.num_rows
+            else f"{spec.name}: the frame has no rows, so nothing says which partition it is",
             unharmed="everything",
             remedy=f"look at column {spec.event_timestamp.column!r}, or name the partition",
         )
-    starts = moments.map(
-        lambda m: Partition.holding(spec.cadence, m.to_pydatetime()).start, na_action="ignore"
+    starts = period_starts(times.micros, spec.cadence)
+    first, last = (to_micros(partition.start) for partition in _deliverable(spec, now))
+    placed = starts[(starts >= first) & (starts <= last)]
+    if not len(placed):
+        raise _nowhere(spec, starts[times.readable], now)
+    before = times.readable & (starts < first)
+    starts = np.where(
+        before, placed.min(), np.where((starts < first) | (starts > last), placed.max(), starts)
     )
-    starts = starts.fillna(starts.max())
     return {
-        Partition.holding(spec.cadence, start.to_pydatetime()): table.take(np.flatnonzero(starts == start))
-        for start in sorted(starts.unique())
+        Partition.holding(spec.cadence, _EPOCH + timedelta(microseconds=int(start))): table.take(
+            np.flatnonzero(starts == start)
+        )
+        for start in np.unique(starts)
     }
 
 
-def _event_times(how: Timestamp, column: pd.Series[Any]) -> pd.Series[Any]:
-    """UTC times; NaT where a value cannot be read. The contract decides about those, and reads all of them again."""
-    if how.format in _EPOCH_UNITS:
-        numbers = pd.to_numeric(column, errors="coerce")
-        unit = _EPOCH_UNITS[how.format]
-        return pd.to_datetime(numbers, unit=unit, utc=True, errors="coerce")
-    times = column if pd.api.types.is_datetime64_any_dtype(column) else _from_text(how, column)
-    if times.dt.tz is None:
-        times = times.dt.tz_localize(how.zone, ambiguous=True, nonexistent="NaT")
-    utc: pd.Series[Any] = times.dt.tz_convert("UTC")
-    return utc
+def _event_column(spec: Source, table: pa.Table) -> pa.ChunkedArray:
+    wanted = spec.event_timestamp.column.lower()
+    return next(table.column(name) for name in table.column_names if name.lower() == wanted)
 
 
-def _from_text(how: Timestamp, column: pd.Series[Any]) -> pd.Series[Any]:
-    is_utc, form = how.zone == "UTC", "ISO8601" if how.format == "iso" else "mixed"
-    times: pd.Series[Any] = pd.to_datetime(column, utc=is_utc, errors="coerce", format=form)
-    return times
+def _deliverable(spec: Source, now: datetime) -> tuple[Partition, Partition]:
+    """The first and the last partition of the source that has ended."""
+    end = spec.cadence.floor(now)
+    if spec.end is not None:
+        end = min(end, spec.end)
+    return spec.first_partition, Partition.holding(spec.cadence, end - timedelta(microseconds=1))
+
+
+def _nowhere(spec: Source, starts: Ints, now: datetime) -> PartitionError:
+    first, last = _deliverable(spec, now)
+    oldest, newest = (_EPOCH + timedelta(microseconds=int(start)) for start in (starts.min(), starts.max()))
+    what = f"{oldest:%Y-%m-%d}" + (f" to {newest:%Y-%m-%d}" if newest.date() != oldest.date() else "")
+    return PartitionError(
+        f"{spec.name}: the rows of the frame are of {what}, and no such partition can be delivered: "
+        f"they go from {first.key} to {last.key}"
+        if first <= last
+        else f"{spec.name}: its first partition, {first.key}, has not ended",
+        unharmed="everything",
+        remedy=f"correct the times in {spec.event_timestamp.column!r}, deliver it when its period has ended, or change "
+        f"start and end in sources/{spec.name}.yaml",
+    )

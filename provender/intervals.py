@@ -103,7 +103,8 @@ class Partition:
 
     @property
     def key(self) -> str:
-        return self.start.strftime(self.cadence.key_format)
+        year = f"{self.start.year:04}"  # strftime does not pad it on every system
+        return self.start.strftime(self.cadence.key_format.replace("%Y", year))
 
     def __str__(self) -> str:
         return self.key
@@ -127,7 +128,7 @@ class Partition:
         """
         problem = f"{key!r} is not a {cadence} partition key"
         remedy = f"write it like {_KEY_EXAMPLES[cadence]}"
-        if not re.fullmatch(_KEY_SHAPES[cadence], key, re.ASCII):
+        if not isinstance(key, str) or not re.fullmatch(_KEY_SHAPES[cadence], key, re.ASCII):
             raise PartitionError(problem, remedy=remedy)
         try:
             start = datetime.strptime(key, cadence.key_format).replace(tzinfo=UTC)
@@ -136,7 +137,10 @@ class Partition:
         if cadence.floor(start) != start:
             monday = cadence.floor(start).strftime(cadence.key_format)
             raise PartitionError(f"{problem}: weekly partitions start on a Monday", remedy=f"write {monday}")
-        return cls(start, cadence.following(start), cadence)
+        try:
+            return cls(start, cadence.following(start), cadence)
+        except OverflowError as error:
+            raise PartitionError(f"{problem}: its end is past the year 9999", remedy=remedy) from error
 
 
 def partitions_between(first: Partition, last: Partition) -> Iterator[Partition]:
@@ -153,6 +157,8 @@ def partitions_between(first: Partition, last: Partition) -> Iterator[Partition]
 
 def parse_range(cadence: Cadence, text: str) -> list[Partition]:
     """``KEY`` or ``FIRST..LAST`` (both included). Raises :class:`PartitionError`."""
+    if not isinstance(text, str):
+        raise PartitionError(f"{text!r} is no range of partitions", remedy="write KEY or FIRST..LAST as text")
     first, _, last = text.partition("..")
     start = Partition.parse(cadence, first)
     return list(partitions_between(start, Partition.parse(cadence, last) if last else start))
@@ -199,7 +205,7 @@ def to_micros(moment: datetime) -> int:
 
 def iso(moment: datetime) -> str:
     """``2026-11-22T07:00:00.000000Z``: fixed width, so that text order is time order."""
-    return as_utc(moment).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return as_utc(moment).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_iso(text: str) -> datetime:

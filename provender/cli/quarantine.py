@@ -75,7 +75,7 @@ def _rows(wanted: Asked, limit: int) -> list[dict[str, Any]]:
 
 def _admit(wanted: Asked, reasons: list[str]) -> int:
     from provender.cli.partitions import show
-    from provender.spark.contract import WAIVABLE
+    from provender.contract.check import WAIVABLE
     from provender.spark.ingest import ingest
 
     for reason in reasons:

@@ -35,7 +35,7 @@ from provender.ledger.progress import (
 from provender.settings import Settings
 from provender.spark import tally, versions
 from provender.spark.attempt import Attempt, partitions_of, prepare, query_of
-from provender.spark.contract import checked_rows
+from provender.spark.checked import checked_rows
 from provender.spark.failures import spark_failures
 from provender.spark.features import desired_versions, in_periods, versions_schema
 from provender.spark.limit import refuse_past_limit
@@ -100,7 +100,7 @@ def _ingest(
         tune_for(spark, work.staged_bytes)
         with spark_failures("checking the rows", work.storage.uri(f"staging/{work.source.name}")):
             # Parsed once: counted, written to the raw table and to the quarantine.
-            rows = checked_rows(spark, work.storage, work.source, work.staged, work.waived).localCheckpoint()
+            rows = checked_rows(spark, work.storage, work.source, work.staged, work.waived)
             counted = tally.count(rows, work.source, work.staged)
             refuse_past_limit(work, rows, counted)
         raw, periods = _raw_rows(work, spark, rows, counted)

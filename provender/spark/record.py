@@ -7,6 +7,7 @@ from typing import Any
 
 from provender.intervals import Partition
 from provender.ledger import Draft, Job, Kind
+from provender.records.csv_records import unclosed_note
 from provender.spark import tally
 from provender.spark.attempt import Attempt, sql_texts
 from provender.spark.tally import Tally
@@ -75,10 +76,7 @@ def _notes(work: Attempt) -> list[str]:
             for name in sorted({*(file.get("header") or ()), *(file.get("schema") or ())} - named):
                 extra.setdefault(name, []).append(file["name"])
             if file.get("unclosed_quote"):
-                notes.append(
-                    f"{file['name']}: the quote opened in line {file['unclosed_quote']} is never closed, so every line "
-                    "was read as a row of its own"
-                )
+                notes.append(f"{file['name']}: {unclosed_note(file['unclosed_quote'])}")
     for name, files in extra.items():
         others = f" and {len(files) - 1} more" if len(files) > 1 else ""
         notes.append(f"column {name[:80]!r} of {files[0]}{others} is not in the spec and was left out")

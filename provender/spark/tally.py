@@ -39,7 +39,7 @@ class Tally:
 
 
 def count(rows: DataFrame, source: Source, staged: dict[str, Any]) -> Tally:
-    """Counts checked rows (:func:`provender.spark.contract.checked_rows`) by partition, period and reasons."""
+    """Counts checked rows (:func:`provender.spark.checked.checked_rows`) by partition, period and reasons."""
     accepted = F.size("_reasons") == 0
     grouped = rows.groupBy(
         F.unix_micros("_partition").alias("partition"),

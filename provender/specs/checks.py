@@ -10,7 +10,9 @@ import re
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from provender.contract.pattern import check_pattern
 from provender.intervals import Cadence, as_utc, iso, parse_iso
+from provender.records.dialect import check_options
 from provender.specs.check_columns import check_columns
 from provender.specs.check_tables import check_tables
 from provender.specs.document import Document
@@ -21,22 +23,8 @@ from provender.specs.raw_uri import complaints
 from provender.specs.sql import is_one_query
 
 TIMESTAMP_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us")
-OPTIONS = {
-    "csv": (
-        *("sep", "quote", "escape", "encoding", "nullValue", "header", "comment", "multiLine", "lineSep"),
-        *("emptyValue", "nanValue", "positiveInf", "negativeInf", "charToEscapeQuoteEscaping"),
-        *("ignoreLeadingWhiteSpace", "ignoreTrailingWhiteSpace"),
-    ),
-    "json": (
-        *("encoding", "lineSep", "multiLine"),
-        *("allowComments", "allowSingleQuotes", "allowNonNumericNumbers"),
-    ),
-    "parquet": ("mergeSchema",),
-    "avro": (),
-}
 _TYPES = frozenset(ColumnType)
 _CADENCES = frozenset(Cadence)
-_PATTERN_LETTERS = set("GyMLdDEFaQqhHkKmsSVzOXxZ")
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]*(\.[A-Za-z_][A-Za-z0-9_$-]*){0,2}")
 _QUERY = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
 _LONGEST_TAG = 100  # Airflow's limit
@@ -118,11 +106,8 @@ def _check_raw(document: Document) -> None:
         document.report(("raw",), what, "name the files (uri) or the database (sql)")
     if is_text(time_column):
         _check_time_column(document, ("raw", "time_column"), time_column)
-    known = OPTIONS.get(str(raw.get("format", "csv")))
-    for option in mapping(raw, "options"):
-        if known is not None and option not in known:
-            what = f"raw.options: unknown {raw.get('format', 'csv')} option {option!r}"
-            document.report(("raw", "options", option), what, did_you_mean(option, known))
+    for option, what, remedy in check_options(raw):
+        document.report(("raw", "options", option), what, remedy)
 
 
 def _check_uri(document: Document, raw: dict[str, Any]) -> None:
@@ -216,10 +201,9 @@ def _check_zone(document: Document, location: Location, zone: str) -> None:
 def _check_format(document: Document, location: Location, pattern: str) -> None:
     if pattern in TIMESTAMP_FORMATS:
         return
-    letters = re.sub(r"'[^']*'|[^A-Za-z]", "", pattern)
-    if "y" in letters and set(letters) <= _PATTERN_LETTERS and "%" not in pattern:
+    refusal = check_pattern(pattern)
+    if refusal is None:
         return
-    remedy = did_you_mean(
-        pattern, TIMESTAMP_FORMATS, "write iso, epoch_s, epoch_ms, epoch_us or a Spark pattern"
-    )
+    instead = f"write iso, epoch_s, epoch_ms, epoch_us or a Spark pattern ({refusal})"
+    remedy = did_you_mean(pattern, TIMESTAMP_FORMATS, instead)
     document.report(location, f"{shown_location(location)}: {pattern!r} is not a format", remedy)

@@ -22,7 +22,7 @@ from provender.intervals import iso
 from provender.specs.model import FeatureTable, Source
 
 _DESCRIPTIVE = {"description", "owner", "tags", "start", "end", "timeout"}
-_DESCRIPTIVE_RAW = {"uri", "sql"}
+_DESCRIPTIVE_RAW = {"uri", "sql", "max_unpacked_bytes"}
 _DESCRIPTIVE_TABLE = {"description", "online_ttl"}
 
 

@@ -110,9 +110,11 @@ class Raw(_Spec):
     sql: SqlRaw | None = None
     """A database instead of files; ``time_column`` selects a partition's rows."""
     format: Literal["csv", "parquet", "json", "avro"] = "csv"
-    """A file called ``.parquet`` or ``.avro`` is read as such in any case; ``.gz`` and ``.bz2`` are inflated."""
+    """A file called ``.parquet`` or ``.avro`` is read as such in any case; what is compressed is unpacked."""
     options: dict[str, str | bool | int] = {}
-    """Spark reader options: ``sep``, ``quote``, ``escape``, ``encoding``, ``nullValue``, ``header``."""
+    """How text is written, by Spark's names: :mod:`provender.records.dialect` has the list."""
+    max_unpacked_bytes: int | None = Field(default=None, ge=1)
+    """The most that one file may unpack to; by default a hundred times its size, and a gigabyte in any case."""
     time_column: ColumnName | None = None
     """Column by which a location without placeholders, or a database, is cut into partitions, ``[start, end)``."""
 

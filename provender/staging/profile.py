@@ -1,66 +1,55 @@
 """What can be told of a raw file while its bytes stream by, in constant memory.
 
-The digest names the file's content. For CSV the profile also says what a reader has to know before it may
-believe the rows: the header, whether quoted fields hold line breaks, and where the encoding breaks.
+The digest names the file's content. The rest is what the reader of records (:mod:`provender.records`) found: the
+header, quotes that are never closed, where the encoding breaks, and what keeps the file from being read at all.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
 import hashlib
-import io
-import zlib
 from typing import Any, BinaryIO
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from provender.records.avro_records import avro_schema
+from provender.records.csv_blocks import CsvBlocks
+from provender.records.damage import DamagedFileError, UndecodableError
+from provender.records.dialect import dialect_of
+from provender.records.parquet_records import CUT_BY, MALFORMED
+from provender.records.reading import format_of, refuse_packed_whole
+from provender.records.text import as_utf8
+from provender.records.unpack import CHUNK_BYTES, chunks, unpacked
 from provender.specs.model import Raw
-from provender.staging.avro import DamagedAvroError, avro_schema
-from provender.staging.quotes import scan_quotes
-from provender.staging.unpack import chunks, compression_of, unpacked
-
-_MAX_HEADER_BYTES = 1 << 20
-_BOM = codecs.BOM_UTF8
 
 
 def profile(file: BinaryIO, name: str, raw: Raw) -> dict[str, Any]:
     """Reads ``file`` to its end.
 
     Returns ``format``, ``bytes``, ``sha256`` and, where the file is damaged, ``unreadable`` (why); for CSV and
-    JSON ``invalid_at`` (offset, unpacked, of the first byte that is not in the declared encoding, or null); for
-    CSV also ``header`` (column names, or null), ``blank`` (there is nothing but white space), ``multiline`` (a
-    quoted field holds a line break) and ``unclosed_quote`` (the line of a quote that is never closed, or null;
-    then no field is taken to hold a line break); for Parquet and Avro ``schema`` (column name to type) and ``twice``
-    (column names that occur twice, upper and lower case alike).
+    JSON ``invalid_at`` (offset, unpacked, of the first byte that is not in the declared encoding, or null) and
+    ``blank`` (there is nothing but white space); for CSV also ``header`` (column names, or null), ``multiline`` (a
+    quoted field holds a line break, and every quote is closed) and ``unclosed_quote`` (the line of the first quote
+    that is never closed, or null); for Parquet and Avro ``schema`` (column name to type) and ``twice`` (column names
+    that occur twice, upper and lower case alike).
     """
     read = _Hashed(file)
-    file_format = _format_of(name, raw)
-    text = _TextProfile(raw) if file_format in ("csv", "json") else None
+    file_format = format_of(name, raw)
     told: dict[str, Any] = {}
     damage: str | None = None
     try:
-        if text:
-            for piece in unpacked(read, name):
-                text.see(piece)
+        refuse_packed_whole(name)
+        if file_format in ("csv", "json"):
+            damage = _see_text(read, name, raw, told)
         elif file_format == "avro":
             told = avro_schema(read)
-    except (zlib.error, EOFError, OSError) as error:
-        damage = f"damaged {compression_of(name)}: {error}"
-    except DamagedAvroError as error:
-        damage = f"damaged Avro: {error}"
+    except DamagedFileError as error:
+        damage = error.why
     read.to_the_end()
     found: dict[str, Any] = {"format": file_format, "bytes": read.size, "sha256": read.sha.hexdigest()}
     if not read.size:
         damage = None  # nothing is no damage: it is a partition without rows
-    if text:
-        found.update(text.result())
-        if found.get("multiline") and not damage:
-            file.seek(0)
-            found.update(scan_quotes(unpacked(file, name), raw))
-    elif read.size and file_format == "parquet":
+    elif file_format == "parquet" and damage is None:
         file.seek(0)
         try:
             told = _parquet_schema(file)
@@ -69,20 +58,15 @@ def profile(file: BinaryIO, name: str, raw: Raw) -> dict[str, Any]:
     return found | told | ({"unreadable": damage} if damage else {})
 
 
-def _format_of(name: str, raw: Raw) -> str:
-    """What the file is, whatever the source's format: exports of other systems come beside the usual files."""
-    return next((kind for kind in ("parquet", "avro") if name.endswith(f".{kind}")), raw.format)
-
-
 def header_of(file: BinaryIO, name: str, raw: Raw) -> list[str] | None:
-    """A CSV file's column names, from its beginning; None if it has none."""
-    text = _TextProfile(raw)
-    for piece in unpacked(file, name):
-        text.see(piece)
-        if text.has_header:
+    """A CSV file's column names, from its beginning; None if it has none. Raises :class:`DamagedFileError`."""
+    dialect = dialect_of(raw.options)
+    blocks = CsvBlocks(dialect, CHUNK_BYTES)
+    text = as_utf8(unpacked(file, name, raw.max_unpacked_bytes), dialect.encoding, dialect.encoding)
+    for _ in blocks.walk(text):
+        if blocks.header is not None or not dialect.header:
             break
-    header: list[str] | None = text.result()["header"]
-    return header
+    return blocks.header
 
 
 class _Hashed:
@@ -92,7 +76,7 @@ class _Hashed:
         self._file = file
         self.sha, self.size = hashlib.sha256(), 0
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int, /) -> bytes:
         chunk = self._file.read(size)
         self.sha.update(chunk)
         self.size += len(chunk)
@@ -103,88 +87,38 @@ class _Hashed:
             pass
 
 
+def _see_text(file: _Hashed, name: str, raw: Raw, told: dict[str, Any]) -> str | None:
+    """Fills ``told``; returns why the file is damaged, or None."""
+    dialect, damage, invalid_at = dialect_of(raw.options), None, None
+    blocks = CsvBlocks(dialect)
+    is_blank = True
+    try:
+        text = as_utf8(unpacked(file, name, raw.max_unpacked_bytes), dialect.encoding, dialect.encoding)
+        if raw.format == "csv":
+            for _ in blocks.walk(text):
+                pass
+        else:
+            for piece in text:
+                is_blank = is_blank and not piece.strip()
+    except UndecodableError as error:
+        invalid_at, is_blank = error.at, False
+        blocks.is_blank = False
+    except DamagedFileError as error:
+        damage, is_blank = error.why, False
+    told.update({"invalid_at": invalid_at, "blank": blocks.is_blank if raw.format == "csv" else is_blank})
+    if raw.format == "csv":
+        told["multiline"] = blocks.is_multi_line and blocks.unclosed_line is None
+        told["unclosed_quote"] = blocks.unclosed_line
+        told["header"] = blocks.header
+    return damage
+
+
 def _parquet_schema(file: BinaryIO) -> dict[str, Any]:
-    fields = list(pq.read_schema(file))
+    schema = pq.read_schema(file)
+    is_ours = (schema.metadata or {}).get(CUT_BY) is not None
+    fields = [field for field in schema if not (is_ours and field.name == MALFORMED)]
     names = [field.name.lower() for field in fields]
     return {
         "schema": {field.name: str(field.type) for field in fields},
         "twice": sorted({name for name in names if names.count(name) > 1}),
     }
-
-
-class _TextProfile:
-    def __init__(self, raw: Raw) -> None:
-        self._is_csv = raw.format == "csv"
-        self._has_header = str(raw.options.get("header", True)).lower() == "true"
-        self._separator = str(raw.options.get("sep", ","))
-        self._quote = str(raw.options.get("quote", '"'))
-        self._encoding = str(raw.options.get("encoding", "UTF-8"))
-        self._decoder = codecs.getincrementaldecoder(self._encoding)("strict")
-        self._head = bytearray()
-        self._seen = 0
-        self._blank = True
-        self._inside_quotes = False
-        self._multiline = False
-        self._invalid_at: int | None = None
-
-    def see(self, chunk: bytes) -> None:
-        if len(self._head) < _MAX_HEADER_BYTES:
-            self._head += chunk[: _MAX_HEADER_BYTES - len(self._head)]
-        if self._invalid_at is None:
-            self._check_encoding(chunk)
-        if self._is_csv and not self._multiline:
-            self._look_for_quoted_newlines(chunk)
-        self._blank = self._blank and not chunk.removeprefix(_BOM).strip()
-        self._seen += len(chunk)
-
-    @property
-    def has_header(self) -> bool:
-        """Whether the header has passed by, as far as one looks for it."""
-        return len(self._head) >= _MAX_HEADER_BYTES
-
-    def result(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"invalid_at": self._end_of_encoding(), "blank": self._blank}
-        if self._is_csv:
-            found["multiline"] = self._multiline
-            found["unclosed_quote"] = None
-            found["header"] = self._header() if self._has_header else None
-        return found
-
-    def _check_encoding(self, chunk: bytes) -> None:
-        pending = len(self._decoder.getstate()[0])
-        try:
-            self._decoder.decode(chunk)
-        except UnicodeDecodeError as error:
-            self._invalid_at = self._seen - pending + error.start
-
-    def _end_of_encoding(self) -> int | None:
-        if self._invalid_at is None and self._decoder.getstate()[0]:
-            return self._seen - len(self._decoder.getstate()[0])
-        return self._invalid_at
-
-    def _look_for_quoted_newlines(self, chunk: bytes) -> None:
-        """By counting quotes alone, which is quick and errs on the side of line breaks."""
-        quote = self._quote.encode(self._encoding)
-        if len(quote) != 1 or (not self._inside_quotes and quote not in chunk):
-            return
-        octets = np.frombuffer(chunk, dtype=np.uint8)
-        quotes = np.flatnonzero(octets == quote[0])
-        newlines = np.flatnonzero((octets == ord("\n")) | (octets == ord("\r")))
-        odd = (np.searchsorted(quotes, newlines) + int(self._inside_quotes)) % 2
-        self._multiline = bool(odd.any())
-        self._inside_quotes = bool((len(quotes) + int(self._inside_quotes)) % 2)
-
-    def _header(self) -> list[str] | None:
-        """The names in the first line that is not blank."""
-        text = bytes(self._head).removeprefix(_BOM).decode(self._encoding, errors="replace")
-        lines = text.lstrip().splitlines(keepends=True)
-        if not lines:
-            return None
-        if len(self._separator) != 1 or len(lines[0]) > csv.field_size_limit():
-            return [name.strip().strip(self._quote or None) for name in lines[0].split(self._separator)]
-        quoting = {"quotechar": self._quote} if self._quote else {"quoting": csv.QUOTE_NONE}
-        rows = csv.reader(io.StringIO("".join(lines)), delimiter=self._separator, **quoting)
-        try:
-            return [name.strip() for name in next(rows)]
-        except csv.Error:  # a quote is never closed, so the header has no end
-            return [name.strip() for name in lines[0].split(self._separator)]

@@ -1,70 +1,67 @@
 """Raw rows of one partition, selected by a time column from a location that holds all of them.
 
-Values stay as they are: a CSV's are text (an Arrow that guessed would make 7 of ``007``), a JSON line is copied
-byte for byte, a Parquet file's keep their types.
+Values stay as they are: a CSV's are text (an Arrow that guessed would make 7 of ``007``), a JSON object is copied as it
+stands, a Parquet file's keep their types. A row that names no moment, or could not be split into fields, goes with the
+row before it in its file (or the next one that names a moment), so that it is staged once and quarantined there.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import tempfile
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pc
-import pyarrow.parquet as pq
 
 from provender.errors import ContractError, SourceNotReadyError
 from provender.intervals import Partition, to_micros
+from provender.records.damage import DamagedFileError
+from provender.records.dialect import dialect_of
+from provender.records.folders import folder_values, named_with
+from provender.records.json_records import JsonRecord, json_records
+from provender.records.parquet_records import plain_names
+from provender.records.reading import format_of, read_records
+from provender.records.text import as_utf8
+from provender.records.unpack import unpacked
 from provender.settings import Settings
 from provender.specs.model import Source
-from provender.staging.groups import GROUP_ROWS, write_full_groups
 from provender.staging.locate import raw_files, raw_location
-from provender.staging.profile import header_of, profile
+from provender.staging.places import Places
 from provender.staging.raw_file import RawFile
+from provender.staging.selected_files import SelectedFiles
 from provender.staging.times import UNREADABLE, moments, time_format
-from provender.staging.unpack import compression_of, unpacked
-
-_BATCH_ROWS = GROUP_ROWS
-_BLOCK_BYTES = 32 << 20
-"""Arrow refuses a CSV row that is longer."""
 
 
 @dataclass
 class Selection:
-    """``path``: the file of the selected rows. Of all ``rows`` of the location, ``unplaced`` name no moment, or have
-    too few or too many fields, so that they belong to no partition at all."""
+    """``paths``: the files of the selected rows. Of all ``rows`` of the location, ``unplaced`` name no moment, or could
+    not be split into fields. ``notes``: what was read in an unusual way."""
 
-    path: Path
+    paths: list[Path] = field(default_factory=list)
     rows: int = 0
     unplaced: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def see(self, times: Any) -> None:
         """Counts a batch of rows."""
         self.rows += len(times)
         self.unplaced += int((times == UNREADABLE).sum())
 
-    def skip(self, row: Any) -> str:
-        """Counts a row that has too few or too many fields (Arrow's handler of such rows)."""
-        self.rows += 1
-        self.unplaced += 1
-        return "skip"
-
 
 @contextmanager
 def selected_rows(settings: Settings, source: Source, partition: Partition) -> Iterator[Selection]:
-    """A temporary file with the rows whose time column lies in the partition's ``[start, end)``: Parquet, or JSON
+    """Temporary files with the rows whose time column lies in the partition's ``[start, end)``: Parquet, or JSON
     lines for a JSON source. Rows stream by, in batches; their bytes depend on the selected rows alone. A partition
     without rows gives a file without rows.
 
     Raises :class:`SourceNotReadyError` if the location is not there, :class:`ContractError` with the file if it
-    cannot be read or has no such column, or if more rows than ``violations`` allows belong to no partition.
+    cannot be read or has no such column, or if more rows than ``violations`` allows name no moment.
     """
     files = raw_files(settings, source, partition)
     if not files:
@@ -75,12 +72,11 @@ def selected_rows(settings: Settings, source: Source, partition: Partition) -> I
             remedy="deliver them, then run the same command again",
         )
     with tempfile.TemporaryDirectory(prefix="provender-select-") as folder:
+        selection = Selection()
         if source.raw.format == "json":
-            selection = Selection(Path(folder) / "selected.json")
-            _select_lines(source, partition, files, selection)
+            _select_objects(source, partition, files, selection, Path(folder) / "selected.json")
         else:
-            selection = Selection(Path(folder) / "selected.parquet")
-            _select_batches(source, partition, files, selection)
+            _select_batches(source, partition, files, selection, Path(folder))
         _refuse_past_limit(source, selection, files)
         yield selection
 
@@ -90,7 +86,8 @@ def _refuse_past_limit(source: Source, selection: Selection, files: list[RawFile
     if selection.unplaced and selection.unplaced / selection.rows > limit:
         raise ContractError(
             f"{source.name}: {selection.unplaced} of {selection.rows} raw rows name no moment in "
-            f"{source.raw.time_column!r}, or have too few or too many fields: more than {limit:.1%}",
+            f"{source.raw.time_column!r}, or have too few or too many fields: more than {limit:.1%}"
+            + "".join(f"; {note}" for note in selection.notes[:3]),
             where=", ".join(file.where for file in files[:3]),
             unharmed="what was staged before",
             remedy="deliver corrected rows, or change raw.time_column or violations.max_share in "
@@ -98,172 +95,132 @@ def _refuse_past_limit(source: Source, selection: Selection, files: list[RawFile
         )
 
 
-def _select_batches(source: Source, partition: Partition, files: list[RawFile], selection: Selection) -> None:
-    how = time_format(source)
-    writer: pq.ParquetWriter | None = None
-    waiting: list[pa.Table] = []
-    try:
-        for batch in _batches(source, files, selection):
-            times = moments(batch.column(how.column), how)
-            selection.see(times)
-            chosen = pa.Table.from_batches([batch]).take(np.flatnonzero(_within(times, partition)))
-            if writer is None:
-                writer = pq.ParquetWriter(selection.path, chosen.schema)
-            waiting = write_full_groups(writer, [*waiting, chosen.cast(writer.schema)])
-        if writer is None:
-            # Files of no bytes at all: no columns either, which is a partition without rows.
-            selection.path.touch()
-            return
-        for table in waiting:
-            writer.write_table(table)
-    finally:
-        if writer is not None:
-            writer.close()
-
-
 def _within(times: Any, partition: Partition) -> Any:
     return (times >= to_micros(partition.start)) & (times < to_micros(partition.end))
 
 
-def _batches(source: Source, files: list[RawFile], selection: Selection) -> Iterator[pa.RecordBatch]:
-    wanted = time_format(source).column
-    for file in files:
-        try:
-            if not file.bytes:
-                continue
-            batches = _parquet(file) if _is_parquet(source, file) else _csv(source, file, selection)
-            for batch in batches:
-                if wanted not in batch.schema.names:
-                    raise ContractError(
-                        f"{source.name}: {file.name} has no time column {wanted!r}; it has "
-                        f"{', '.join(batch.schema.names[:20])}",
-                        where=file.where,
-                        unharmed="what was staged before",
-                        remedy="correct raw.time_column in the spec, or deliver the file again",
-                    )
-                yield batch
-        except (pa.ArrowException, OSError, UnicodeError) as error:
-            raise _unreadable(source, file, error) from error
+@contextmanager
+def _reading(source: Source, file: RawFile) -> Iterator[None]:
+    """Gives errors of the reader the source and the place."""
+    try:
+        yield
+    except DamagedFileError as damage:
+        raise _named(source, file, damage.refused(file.name)) from damage
+    except ContractError as error:
+        if error.where == file.where:
+            raise
+        raise _named(source, file, error) from error
 
 
-def _is_parquet(source: Source, file: RawFile) -> bool:
-    return source.raw.format == "parquet" or file.name.endswith(".parquet")
-
-
-def _parquet(file: RawFile) -> Iterator[pa.RecordBatch]:
-    with file.open() as opened, pq.ParquetFile(opened) as parquet:
-        if not parquet.metadata.num_rows:
-            yield pa.RecordBatch.from_pylist([], schema=parquet.schema_arrow)
-        yield from parquet.iter_batches(batch_size=_BATCH_ROWS)
-
-
-def _csv(source: Source, file: RawFile, selection: Selection) -> Iterator[pa.RecordBatch]:
-    options = source.raw.options
-    has_header = str(options.get("header", True)).lower() == "true"
-    quote, escape = str(options.get("quote", '"')), str(options.get("escape", '"'))
-    names = [column.name for column in source.columns]
-    header = _header(source, file) if has_header else names
-    read = pc.ReadOptions(
-        encoding=str(options.get("encoding", "utf8")),
-        column_names=header,
-        skip_rows=1 if has_header else 0,
-        block_size=_BLOCK_BYTES,
-    )
-    parse = pc.ParseOptions(
-        delimiter=str(options.get("sep", ",")),
-        quote_char=quote or False,
-        double_quote=escape == quote,
-        escape_char=escape if escape != quote and escape else False,
-        newlines_in_values=True,
-        invalid_row_handler=selection.skip,
-    )
-    nulls = str(options.get("nullValue", ""))
-    convert = pc.ConvertOptions(
-        column_types=dict.fromkeys(header, pa.string()),
-        null_values=[nulls, ""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=True,
-    )
-    with (
-        file.open() as opened,
-        _inflated(opened, file.name) as stream,
-        pc.open_csv(stream, read_options=read, parse_options=parse, convert_options=convert) as reader,
-    ):
-        yield from reader
-
-
-def _inflated(opened: BinaryIO, name: str) -> pa.NativeFile:
-    stream = pa.PythonFile(opened, mode="r")
-    compression = compression_of(name)
-    return pa.CompressedInputStream(stream, compression) if compression else stream
-
-
-def _header(source: Source, file: RawFile) -> list[str]:
-    """The file's column names, made distinct where they are empty or twice: rows are selected all the same, and the
-    contract says what it thinks of them."""
-    with file.open() as opened:
-        names = header_of(opened, file.name, source.raw) or [column.name for column in source.columns]
-    seen: dict[str, int] = {}
-    distinct = []
-    for at, name in enumerate(names):
-        seen[name] = seen.get(name, 0) + 1
-        distinct.append(name if name and seen[name] == 1 else f"{name or 'column'}_{at + 1}")
-    return distinct
-
-
-def _unreadable(source: Source, file: RawFile, error: Exception) -> ContractError:
-    """With the place, as far as it can be told."""
-    with file.open() as opened:
-        found = profile(opened, file.name, source.raw)
-    place = f"byte {found['invalid_at']} cannot be decoded" if found.get("invalid_at") is not None else ""
-    reason = place or found.get("unreadable") or str(error).splitlines()[0][:300]
+def _named(source: Source, file: RawFile, error: ContractError) -> ContractError:
     return ContractError(
-        f"{source.name}: {file.name} cannot be read: {reason}",
+        f"{source.name}: {error.what}",
         where=file.where,
         unharmed="what was staged before",
-        remedy="set raw.options in the spec (encoding, sep, quote), or deliver the file again",
+        remedy=error.remedy,
     )
 
 
-def _select_lines(source: Source, partition: Partition, files: list[RawFile], selection: Selection) -> None:
+def _noting(selection: Selection, file: RawFile) -> Callable[[str], None]:
+    return lambda note: selection.notes.append(f"{file.name}: {note}")
+
+
+def _select_batches(
+    source: Source, partition: Partition, files: list[RawFile], selection: Selection, folder: Path
+) -> None:
     how = time_format(source)
-    with selection.path.open("wb") as selected:
+    declared = [column.name for column in source.columns]
+    places: Places[tuple[pa.RecordBatch, pa.Array]] = Places()
+    with SelectedFiles(folder) as selected:
         for file in files:
-            try:
-                for lines in _line_batches(file):
-                    values = pa.array([_time_value(line, how.column) for line in lines], pa.string())
-                    times = moments(values, how)
+            with _reading(source, file), file.open() as opened:
+                wanted = declared
+                if file.bytes and format_of(file.name, source.raw) == "parquet":
+                    wanted = _with_plain(source, file, declared)
+                name = named_with(folder_values(file.where, declared), file.name)
+                for batch in read_records(opened, name, source.raw, wanted, say=_noting(selection, file)):
+                    _require_column(source, file, how.column, batch.fields)
+                    times = moments(batch.fields.column(how.column), how)
                     selection.see(times)
-                    for at in np.flatnonzero(_within(times, partition)).tolist():
-                        selected.write(lines[at] + b"\n")
-            except (zlib.error, EOFError, OSError) as error:
-                raise _unreadable(source, file, error) from error
+                    for placed, (fields, malformed) in places.place(times, (batch.fields, batch.malformed)):
+                        chosen = np.flatnonzero(_within(placed, partition))
+                        selected.write(fields.take(chosen), malformed.take(chosen))
+        for fields, malformed in places.nowhere:
+            selected.write(fields, malformed)
+    selection.paths = selected.paths
 
 
-def _line_batches(file: RawFile) -> Iterator[list[bytes]]:
-    with file.open() as opened:
-        lines: list[bytes] = []
-        for line in _lines(unpacked(opened, file.name)):
-            if line.strip():
-                lines.append(line)
-            if len(lines) == _BATCH_ROWS:
-                yield lines
-                lines = []
-        if lines:
-            yield lines
-
-
-def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from whole
-    yield rest
-
-
-def _time_value(line: bytes, column: str) -> str | None:
+def _with_plain(source: Source, file: RawFile, declared: list[str]) -> list[str]:
+    """The declared columns, and others of the file that any reader reads: they stay in the staged copy."""
     try:
-        value = json.loads(line).get(column)
-    except (ValueError, AttributeError):
-        return None
-    return None if value is None else str(value)
+        with file.open() as opened:
+            names = plain_names(opened)
+    except (pa.ArrowException, OSError):
+        return declared  # the reader says what is wrong with the file
+    small = {name.lower() for name in declared}
+    once = [name for name in names if [each.lower() for each in names].count(name.lower()) == 1]
+    return [*declared, *(name for name in once if name.lower() not in small)]
+
+
+def _require_column(source: Source, file: RawFile, wanted: str, fields: pa.RecordBatch) -> None:
+    if wanted not in fields.schema.names:
+        raise ContractError(
+            f"{source.name}: {file.name} has no time column {wanted!r}; it has "
+            f"{', '.join(fields.schema.names[:20])}",
+            where=file.where,
+            unharmed="what was staged before",
+            remedy="correct raw.time_column in the spec, or deliver the file again",
+        )
+
+
+def _select_objects(
+    source: Source, partition: Partition, files: list[RawFile], selection: Selection, path: Path
+) -> None:
+    """Copies JSON objects, and what is none, in the source's own encoding."""
+    how, dialect = time_format(source), dialect_of(source.raw.options)
+    encoder = codecs.getincrementalencoder(dialect.encoding)()
+    places: Places[list[JsonRecord]] = Places()
+    last: list[str] = []  # over several lines, what is no JSON would take what follows with it
+    with path.open("wb") as selected:
+
+        def write(records: list[JsonRecord]) -> None:
+            for record in records:
+                if dialect.multi_line and record.values is None:
+                    last.append(record.text)
+                else:
+                    selected.write(encoder.encode(record.text + (dialect.line_break or "\n")))
+
+        for file in files:
+            for records in _objects(source, file, how.column):
+                values = [None if each.values is None else each.values[-1] for each in records]
+                times = moments(pa.array(values, pa.string()), how)
+                selection.see(times)
+                for placed, held in places.place(times, records):
+                    write([held[at] for at in np.flatnonzero(_within(placed, partition)).tolist()])
+        for held in places.nowhere:
+            write(held)
+        selected.write(encoder.encode("".join(f"{text}\n" for text in last)))
+    selection.paths = [path]
+
+
+def _objects(source: Source, file: RawFile, time_column: str) -> Iterator[list[JsonRecord]]:
+    """The records of a file; the last of their values is that of the time column."""
+    raw, dialect = source.raw, dialect_of(source.raw.options)
+    declared = [column.name for column in source.columns if column.name != time_column]
+    with _reading(source, file), file.open() as opened:
+        pieces = unpacked(opened, file.name, raw.max_unpacked_bytes)
+        text = as_utf8(pieces, dialect.encoding, str(raw.options.get("encoding", "UTF-8")))
+        values = folder_values(file.where, [*declared, time_column])
+        for records in json_records(text, dialect, [*declared, time_column]):
+            yield [_with_values(each, values, time_column) for each in records] if values else records
+
+
+def _with_values(record: JsonRecord, values: Mapping[str, str], time_column: str) -> JsonRecord:
+    """The object with the columns that stand in its folders' names, where it does not name them itself."""
+    if record.values is None:
+        return record
+    missing = {name: text for name, text in values.items() if json.dumps(name) not in record.text}
+    added = "".join(f"{json.dumps(name)}:{json.dumps(text)}," for name, text in missing.items())
+    rest = record.text[1:].lstrip()
+    row = [*record.values[:-1], missing.get(time_column, record.values[-1])]
+    return JsonRecord("{" + (added.rstrip(",") if rest.startswith("}") else added) + rest, row)

@@ -26,7 +26,7 @@ from provender.settings import Settings
 from provender.specs.model import ColumnType, Source, SqlRaw
 from provender.staging.connections import engine_of
 from provender.staging.groups import write_full_groups
-from provender.staging.sql_time import Window, window
+from provender.staging.sql_time import Window, day_of, refuse_unplaced, window
 from provender.staging.sql_values import MisfitError, arrow_type, to_arrow
 from provender.staging.times import time_format
 
@@ -42,11 +42,13 @@ _USER_COLON = re.compile(r"(?<![:\w\\]):(?=\w)")
 @dataclass(frozen=True)
 class SqlSelection:
     """``path``: a Parquet file with the partition's ``rows``. ``without_time``: rows of the whole table, or query,
-    whose time column is null, so that they belong to no partition."""
+    whose time column is null, so that they belong to no partition. ``unreadable``: those whose time column holds what
+    means no moment."""
 
     path: Path
     rows: int
     without_time: int
+    unreadable: int = 0
 
 
 @contextmanager
@@ -56,7 +58,8 @@ def sql_rows(settings: Settings, source: Source, partition: Partition) -> Iterat
 
     Raises :class:`SettingsError` and :class:`SetupError` for a connection that cannot be,
     :class:`SourceNotReadyError` if the database cannot be reached or the connection breaks half-way,
-    :class:`ContractError` if it refuses the query or has no such time column.
+    :class:`ContractError` if it refuses the query or has no such time column, or if more rows than ``violations``
+    allows hold no time that can be read.
     """
     from sqlalchemy.exc import DBAPIError
 
@@ -99,6 +102,8 @@ class _Export:
     path: Path
     texts: set[str] = field(default_factory=set)
     """Columns that do not fit their declared type."""
+    unreadable: int = 0
+    """Rows seen whose time column holds what means no moment."""
 
     def run(self) -> SqlSelection:
         time_column = self._require_time_column()
@@ -106,10 +111,16 @@ class _Export:
         without_time = self._without_time(time_column)
         while True:
             try:
-                return SqlSelection(self.path, self._write(time_column, span), without_time)
+                self.unreadable = self._unreadable(time_column, span) if span else 0
+                rows = self._write(time_column, span)
             except MisfitError as misfit:
                 # The snapshot gives the same rows again.
                 self.texts.add(misfit.column)
+                continue
+            if self.unreadable:
+                where = f"connection {self._raw.connection}, {describe(self._raw)}"
+                refuse_unplaced(self.source, self.unreadable, self._with_time(time_column), where)
+            return SqlSelection(self.path, rows, without_time, self.unreadable)
 
     @property
     def _raw(self) -> SqlRaw:
@@ -156,9 +167,34 @@ class _Export:
         return window(self.source, self.partition, row[0]) if row else None
 
     def _without_time(self, time_column: str) -> int:
-        from sqlalchemy import column, func, select
+        from sqlalchemy import column
 
-        counted = select(func.count()).select_from(self._relation).where(column(time_column).is_(None))
+        return self._count(column(time_column).is_(None))
+
+    def _with_time(self, time_column: str) -> int:
+        from sqlalchemy import column
+
+        return self._count(column(time_column).is_not(None))
+
+    def _unreadable(self, time_column: str, span: Window) -> int:
+        """Rows of the whole table that no partition's window would find. (Those of a window are looked at there.)"""
+        from sqlalchemy import column, func, or_, select
+
+        times: ColumnElement[Any] = column(time_column)
+        if span.by_day:
+            start = func.substring if self.connection.dialect.name == "mssql" else func.substr
+            days: Any = start(times, 1, 10)
+            counted = select(days, func.count()).select_from(self._relation).where(times.is_not(None))
+            found = self.connection.execute(counted.group_by(days))
+            return sum(count for text, count in found if day_of(text) is None)
+        if span.first is None:
+            return 0
+        return self._count(or_(times < span.first, times > span.last))
+
+    def _count(self, condition: ColumnElement[bool]) -> int:
+        from sqlalchemy import func, select
+
+        counted = select(func.count()).select_from(self._relation).where(condition)
         return int(self.connection.execute(counted).scalar_one())
 
     def _select(self, names: Sequence[str]) -> Select[Any]:
@@ -185,7 +221,9 @@ class _Export:
         names = list(self._columns)
         order = dict.fromkeys(chain([time_column], names))
         times: ColumnElement[Any] = column(time_column)
-        query = self._select(names).where(times >= span.low, times < span.high)
+        query = self._select(names).where(times.is_not(None))
+        if not span.is_all:
+            query = query.where(times >= span.low, times < span.high)
         query = query.order_by(*[column(name) for name in order])
         result = self.connection.execute(query, execution_options={"yield_per": _BATCH_ROWS})
         for rows in result.partitions():
@@ -193,7 +231,12 @@ class _Export:
             table = pa.table(
                 {name: to_arrow(name, column, self._kind(name)) for name, column in values.items()}
             )
-            yield table if span.is_exact else table.filter(span.holds(values[time_column]))
+            if span.is_exact:
+                yield table
+                continue
+            held, unreadable = span.holds(values[time_column])
+            self.unreadable += unreadable
+            yield table.filter(pa.array(held))
 
     def _kind(self, name: str) -> ColumnType | None:
         return None if name in self.texts else self._columns[name]

@@ -21,16 +21,17 @@ from provender.errors import SourceNotReadyError
 from provender.intervals import Partition, iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
 from provender.ledger.progress import staged_partitions
+from provender.records.folders import folder_values, named_with
+from provender.records.unpack import CHUNK_BYTES
 from provender.settings import Settings
 from provender.specs.model import Source
 from provender.staging.additions import additions, is_added
 from provender.staging.connections import BigQueryConnection, bigquery_connection
-from provender.staging.locate import raw_files, require_raw_files
+from provender.staging.locate import raw_files, raw_location, require_raw_files
 from provender.staging.profile import profile
-from provender.staging.raw_file import RawFile, local_file
+from provender.staging.raw_file import RawFile, local_file, passed_over
 from provender.staging.select import selected_rows
 from provender.staging.sql import sql_rows
-from provender.staging.unpack import CHUNK_BYTES
 from provender.storage import Storage, storage_at
 
 LOCK_TIMEOUT_SECONDS = 1800.0
@@ -63,6 +64,7 @@ def stage(
         before = staged_partitions(ledger)
         staged: dict[str, dict[str, Any]] = {}
         notes: list[str] = []
+        counts: dict[str, int] = {}
         for partition in partitions:
             held = before.get(partition.key)
             if held is not None and deliver is None and _has_gone(settings, source, partition):
@@ -75,7 +77,7 @@ def stage(
                 work = _FromBigQuery(storage, warehouse, source, attempt, notes)
                 staged[partition.key] = work.stage(partition, held)
                 continue
-            with (deliver or (lambda p: _raw_files(settings, source, p, notes)))(partition) as files:
+            with (deliver or (lambda p: _raw_files(settings, source, p, notes, counts)))(partition) as files:
                 beside = {} if deliver else additions(storage, held)
                 staged[partition.key] = _stage_one(storage, source, partition, {**files, **beside}, held)
         changed = [key for key, entry in staged.items() if entry != before.get(key)]
@@ -89,6 +91,7 @@ def stage(
             counts={
                 "files": sum(len(staged[key]["files"]) for key in changed),
                 "bytes": sum(file["bytes"] for key in changed for file in staged[key]["files"]),
+                **counts,
             },
         )
         manifest = ledger.commit(draft)
@@ -155,32 +158,53 @@ def _without_time(source: Source, rows: int) -> str:
     )
 
 
+def _no_moment(source: Source, rows: int) -> str:
+    return (
+        f"{rows} raw rows have a {source.raw.time_column!r} that is no time: they belong to no partition and were not "
+        "staged"
+    )
+
+
 @contextmanager
 def _raw_files(
-    settings: Settings, source: Source, partition: Partition, notes: list[str]
+    settings: Settings, source: Source, partition: Partition, notes: list[str], counts: dict[str, int]
 ) -> Iterator[dict[str, RawFile]]:
-    """Names to give the staged files, and the files to copy; adds to ``notes``."""
+    """Names to give the staged files, and the files to copy; adds to ``notes`` and ``counts``."""
+    if source.raw.sql is None:
+        notes += [
+            f"the folder {folder} was passed over: raw.uri names the files beside it (/** at its end names all)"
+            for folder in passed_over(raw_location(settings, source, partition))
+        ]
     if source.raw.is_partitioned:
-        yield _distinct_names(require_raw_files(settings, source, partition))
+        yield _distinct_names(source, require_raw_files(settings, source, partition))
         return
     if source.raw.sql is not None:
         with sql_rows(settings, source, partition) as found:
             if found.without_time:
                 notes.append(_without_time(source, found.without_time))
+            if found.unreadable:
+                notes.append(_no_moment(source, found.unreadable))
             yield {found.path.name: local_file(found.path)}
         return
     with selected_rows(settings, source, partition) as selection:
+        notes += selection.notes
         if selection.unplaced:
             notes.append(
                 f"{selection.unplaced} of {selection.rows} raw rows name no moment in {source.raw.time_column!r}, "
-                "or have too few or too many fields: they belong to no partition and were not staged"
+                "or have too few or too many fields: each was staged with the row before it, to be quarantined"
             )
-        yield {selection.path.name: local_file(selection.path)}
+            counts["unplaced"] = selection.unplaced
+        yield {path.name: local_file(path) for path in selection.paths}
 
 
-def _distinct_names(files: list[RawFile]) -> dict[str, RawFile]:
-    """Names that no reader takes for a pattern, a hidden file or another folder."""
+def _distinct_names(source: Source, files: list[RawFile]) -> dict[str, RawFile]:
+    """Names that no reader takes for a pattern, a hidden file or another folder. Columns in the names of folders become
+    part of them."""
+    declared = [column.name for column in source.columns]
     names = [re.sub(r"[^A-Za-z0-9._=+-]", "-", file.name).lstrip("._") or "file" for file in files]
+    names = [
+        named_with(folder_values(file.where, declared), name) for name, file in zip(names, files, strict=True)
+    ]
     names = [f"file-{name}" if is_added(name) else name for name in names]
     if len(set(names)) == len(names):
         return dict(zip(names, files, strict=True))

@@ -285,7 +285,7 @@ def staged(project: Project, name: str, *keys: str) -> dict[str, dict[str, Any]]
 
 
 def checked(project: Project, spark: Any, name: str, *keys: str) -> list[dict[str, Any]]:
-    from provender.spark.contract import checked_rows
+    from provender.spark.checked import checked_rows
 
     frame = checked_rows(spark, project.storage, project.source(name), staged(project, name, *keys), {})
     return [row.asDict() for row in frame.collect()]
@@ -349,60 +349,6 @@ def test_parquet_types(project: Project, spark: Any) -> None:
     wrong = {"wrong_type:blob", "wrong_type:flag", "wrong_type:small", "wrong_type:value", "above_max:ratio"}
     assert {*rows["a"]["_reasons"]} == wrong
     assert rows["a"]["_event"].day == 2
-
-
-UTC_NOON = "2026-07-01T12:00:00"
-TIMES = [
-    # (format, zone, raw, the moment in UTC or the reason)
-    ("iso", "UTC", "2026-07-01T14:00:00+02:00", UTC_NOON),
-    ("iso", "UTC", " 2026-07-01 12:00:00 ", UTC_NOON),
-    ("iso", "Europe/Berlin", "2026-07-01T14:00:00", UTC_NOON),
-    ("iso", "Europe/Berlin", "2026-07-01T12:00:00Z", UTC_NOON),
-    ("iso", "Europe/Berlin", "2026-07-01T08:00:00-04", UTC_NOON),
-    ("iso", "Europe/Berlin", "2026-03-29T02:30:00", "nonexistent"),
-    ("iso", "Europe/Berlin", "2026-03-29T02:30:00+01:00", "2026-03-29T01:30:00"),
-    ("iso", "Europe/Berlin", "2026-10-25T02:30:00", "2026-10-25T00:30:00"),
-    ("iso", "America/New_York", "2013-11-03 01:30:00", "2013-11-03T05:30:00"),
-    ("iso", "America/New_York", "2013-03-10 02:00:00", "nonexistent"),
-    ("iso", "UTC", "12:30", "wrong"),
-    ("iso", "UTC", "2026", "wrong"),
-    ("iso", "UTC", "2026-02-30", "wrong"),
-    ("iso", "UTC", "2026-07-01T12:00:00Z; DROP", "wrong"),
-    ("epoch_s", "UTC", "1782907200", UTC_NOON),
-    ("epoch_s", "UTC", "1782907200.5", "2026-07-01T12:00:00.500000"),
-    ("epoch_ms", "UTC", "1782907200000", UTC_NOON),
-    ("epoch_us", "UTC", "1782907200000000", UTC_NOON),
-    ("epoch_s", "UTC", "1e999999999", "wrong"),
-    ("epoch_s", "UTC", "99999999999999", "wrong"),
-    ("dd.MM.yyyy HH:mm", "Europe/Berlin", "01.07.2026 14:00", UTC_NOON),
-    ("dd.MM.yyyy HH:mm", "Europe/Berlin", "29.03.2026 02:30", "nonexistent"),
-    ("dd.MM.yyyy HH:mm", "UTC", "2026-07-01", "wrong"),
-    ("yyyyMMddHHmmXXX", "Europe/Berlin", "202607011400+02:00", UTC_NOON),
-]
-
-
-def test_times_are_read_as_the_spec_says(spark: Any) -> None:
-    from pyspark.sql import functions as F
-
-    from provender.spark.parse import parse_time
-    from provender.specs.model import Timestamp
-
-    frame = spark.createDataFrame([(raw,) for _, _, raw, _ in TIMES], "raw string")
-    ways = sorted({(how, zone) for how, zone, _, _ in TIMES})
-    columns = []
-    for at, (how, zone) in enumerate(ways):
-        read = parse_time(F.col("raw"), "string", Timestamp(column="at", format=how, zone=zone))
-        skipped = F.coalesce(read.nonexistent, F.lit(False)) if read.nonexistent is not None else F.lit(False)
-        outcome = F.when(read.wrong, "wrong").when(skipped, "nonexistent")
-        columns.append(outcome.otherwise(F.unix_micros(read.value).cast("string")).alias(f"w{at}"))
-    found = {row["raw"]: row for row in frame.select("raw", *columns).collect()}
-    from provender.intervals import parse_iso, to_micros
-
-    for how, zone, raw, expected in TIMES:
-        value = found[raw][f"w{ways.index((how, zone))}"]
-        if expected not in ("wrong", "nonexistent"):
-            expected = str(to_micros(parse_iso(f"{expected}+00:00")))
-        assert value == expected, (how, zone, raw)
 
 
 def test_rows_selected_by_a_time_column_are_checked_like_those_of_a_file(project: Project) -> None:

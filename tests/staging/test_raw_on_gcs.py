@@ -14,7 +14,7 @@ from provender.intervals import Partition
 from provender.ledger import Kind, Manifest
 from provender.settings import load_settings
 from provender.staging import arrived, stage
-from provender.staging.raw_file import find
+from provender.staging.raw_file import find, passed_over
 from tests.engine import Project, make_project
 from tests.gcs import GcsServer
 from tests.spark.readings import key_of, spec
@@ -92,7 +92,11 @@ def test_rows_are_cut_by_their_time_from_one_object(project: Project, bucket: An
         ("in/a.csv", ["in/a.csv"]),
         ("in", ["in/a.csv", "in/b.json"]),
         ("in/", ["in/a.csv", "in/b.json"]),
-        ("in/*", ["in/_hidden", "in/a.csv", "in/b.json"]),
+        ("in/*", ["in/a.csv", "in/b.json"]),
+        ("in/_*", ["in/_hidden"]),
+        ("**/*", ["hive/dt=1/h=2/x.csv", "hive/y.csv", "in/a.csv", "in/b.json", "in/deep/er/a.csv"]),
+        ("hive", ["hive/dt=1/h=2/x.csv", "hive/y.csv"]),
+        ("hive/dt=*/*/*", ["hive/dt=1/h=2/x.csv"]),
         ("in/?.csv", ["in/a.csv"]),
         ("in/[b-z].*", ["in/b.json"]),
         ("*/a.csv", ["in/a.csv"]),
@@ -105,7 +109,8 @@ def test_rows_are_cut_by_their_time_from_one_object(project: Project, bucket: An
 def test_a_glob_finds_objects_as_it_finds_files(
     bucket: Any, tmp_path: Path, pattern: str, found: list[str]
 ) -> None:
-    for name in ("in/a.csv", "in/b.json", "in/_hidden", "in/.dot", "in/deep/er/a.csv", "in/deep/"):
+    names = ("in/a.csv", "in/b.json", "in/_hidden", "in/.dot", "in/deep/er/a.csv", "in/deep/", "hive/y.csv")
+    for name in (*names, "hive/dt=1/h=2/x.csv", "hive/dt=1/_tmp/x.csv", "hive/_delta_log/0.json"):
         bucket.blob(name).upload_from_string(b"x")
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,6 +119,18 @@ def test_a_glob_finds_objects_as_it_finds_files(
     start = f"gs://{bucket.name}/"
     assert [file.where.removeprefix(start).split("#")[0] for file in find(f"{start}{pattern}")] == found
     assert [file.where.removeprefix(f"{tmp_path}/") for file in find(f"{tmp_path}/{pattern}")] == found
+
+
+def test_a_folder_that_is_passed_over_is_named(bucket: Any, tmp_path: Path) -> None:
+    for name in ("in/a.csv", "in/deep/er/a.csv", "in/dt=1/a.csv", "in/_tmp/a.csv"):
+        bucket.blob(name).upload_from_string(b"x")
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    assert passed_over(f"{tmp_path}/in") == [f"{tmp_path}/in/deep"]
+    assert passed_over(f"gs://{bucket.name}/in") == [f"gs://{bucket.name}/in/deep/"]
+    assert passed_over(f"{tmp_path}/in/**") == passed_over(f"{tmp_path}/in/a.csv") == []
+    assert passed_over(f"{tmp_path}/*") == [f"{tmp_path}/in"]
 
 
 def test_an_object_replaced_between_looking_and_copying_is_not_staged_under_the_old_hash(

@@ -10,6 +10,7 @@ import pytest
 
 from provender.errors import ContractError, SourceNotReadyError
 from provender.intervals import Partition
+from provender.records import read_records
 from provender.specs.model import Source
 from provender.staging import stage
 from tests.engine import Project, make_project
@@ -192,3 +193,100 @@ def test_a_location_that_is_not_there_is_not_ready_and_an_empty_one_has_no_rows(
         selected(project, source, 1)
     drop(project, "all.csv", b"")
     assert selected(project, source, 1) == []
+
+
+def staged_files(project: Project, source: Source, number: int) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each staged file of a day."""
+    partition = Partition.parse(source.cadence, key_of(number))
+    entry = stage(project.settings, source, [partition], f"files-{number}").partitions[partition.key]
+    found = {}
+    for file in entry["files"]:
+        with project.storage.open(f"{entry['folder']}/{file['name']}") as opened:
+            batches = list(read_records(opened, file["name"], source.raw, ["key", "value", "at"]))
+        rows = [row for batch in batches for row in batch.fields.to_pylist()]
+        lines = [line for batch in batches for line in batch.malformed.to_pylist()]
+        pairs = zip(rows, lines, strict=True)
+        found[file["name"]] = [row if line is None else {"line": line} for row, line in pairs]
+    return found
+
+
+def test_a_row_without_a_moment_is_staged_once_with_the_row_before_it(project: Project) -> None:
+    rows = (
+        "?,0,never\na,1,2026-01-01\nfew,1\nb,2,yesterday\nc,3,2026-01-02\nd,4,\nmany,1,2,3\ne,5,2026-01-01\n"
+    )
+    drop(project, "all.csv", b"key,value,at\n" + rows.encode())
+    source = one_location(project, {}, violations={"max_share": 1.0})
+    first, second, third = (staged_files(project, source, number) for number in (1, 2, 3))
+    assert [row["key"] for row in first["selected.parquet"]] == ["?", "a", "b", "e"]
+    assert first["selected-malformed.parquet"] == [{"line": "few,1"}]
+    assert [row["key"] for row in second["selected.parquet"]] == ["c", "d"]
+    assert second["selected-malformed.parquet"] == [{"line": "many,1,2,3"}]
+    assert third == {"selected.parquet": []}
+    manifest = project.ledger("readings").manifests("stage")[0]  # type: ignore[arg-type]
+    assert manifest.counts["unplaced"] == 5
+
+
+def test_a_quote_that_is_never_closed_spoils_its_line_alone_here_too(project: Project) -> None:
+    rows = [f"k{n},{n},2026-01-01" for n in range(100)]
+    rows.insert(50, '"open,1,2026-01-01')
+    drop(project, "all.csv", "\n".join(["key,value,at", *rows, ""]).encode())
+    source = one_location(project, {})
+    found = staged_files(project, source, 1)
+    assert [len(rows) for rows in found.values()] == [100, 1]
+    [manifest] = project.ledger("readings").manifests("stage")  # type: ignore[arg-type]
+    assert any("quote opened in line 52 is never closed" in note for note in manifest.notes)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"sep": r"\t"}, "\tkey\tvalue\tat\n0\ta b\t1\t2026-01-01\n"),
+        ({"sep": "||"}, "key||value||at\na b||1||2026-01-01\n"),
+        ({"quote": ""}, "key,value,at\na b,1,2026-01-01\n"),
+        ({"comment": "#"}, "#,\n\nkey,value,at\n#x\na b,1,2026-01-01\n"),
+        ({"ignoreLeadingWhiteSpace": True, "ignoreTrailingWhiteSpace": True}, "key,value,at\n a b , 1,2026-01-01 \n"),
+        ({"encoding": "UTF-16"}, "key,value,at\r\na b,1,2026-01-01\r\n"),
+    ],
+)  # fmt: skip
+def test_options_mean_here_what_they_mean_in_a_partitions_own_file(
+    project: Project, options: dict[str, Any], text: str
+) -> None:
+    drop(project, "all.csv", text.encode(options.get("encoding", "utf-8")))
+    source = one_location(project, {"options": options})
+    assert selected(project, source, 1) == [{"key": "a b", "value": "1", "at": "2026-01-01"}]
+
+
+def test_objects_joined_on_a_line_and_what_is_none_are_staged(project: Project) -> None:
+    one, two = '{"key":"a","at":"2026-01-01"}', '{"key":"b","at":"2026-01-02"}'
+    source = one_location(
+        project, {"format": "json", "options": {"encoding": "UTF-16"}}, violations={"max_share": 0.5}
+    )
+    drop(project, "all.json", f"{one}{two}{one} and more\n".encode("utf-16"))
+    [found] = staged_files(project, source, 1).values()
+    assert [row.get("key") or row["line"] for row in found] == ["a", "a", "and more"]
+    [found] = staged_files(project, source, 2).values()
+    assert [row["key"] for row in found] == ["b"]
+
+
+def test_files_of_different_columns_are_each_staged_as_they_are(project: Project) -> None:
+    uri = {"uri": "../raw/readings/*.csv", "time_column": "at"}
+    source = project.write_source(spec(raw=uri), daily="SELECT key, 1 AS total, 1 AS readings FROM readings")
+    drop(project, "a.csv", b"key,value,at\na,1,2026-01-01\n")
+    drop(project, "b.csv", b"at,extra,key,value\n2026-01-01,x,b,2\n")
+    drop(project, "_committed_1.csv", b"nothing of the kind")
+    found = staged_files(project, source, 1)
+    assert [[row["key"] for row in rows] for rows in found.values()] == [["a"], ["b"]]
+
+
+def test_folders_called_after_a_column_give_it(project: Project) -> None:
+    for number in (1, 2):
+        drop(project, f"at={key_of(number)}T05%3A00%3A00Z/x.csv", f"key,value\nk{number},{number}\n".encode())
+    uri = {"uri": "../raw/readings", "time_column": "at"}
+    daily = "SELECT key, 1 AS total, 1 AS readings FROM readings"
+    source = project.write_source(spec(raw=uri), daily=daily)
+    [rows] = staged_files(project, source, 2).values()
+    assert rows == [{"key": "k2", "value": "2", "at": f"{key_of(2)}T05:00:00Z"}]
+    source = project.write_source(spec(raw={"uri": "../raw/readings/at={partition}*/*"}), daily=daily)
+    [(name, rows)] = staged_files(project, source, 1).items()
+    assert name.endswith("++x.csv")
+    assert rows == [{"key": "k1", "value": "1", "at": f"{key_of(1)}T05:00:00Z"}]

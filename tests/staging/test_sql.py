@@ -287,3 +287,54 @@ def test_values_of_drivers_become_the_declared_types() -> None:
             to_arrow("c", [value], kind)
     texts = [as_text(value) for value in ({"b": 1, "a": [2]}, Decimal("1E+2"), date(2026, 1, 1), b"\x01")]
     assert texts == ['{"a": [2], "b": 1}', "100", "2026-01-01", "01"]
+
+
+def text_times(tmp_path: Path, *times: Any) -> Project:
+    base = sqlite3.connect(tmp_path / "shop.db")
+    base.execute("CREATE TABLE readings (key, value, at)")
+    base.executemany("INSERT INTO readings VALUES (?, 1, ?)", [(f"k{n}", at) for n, at in enumerate(times)])
+    base.commit()
+    return with_connection(make_project(tmp_path, spark={}), f"sqlite:///{tmp_path}/shop.db")
+
+
+def test_text_times_by_a_pattern_find_their_day(tmp_path: Path) -> None:
+    project = text_times(tmp_path, "02/01/2026 00:30", "01/01/2026 12:00", "01/02/2026 12:00", "soon", None)
+    event = {"column": "at", "format": "dd/MM/yyyy HH:mm", "zone": "Europe/Oslo"}
+    source = write_source(
+        project, {"table": "readings"}, event_timestamp=event, violations={"max_share": 0.25}
+    )
+    staged = run(project, source, 1, 2)
+    assert [row["key"] for row in rows(project, staged, 1)] == ["k1", "k0"]
+    assert rows(project, staged, 2) == []
+    assert any(note.startswith("1 raw rows have a 'at' that is no time") for note in staged.notes)
+    source = write_source(
+        project, {"table": "readings"}, event_timestamp=event, violations={"max_share": 0.2}
+    )
+    with pytest.raises(ContractError, match="1 of 4 raw rows have a 'at' that is no time"):
+        run(project, source, 1, attempt="b")
+
+
+def test_text_times_that_are_not_iso_fail_the_run_and_are_counted(tmp_path: Path) -> None:
+    project = text_times(
+        tmp_path, "01/01/2026", " 2026-01-01", "2026-01-01 10:00:00 UTC", "2026-01-01 25:00", "2026-02-30"
+    )
+    sql = {"table": "readings"}
+    with pytest.raises(ContractError, match="3 of 5 raw rows have a 'at' that is no time"):
+        run(project, write_source(project, sql, violations={"max_share": 0.5}), 1)
+    staged = run(project, write_source(project, sql, violations={"max_share": 0.6}), 1)
+    # What begins with the day is staged with it, and is the contract's matter.
+    assert [row["key"] for row in rows(project, staged, 1)] == ["k2", "k3"]
+
+
+def test_numbers_that_are_no_moments_are_counted(tmp_path: Path) -> None:
+    project = text_times(tmp_path, int(day(1).timestamp()), 10**15, -(10**15))
+    event = {"column": "at", "format": "epoch_s"}
+    with pytest.raises(ContractError, match="2 of 3 raw rows"):
+        run(project, write_source(project, {"table": "readings"}, event_timestamp=event, violations={}), 1)
+
+
+def test_numbers_by_a_pattern_and_columns_of_mixed_types_are_read(tmp_path: Path) -> None:
+    project = text_times(tmp_path, 20260101, "20260101", 20260102, None)
+    event = {"column": "at", "format": "yyyyMMdd"}
+    staged = run(project, write_source(project, {"table": "readings"}, event_timestamp=event), 1)
+    assert {row["key"] for row in rows(project, staged, 1)} == {"k0", "k1"}

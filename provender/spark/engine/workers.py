@@ -15,7 +15,10 @@ from typing import Any, BinaryIO
 
 from pyspark import daemon
 
-_PRELOADED = ("numpy", "pandas", "pyarrow.compute", "provender.spark.online_write")
+_PRELOADED = (
+    *("numpy", "pandas", "pyarrow.compute", "pyarrow.csv", "pyarrow.parquet"),
+    *("provender.spark.online_write", "provender.spark.checked"),
+)
 _OURS = "provender."
 Main = Callable[[BinaryIO, BinaryIO], None]
 
