@@ -173,7 +173,7 @@ def submit(
     submission.renew()
     replace_text(submission.job_file, json.dumps(document, indent=1))
     runner = [sys.executable, "-m", "provender.local.job_runner", str(submission.folder)]
-    start_detached(runner, log=submission.log_file, cwd=cwd, env=env)
+    start_detached(runner, log=submission.log_file, pid_file=submission.pid_file, cwd=cwd, env=env)
     return submission
 
 

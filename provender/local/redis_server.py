@@ -62,10 +62,10 @@ def start(settings: Settings, tell: Callable[[str], None]) -> None:
     if running and running.is_alive and answers(host, port):
         tell(f"redis: already running at {host}:{port}")
         return
+    stop(settings)  # one that does not answer, or whose pid file is lost, still has the port
     remedy = f"free the port, or change online_store.connection_string in {settings.repo / SETTINGS_FILE}"
     require_free_port(host, port, "redis", remedy)
-    record = start_detached(_command(settings, port), log=log_file(settings))
-    record.write(pid_file(settings))
+    record = start_detached(_command(settings, port), log=log_file(settings), pid_file=pid_file(settings))
     _await_answer(settings, record, host, port)
     tell(f"redis: running at {host}:{port}")
 
@@ -104,6 +104,8 @@ def _command(settings: Settings, port: int) -> list[str]:
         "dir": f'"{folder}"',
         "appendonly": "yes",
         "appendfsync": "everysec",
+        # A title would be written over the environment, and with it the mark by which `down` knows its own.
+        "set-proc-title": "no",
     }
     password = _password(settings)
     if password:
