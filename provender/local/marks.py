@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -46,14 +46,14 @@ def marked(mark: str, spare: Iterable[int] = ()) -> list[psutil.Process]:
     return [process for process, found in _marks(spare) if found == mark]
 
 
-def marked_below(folders: Iterable[Path]) -> Mapping[int, str]:
-    """Pid and mark of the processes whose pid files are, or were, in one of ``folders``.
+def marked_below(folders: Iterable[Path]) -> list[psutil.Process]:
+    """Running processes whose pid files are, or were, in one of ``folders``.
 
     Neither this process nor those that it was started by are among them.
     """
     spare = {parent.pid for parent in psutil.Process().parents()}
     places = tuple(os.path.realpath(folder) + os.sep for folder in folders)
-    return {process.pid: found for process, found in _marks(spare) if found.startswith(places)}
+    return [process for process, found in _marks(spare) if found.startswith(places)]
 
 
 def end(find: Callable[[], list[psutil.Process]], grace_seconds: float) -> bool:
