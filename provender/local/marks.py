@@ -62,17 +62,25 @@ def end(find: Callable[[], list[psutil.Process]], grace_seconds: float) -> bool:
     All get SIGTERM; what is still there after ``grace_seconds`` (0: at once) gets SIGKILL, as does whatever they
     started in the meantime.
     """
-    members = find()
+    members = _found(find)
     if not members:
         return False
     if grace_seconds > 0:
         _signal(members, signal.SIGTERM)
         _await_end(members, grace_seconds)
     deadline = time.monotonic() + _KILL_SECONDS
-    while (remaining := find()) and time.monotonic() < deadline:
+    while (remaining := _found(find)) and time.monotonic() < deadline:
         _signal(remaining, signal.SIGKILL)
         _await_end(remaining, _KILL_SECONDS)
     return True
+
+
+def _found(find: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
+    """What is there. Nobody can tell a process while it is becoming another program, so nothing is looked for twice."""
+    if found := find():
+        return found
+    time.sleep(_POLL_SECONDS)
+    return find()
 
 
 def is_running(process: psutil.Process) -> bool:

@@ -41,6 +41,16 @@ STOP_SECONDS = 30.0
 _FORK_SECONDS = 5.0
 _POLL_SECONDS = 0.1
 _HOST = "127.0.0.1"
+_JVM_OPTIONS = (
+    "-XX:+UseParallelGC",
+    # A JVM that ran out of memory lives on without some of its threads, and jobs wait for them: it ends instead. One
+    # that does little but collect garbage is out of memory, also with a little more room than the usual 2%.
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:GCTimeLimit=90",
+    "-XX:GCHeapFreeLimit=10",
+    "-Duser.timezone=UTC",
+    "-Dderby.system.home=/nonexistent",
+)
 _CLIENT_VARIABLES = ("SPARK_API_MODE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_REMOTE", "SPARK_REMOTE")
 """What PySpark leaves in the environment of a process that used Spark Connect."""
 
@@ -272,9 +282,7 @@ def server_conf(settings: Settings) -> dict[str, str]:
         "spark.authenticate": "true",
         "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": str(scratch.with_name("warehouse")),
-        # A JVM that ran out of memory lives on without some of its threads, and jobs wait for them: it ends instead.
-        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:+ExitOnOutOfMemoryError -Duser.timezone=UTC "
-        f'-Dderby.system.home=/nonexistent "-Djava.io.tmpdir={scratch}"',
+        "spark.driver.extraJavaOptions": f'{" ".join(_JVM_OPTIONS)} "-Djava.io.tmpdir={scratch}"',
         "spark.log.level": "WARN",
         **SESSION_CONF,
         **hadoop_conf(settings.storage_root),

@@ -10,14 +10,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 from provender.errors import SparkUnavailableError
 from provender.spark import server
 from provender.spark.session import spark_session
-from provender.spark.tables import DeltaTable
 from tests.engine import JARS, Project, make_project
 from tests.spark.engines import BOUND_SECONDS, Engine, await_that
 from tests.spark.readings import csv, day, key_of, make_readings
@@ -47,15 +48,14 @@ def test_an_ingest_whose_jvm_is_killed_says_so_in_seconds_and_works_when_run_aga
     make_readings(own)
     own.drop("readings", key_of(1), csv([("a", day(1), 1), ("b", day(1), 2)]))
     killed_at = []
-    replace = DeltaTable.replace
 
-    def killing(*arguments: object) -> object:
+    def killing(spark: SparkSession, input_bytes: int) -> None:
+        """In place of the first step of an ingest that has its session."""
         killed_at.append(time.monotonic())
         assert engine.kill("jvm")
-        return replace(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(DeltaTable, "replace", killing)
+        patch.setattr("provender.spark.ingest.tune_for", killing)
         with pytest.raises(SparkUnavailableError) as caught:
             own.run("readings", key_of(1), attempt="killed")
     assert time.monotonic() - killed_at[0] < SEEN_SECONDS
@@ -88,13 +88,13 @@ def test_an_engine_that_is_killed_while_it_starts_leaves_nothing(own: Project, e
         if role == "client":
             starter.kill()
             starter.wait()
-            assert len(engine.members("supervisor")) == 1, "it goes on: the next command finds it starting"
+            assert server.is_supervised(engine.files), "it goes on: the next command finds it starting"
             assert server.stop(own.settings)
         else:
-            assert engine.kill(role)
+            await_that(partial(engine.kill, role), engine.describe)
         if role == "guard":
             await_that(lambda: bool(engine.members("guard")), engine.describe)
-            assert engine.kill("supervisor")
+            await_that(partial(engine.kill, "supervisor"), engine.describe)
         engine.await_none()
         output, _ = starter.communicate(timeout=BOUND_SECONDS)
         assert role == "client" or "SparkUnavailableError" in output, (role, output)
