@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,8 +34,7 @@ class ServiceStatus:
 def up(settings: Settings, tell: Tell, *, airflow: bool = True) -> None:
     """Starts what does not run yet and waits until it is healthy. Raises :class:`SetupError`."""
     _require_disk(settings)
-    with _disk_full_is_one_sentence(settings):
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
+    with _disk_full_is_one_sentence(settings), _alone(settings):
         if redis_server.is_ours(settings):
             redis_server.start(settings, tell)
         else:
@@ -138,6 +138,15 @@ def _require_disk(settings: Settings) -> None:
             where=str(folder),
             remedy="free some space, or set provender.state_dir and storage_root to another disk",
         )
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """One ``up`` at a time: a second one finds what the first has started. Ends with its process."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    with (settings.state_dir / "up.lock").open("a") as file:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

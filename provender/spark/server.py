@@ -39,6 +39,7 @@ START_TIMEOUT_SECONDS = 240.0
 """A busy machine needs minutes; an engine that dies while it starts is seen at once."""
 STOP_SECONDS = 30.0
 _FORK_SECONDS = 5.0
+_TAIL_BYTES = 8192
 _POLL_SECONDS = 0.1
 _HOST = "127.0.0.1"
 _JVM_OPTIONS = (
@@ -239,14 +240,21 @@ def _launch(settings: Settings, files: Files, lock: IO[str], output: IO[bytes]) 
 
 
 def _not_started(what: str, files: Files, remedy: str = "") -> SparkUnavailableError:
-    text = files.log.read_text(errors="replace") if files.log.exists() else ""
-    end_of_log = "\n".join(text.splitlines()[-15:])
+    end_of_log = "\n".join(_tail(files.log).splitlines()[-15:])
     return SparkUnavailableError(
         f"the local Spark engine {what}",
         where=str(files.log),
         unharmed="all committed data",
         remedy=remedy or f"read the end of that log, then run the same command again\n{end_of_log}",
     )
+
+
+def _tail(log: Path) -> str:
+    if not log.exists():
+        return ""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        return stream.read().decode(errors="replace")
 
 
 def find_jars(settings: Settings) -> list[Path]:
