@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from provender.local.marks import end, marked
 
@@ -30,10 +31,11 @@ class Guard:
 
     def _start(self) -> None:
         reading, self._writing = os.pipe()
+        owner = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._writing)
-            _stand_guard(reading, self._mark, self._at_end)
+            _stand_guard(reading, owner, self._mark, self._at_end)
         os.close(reading)
 
     def renew(self) -> None:
@@ -43,20 +45,22 @@ class Guard:
             self._start()
 
     def release(self) -> None:
-        """Lets it end what is left, and waits until it has."""
+        """Lets it end what is left besides this process, and waits until it has."""
+        with suppress(BrokenPipeError):  # somebody killed it
+            os.write(self._writing, b".")
         os.close(self._writing)
         os.waitpid(self.pid, 0)
 
 
-def _stand_guard(reading: int, mark: str, at_end: Callable[[], None]) -> None:
+def _stand_guard(reading: int, owner: int, mark: str, at_end: Callable[[], None]) -> None:
     """Never returns: this is a fork, and what the owner would do next is not its business."""
     try:
         os.setsid()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        os.read(reading, 1)
+        is_released = os.read(reading, 1) != b""
         at_end()
-        end(lambda: marked(mark), 0)
+        end(lambda: marked(mark, [owner] if is_released else []), 0)
     finally:
         os._exit(0)
 
