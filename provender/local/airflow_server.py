@@ -44,6 +44,7 @@ def start(settings: Settings, tell: Callable[[str], None]) -> None:
     if is_running(settings):
         tell(f"airflow: already running at {airflow_config.base_url(settings)}")
         return
+    stop(settings)  # parts of one whose first process was killed still have its ports
     host, port = airflow_config.HOST, airflow_config.port(settings)
     require_free_port(host, port, "airflow", f"free the port, or set {airflow_config.PORT_VARIABLE}=8081")
     airflow_config.write(settings)
@@ -51,10 +52,10 @@ def start(settings: Settings, tell: Callable[[str], None]) -> None:
     record = start_detached(
         [str(Path(sys.executable).parent / "airflow"), "standalone"],
         log=log_file(settings),
+        pid_file=pid_file(settings),
         cwd=settings.repo.parent,
         env=airflow_config.environment(settings),
     )
-    record.write(pid_file(settings))
     _await_health(settings, record, tell)
     tell(f"airflow: running at {airflow_config.base_url(settings)}")
 

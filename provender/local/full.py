@@ -170,8 +170,14 @@ class Service:
         record = self.record(profile)
         if record is None or not record.is_alive:
             log = profile.folder / "logs" / f"{self.name}.log"
-            record = start_detached(self.command, log=log, cwd=profile.repo.parent, env=_environment(profile))
-            record.write(self._pid_file(profile))
+            self.stop(profile)  # what a first process that was killed has left
+            record = start_detached(
+                self.command,
+                log=log,
+                pid_file=self._pid_file(profile),
+                cwd=profile.repo.parent,
+                env=_environment(profile),
+            )
         if self.port is not None:
             _await(
                 lambda: is_listening(HOST, self.port or 0),

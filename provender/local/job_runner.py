@@ -1,51 +1,57 @@
 """Runs one submission's command and ends it in time: ``python -m provender.local.job_runner FOLDER``.
 
 It stands between an Airflow task and the job so that each may die without the other being forgotten: a task
-that is killed finds its job again, a job nobody awaits any more is ended, and the end is always written down.
+that is killed finds its job again, a job nobody awaits any more is ended, and the end is always written down. If the
+runner itself is killed, its guard ends the command and all that it started.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
+from provender.local.guard import Guard, dying_with_parent
 from provender.local.jobs import Submission
+from provender.local.marks import MARK, end, mark_of, marked
 from provender.local.process import ProcessRecord, replace_text
 
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 _CHECK_SECONDS = 1.0
 _GRACE_SECONDS = 5.0
 _ON_CANCEL_SECONDS = 60.0
-_PR_SET_PDEATHSIG = 1
 
 
 def main(folder: Path) -> int:
     submission = Submission(folder)
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     ProcessRecord.of(os.getpid()).write(submission.pid_file)
+    os.environ[MARK] = mark_of(submission.pid_file)
+    guard = Guard(mark_of(submission.pid_file))
     job = json.loads(submission.job_file.read_text(encoding="utf-8"))
     child = subprocess.Popen(
         job["command"],
         cwd=job["cwd"],
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=_before_exec(),
+        preexec_fn=dying_with_parent(),
     )
-    reason = _await_end(child, submission, float(job["lease_seconds"]))
+    reason = _await_end(child, guard, submission, float(job["lease_seconds"]))
     code = _end(child)
+    end(lambda: marked(mark_of(submission.pid_file), [guard.pid]), 0)  # in sessions of their own
     if reason != "exited" and job["on_cancel"]:
         _run_on_cancel(job)
     replace_text(submission.exit_file, json.dumps({"code": code, "reason": reason}))
+    guard.release()
     return 0
 
 
-def _await_end(child: subprocess.Popen[bytes], submission: Submission, lease_seconds: float) -> str:
+def _await_end(
+    child: subprocess.Popen[bytes], guard: Guard, submission: Submission, lease_seconds: float
+) -> str:
     """Waits until the command exited, a cancel was asked for, or the lease ran out; says which."""
     while not _has_exited(child):
         if submission.is_cancelled:
@@ -54,8 +60,11 @@ def _await_end(child: subprocess.Popen[bytes], submission: Submission, lease_sec
             _say(f"nobody has awaited this job for {lease_seconds:.0f} s: ending it")
             return "abandoned"
         received = signal.sigtimedwait(_SIGNALS, _CHECK_SECONDS)
-        if received is not None and received.si_signo != signal.SIGCHLD:
+        if received is None:
+            continue
+        if received.si_signo != signal.SIGCHLD:
             return "cancelled"
+        guard.renew()
     return "exited"
 
 
@@ -94,22 +103,10 @@ def _run_on_cancel(job: dict[str, list[str]]) -> None:
             cwd=str(job["cwd"]),
             timeout=_ON_CANCEL_SECONDS,
             check=False,
-            preexec_fn=_before_exec(),
+            preexec_fn=dying_with_parent(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         _say(f"clean-up after the cancelled job failed: {error}")
-
-
-def _before_exec() -> Callable[[], None]:
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-    def prepare() -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        if libc is not None:
-            # If this runner is killed, nobody else would end the command.
-            libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-
-    return prepare
 
 
 def _say(line: str) -> None:

@@ -25,8 +25,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
+from provender.local.marks import end, mark_of, marked
 from provender.local.process import ProcessRecord, replace_text, start_detached
 
 LEASE_SECONDS = 60.0
@@ -159,8 +161,10 @@ def submit(
 ) -> Submission:
     """Starts ``command`` as a new submission of ``name``; ``{attempt}`` in an argument becomes its id.
 
-    ``env`` is the whole environment. ``on_cancel`` runs after the command was ended before its time.
+    ``env`` is the whole environment. ``on_cancel`` runs after the command was ended before its time. What an
+    earlier submission of the name left behind, if its runner was killed, is ended first.
     """
+    _end_leftovers(state_dir / "jobs" / name)
     submission = _new_submission(state_dir / "jobs" / name)
     attempt = f"{name}-{submission.number}-{secrets.token_hex(3)}"
     document = {
@@ -173,7 +177,7 @@ def submit(
     submission.renew()
     replace_text(submission.job_file, json.dumps(document, indent=1))
     runner = [sys.executable, "-m", "provender.local.job_runner", str(submission.folder)]
-    start_detached(runner, log=submission.log_file, cwd=cwd, env=env)
+    start_detached(runner, log=submission.log_file, pid_file=submission.pid_file, cwd=cwd, env=env)
     return submission
 
 
@@ -224,6 +228,13 @@ def forget_old(state_dir: Path, keep_days: float) -> int:
             shutil.rmtree(folder)
             removed += 1
     return removed
+
+
+def _end_leftovers(folder: Path) -> None:
+    """A runner's guard does this; here are those whose guard was killed too."""
+    for submission in _submissions(folder):
+        if not submission.exit_file.exists() and submission.status().state is JobState.LOST:
+            end(partial(marked, mark_of(submission.pid_file)), 0)
 
 
 def _submissions(folder: Path) -> Iterator[Submission]:

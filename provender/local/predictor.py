@@ -78,6 +78,7 @@ def ensure(settings: Settings, tell: Tell = lambda _: None) -> None:
             _await_models(settings)
             tell(f"predictor: already running at {url(settings)}")
             return
+        stop(settings)  # one whose pid file is lost still has the port
         remedy = f"free the port, or set provender.serving.port in {settings.repo / SETTINGS_FILE}"
         require_free_port(HOST, settings.serving.port, "predictor", remedy)
         tell("predictor: starting")
@@ -179,8 +180,7 @@ def _start(settings: Settings) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment[TOKEN_VARIABLE] = secrets.token_urlsafe(_TOKEN_BYTES)
     replace_text(_folder(settings) / "token", environment[TOKEN_VARIABLE], mode=0o600)
-    record = start_detached(command, log=log_file(settings), cwd=_home(), env=environment)
-    record.write(pid_file(settings))
+    start_detached(command, log=log_file(settings), pid_file=pid_file(settings), cwd=_home(), env=environment)
 
 
 def _await_models(settings: Settings) -> None:

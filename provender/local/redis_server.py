@@ -63,13 +63,14 @@ def start(settings: Settings, tell: Callable[[str], None]) -> None:
     """Starts Redis unless it runs. Raises :class:`SetupError` (port taken, no answer)."""
     host, port = address(settings)
     running = ProcessRecord.read(pid_file(settings))
-    if running and running.is_alive and answers(host, port):
+    if running and running.is_alive:
+        _await_answer(settings, running, host, port)  # it may be reading its data
         tell(f"redis: already running at {host}:{port}")
         return
+    stop(settings)  # one whose pid file is lost still has the port
     remedy = f"free the port, or change online_store.connection_string in {settings.repo / SETTINGS_FILE}"
     require_free_port(host, port, "redis", remedy)
-    record = start_detached(_command(settings, port), log=log_file(settings))
-    record.write(pid_file(settings))
+    record = start_detached(_command(settings, port), log=log_file(settings), pid_file=pid_file(settings))
     _await_answer(settings, record, host, port)
     tell(f"redis: running at {host}:{port}")
 
@@ -109,6 +110,8 @@ def _command(settings: Settings, port: int) -> list[str]:
         "dir": f'"{folder}"',
         "appendonly": "yes",
         "appendfsync": "everysec",
+        # A title would be written over the environment, and with it the mark by which `down` knows its own.
+        "set-proc-title": "no",
     }
     password = _password(settings) or password_in(file) or secrets.token_urlsafe(_PASSWORD_BYTES)
     options["requirepass"] = f'"{password}"'

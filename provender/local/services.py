@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,11 +11,14 @@ from dataclasses import dataclass
 
 from provender.errors import PredictorError, SetupError
 from provender.local import airflow_config, airflow_server, jobs, predictor, redis_server
+from provender.local.marks import end, marked_below
 from provender.local.process import ProcessRecord
 from provender.private import keep_private
 from provender.settings import Settings
 
 _NEEDED_BYTES = 1_000_000_000
+_MARKED = ("airflow", "jobs", "predictor", "redis", "spark")
+"""Folders of the state directory with pid files; the full profile has others, and a command of its own."""
 Tell = Callable[[str], None]
 
 
@@ -31,9 +35,8 @@ class ServiceStatus:
 def up(settings: Settings, tell: Tell, *, airflow: bool = True) -> None:
     """Starts what does not run yet and waits until it is healthy. Raises :class:`SetupError`."""
     _require_disk(settings)
-    with _disk_full_is_one_sentence(settings):
-        keep_private(settings)
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
+    keep_private(settings)
+    with _disk_full_is_one_sentence(settings), _alone(settings):
         if redis_server.is_ours(settings):
             redis_server.start(settings, tell)
         else:
@@ -45,7 +48,11 @@ def up(settings: Settings, tell: Tell, *, airflow: bool = True) -> None:
 
 
 def down(settings: Settings, tell: Tell) -> None:
-    """Ends everything :func:`up` and the jobs started, jobs first, Redis last (it saves what it has)."""
+    """Ends everything :func:`up` and the jobs started, jobs first, Redis last (it saves what it has).
+
+    Whatever is left then, because a pid file was lost or a supervisor killed, is ended by its mark. Raises
+    :class:`SetupError`, naming the processes, if the system cannot end them.
+    """
     tell("airflow: stopped" if airflow_server.stop(settings) else "airflow: was not running")
     for name in jobs.stop_all(settings.state_dir):
         tell(f"job {name}: ended")
@@ -55,6 +62,21 @@ def down(settings: Settings, tell: Tell) -> None:
         tell("predictor: stopped")
     if redis_server.is_ours(settings):
         tell("redis: stopped" if redis_server.stop(settings) else "redis: was not running")
+    _end_leftovers(settings, tell)
+
+
+def _end_leftovers(settings: Settings, tell: Tell) -> None:
+    folders = [settings.state_dir / name for name in _MARKED]
+    if not end(lambda: marked_below(folders), 0):
+        return
+    if remaining := marked_below(folders):
+        raise SetupError(
+            f"processes do not end: {', '.join(str(process.pid) for process in remaining)}",
+            where=str(settings.state_dir),
+            unharmed="all committed data",
+            remedy="look for a disk that does not answer, then run: provender down",
+        )
+    tell("processes that something killed had left behind: ended")
 
 
 def status(settings: Settings) -> list[ServiceStatus]:
@@ -118,6 +140,15 @@ def _require_disk(settings: Settings) -> None:
             where=str(folder),
             remedy="free some space, or set provender.state_dir and storage_root to another disk",
         )
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """One ``up`` at a time: a second one finds what the first has started. Ends with its process."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    with (settings.state_dir / "up.lock").open("a") as file:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

@@ -1,62 +1,126 @@
 """The warm local engine: one Spark Connect server per state directory, shared by every job on this machine.
 
 A fresh JVM costs more than a small day's work, so the first job that needs Spark starts a server and later
-jobs find it. A small keeper process owns it:
+jobs find it. One supervisor (:mod:`provender.spark.supervisor`) owns it, for as long as it holds a lock:
 
-    job ──shared lock──▶ in_use.lock           keeper ──▶ JVM (dies with the keeper)
-                              ▲                   │
-                              └── exclusive? ─────┘   nobody for idle_minutes: both end
+    job ──shared lock──▶ in_use.lock           supervisor ══holds══▶ supervisor.lock
+                              ▲                   │ └──▶ guard      (ends all when the supervisor is killed)
+                              └── exclusive? ─────┘ └──▶ JVM ──▶ Python workers
 
-Everything binds to 127.0.0.1 and asks for a token that only this user can read.
+A job that finds the lock free takes it and hands it to the supervisor that it starts, so there is never a second
+one. ``server.json`` says where the engine listens, ``ended.json`` how the last one ended; both change only under
+the lock. Everything listens on 127.0.0.1 and asks for a secret that only this user can read.
 """
 
 from __future__ import annotations
 
-import argparse
-import ctypes
 import fcntl
 import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
+from typing import IO
 
 from provender.errors import SetupError, SparkUnavailableError
 from provender.local.jars import GCS_JARS, wanted
 from provender.local.java import java_command, java_environment
-from provender.local.process import free_port, is_listening, replace_text
-from provender.private import keep_private
-from provender.settings import Settings, load_settings
+from provender.local.marks import MARK, end, mark_of, marked
+from provender.local.process import ProcessRecord, is_listening, open_log
+from provender.settings import Settings
 from provender.storage.readers import hadoop_conf
 
-START_TIMEOUT_SECONDS = 120.0
+START_TIMEOUT_SECONDS = 240.0
+"""A busy machine needs minutes; an engine that dies while it starts is seen at once."""
+STOP_SECONDS = 30.0
+_FORK_SECONDS = 5.0
+_TAIL_BYTES = 8192
 _POLL_SECONDS = 0.1
-_KEEPER_POLL_SECONDS = 5.0
-_PR_SET_PDEATHSIG = 1
 _HOST = "127.0.0.1"
-_DRIVER = Path(__file__).parent / "engine" / "driver.py"
+_JVM_OPTIONS = (
+    "-XX:+UseParallelGC",
+    # A JVM that ran out of memory lives on without some of its threads, and jobs wait for them: it ends instead. One
+    # that collects garbage a third of the time and finds next to none is out too (Java waits for 98%, for minutes).
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:GCTimeLimit=30",
+    "-XX:GCHeapFreeLimit=5",
+    "-Duser.timezone=UTC",
+    "-Dderby.system.home=/nonexistent",
+)
 _CLIENT_VARIABLES = ("SPARK_API_MODE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_REMOTE", "SPARK_REMOTE")
 """What PySpark leaves in the environment of a process that used Spark Connect."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where the server listens and what it asks for."""
+    """Where the server listens and what it asks for; no two engines have the same."""
 
     port: int
     token: str
     keeper_pid: int
+    """The supervisor's."""
 
     @property
     def url(self) -> str:
         return f"sc://localhost:{self.port}/;token={self.token};user_id=provender"
+
+
+@dataclass(frozen=True)
+class Files:
+    """What an engine has on disk, in ``<state_dir>/spark``."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, settings: Settings) -> Files:
+        """The folder is this user's only: scratch files and logs hold rows."""
+        folder = settings.state_dir / "spark"
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        return cls(folder)
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "server.log"
+
+    @property
+    def address(self) -> Path:
+        return self.folder / "server.json"
+
+    @property
+    def ended(self) -> Path:
+        return self.folder / "ended.json"
+
+    @property
+    def ready(self) -> Path:
+        """Written by the engine's driver: the port it listens on."""
+        return self.folder / "ready.json"
+
+    @property
+    def scratch(self) -> Path:
+        return self.folder / "scratch"
+
+    @property
+    def record(self) -> Path:
+        """The supervisor's process; its path marks all of the engine's processes."""
+        return self.folder / "supervisor.json"
+
+    @property
+    def mark(self) -> str:
+        return mark_of(self.record)
+
+    @property
+    def in_use(self) -> Path:
+        return self.folder / "in_use.lock"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        return self.folder / "supervisor.lock"
 
 
 @contextmanager
@@ -66,67 +130,131 @@ def in_use(settings: Settings) -> Iterator[Address]:
     Raises :class:`SetupError` if Java or the jars are missing, :class:`SparkUnavailableError` if the server
     does not come up; the message names its log.
     """
-    folder = _folder(settings)
-    with (folder / "in_use.lock").open("w") as use:
+    with Files.of(settings).in_use.open("w") as use:
         fcntl.flock(use, fcntl.LOCK_SH)
-        with (folder / "start.lock").open("w") as start:
-            fcntl.flock(start, fcntl.LOCK_EX)
-            address = running(settings) or _start(settings)
-        yield address
+        yield started(settings)
+
+
+def started(settings: Settings) -> Address:
+    """The server that runs, after starting one if there is none. Raises as :func:`in_use`, which keeps it up."""
+    files = Files.of(settings)
+    supervisor: subprocess.Popen[bytes] | None = None
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        if (address := running(settings)) is not None:
+            return address
+        if supervisor is None:
+            supervisor = _start(settings, files)
+        elif supervisor.poll() is not None:
+            raise _not_started("did not start", files)
+        time.sleep(_POLL_SECONDS)
+    if supervisor is not None:
+        supervisor.terminate()
+        supervisor.wait()
+        raise _not_started(f"did not start within {START_TIMEOUT_SECONDS:.0f} s", files)
+    raise _not_started(
+        "does not answer", files, "end it with: provender down, then run the same command again"
+    )
 
 
 def running(settings: Settings) -> Address | None:
     """The server that answers now, or None."""
+    files = Files.of(settings)
     try:
-        address = Address(**json.loads((_folder(settings) / "server.json").read_text()))
+        address = Address(**json.loads(files.address.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    return address if _is_keeper(address.keeper_pid) and is_listening(_HOST, address.port) else None
+    return address if is_supervised(files) and is_listening(_HOST, address.port) else None
+
+
+def is_supervised(files: Files) -> bool:
+    """Whether an engine runs, starts or ends: whoever owns it holds the lock."""
+    with files.supervisor_lock.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
 
 
 def stop(settings: Settings) -> bool:
-    """Ends the server, if one runs, and waits until it is gone. Whether there was one."""
-    address = running(settings)
-    if address is None:
-        return False
-    os.kill(address.keeper_pid, signal.SIGTERM)
-    deadline = time.monotonic() + 30
-    while _is_keeper(address.keeper_pid) and time.monotonic() < deadline:
+    """Ends the server, one that is starting too, and all that it left behind. Whether there was anything.
+
+    Raises :class:`SparkUnavailableError`, naming the processes, if the system cannot end them.
+    """
+    files = Files.of(settings)
+    record = ProcessRecord.read(files.record)
+    was_supervised = is_supervised(files)
+    if was_supervised and record and (supervisor := record.process()):
+        supervisor.send_signal(signal.SIGTERM)
+        _await_free(files, STOP_SECONDS)
+    left_behind = end(lambda: marked(files.mark), 0)
+    deadline = time.monotonic() + _FORK_SECONDS
+    while (
+        is_supervised(files) and time.monotonic() < deadline
+    ):  # one that was only being started had no mark yet
+        left_behind |= end(lambda: marked(files.mark), 0)
         time.sleep(_POLL_SECONDS)
-    return True
+    if remaining := [process.pid for process in marked(files.mark)]:
+        raise SparkUnavailableError(
+            f"processes of the local Spark engine do not end: {', '.join(map(str, remaining))}",
+            where=str(files.folder),
+            unharmed="all committed data",
+            remedy="look for a disk that does not answer, then run: provender down",
+        )
+    return was_supervised or left_behind
 
 
-def _folder(settings: Settings) -> Path:
-    folder = settings.state_dir / "spark"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _await_free(files: Files, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while is_supervised(files) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
 
 
-def _start(settings: Settings) -> Address:
-    log = _folder(settings) / "server.log"
+def _start(settings: Settings, files: Files) -> subprocess.Popen[bytes] | None:
+    """A new supervisor, which has the lock from its first moment on; None while another has it."""
     java_command(settings)
     find_jars(settings)
-    with log.open("ab") as output:
-        keeper = subprocess.Popen(
-            [sys.executable, "-m", "provender.spark.server", "--repo", str(settings.repo)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            cwd=settings.state_dir,
-        )
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while time.monotonic() < deadline and keeper.poll() is None:
-        address = running(settings)
-        if address is not None:
-            return address
-        time.sleep(_POLL_SECONDS)
-    raise SparkUnavailableError(
-        "the local Spark engine did not start",
-        where=str(log),
-        unharmed="all committed data",
-        remedy=f"read the end of that log, then run the same command again\n{_tail(log)}",
+    with files.supervisor_lock.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        files.address.unlink(missing_ok=True)  # a killed engine's: whoever has the lock owns the file
+        with open_log(files.log) as output:
+            return _launch(settings, files, lock, output)
+
+
+def _launch(settings: Settings, files: Files, lock: IO[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "provender.spark.supervisor"]
+    return subprocess.Popen(
+        [*command, "--repo", str(settings.repo), "--lock", str(lock.fileno())],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=[lock.fileno()],
+        start_new_session=True,
+        cwd=settings.state_dir,
+        env={**os.environ, MARK: files.mark},
     )
+
+
+def _not_started(what: str, files: Files, remedy: str = "") -> SparkUnavailableError:
+    end_of_log = "\n".join(_tail(files.log).splitlines()[-15:])
+    return SparkUnavailableError(
+        f"the local Spark engine {what}",
+        where=str(files.log),
+        unharmed="all committed data",
+        remedy=remedy or f"read the end of that log, then run the same command again\n{end_of_log}",
+    )
+
+
+def _tail(log: Path) -> str:
+    if not log.exists():
+        return ""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        return stream.read().decode(errors="replace")
 
 
 def find_jars(settings: Settings) -> list[Path]:
@@ -142,85 +270,27 @@ def find_jars(settings: Settings) -> list[Path]:
     return sorted(jar for jar in folder.glob("*.jar") if jar.name not in unused)
 
 
-def _tail(log: Path, lines: int = 15) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
-
-
-def _is_keeper(pid: int) -> bool:
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return b"provender.spark.server" in arguments and state != "Z"
-
-
-# ---- the keeper process -----------------------------------------------------------------------------------
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description="Runs the local Spark engine until nobody has used it for a while."
-    )
-    parser.add_argument("--repo", required=True)
-    settings = load_settings(parser.parse_args().repo)
-    keep_private(settings)
-    ended = Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    port, token = free_port(), secrets.token_hex(16)
-    jvm = _launch(settings, port, token)
-    try:
-        if _await_listening(jvm, port, ended):
-            _publish(settings, Address(port, token, os.getpid()))
-            _keep(settings, jvm, ended)
-    finally:
-        (_folder(settings) / "server.json").unlink(missing_ok=True)
-        _end(jvm)
-
-
-def _launch(settings: Settings, port: int, token: str) -> subprocess.Popen[bytes]:
-    import pyspark
-
-    home = Path(pyspark.__file__).parent
-    conf = [
-        part for item in server_conf(settings, port).items() for part in ("--conf", f"{item[0]}={item[1]}")
-    ]
-    command = [
-        str(home / "bin" / "spark-submit"),
-        *("--master", f"local[{settings.spark.cores or os.cpu_count() or 2}]"),
-        *("--driver-memory", settings.spark.driver_memory),
-        *("--jars", ",".join(str(jar) for jar in find_jars(settings))),
-        *conf,
-        str(_DRIVER),
-    ]
-    environment = {
-        **program_environment(settings),
-        "SPARK_HOME": str(home),
-        "PYSPARK_DRIVER_PYTHON": sys.executable,
-        "SPARK_CONNECT_AUTHENTICATE_TOKEN": token,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }
-    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
-
-
 def program_environment(settings: Settings) -> dict[str, str]:
     """The environment of a program that starts a Spark of its own, whatever this process did before."""
     ours = {name: value for name, value in os.environ.items() if name not in _CLIENT_VARIABLES}
     return {**ours, **java_environment(settings), "PYSPARK_PYTHON": sys.executable}
 
 
-def server_conf(settings: Settings, port: int) -> dict[str, str]:
-    """Spark settings of the local engine."""
+def server_conf(settings: Settings) -> dict[str, str]:
+    """Spark settings of the local engine. It listens on a port that the system picks."""
+    scratch = Files.of(settings).scratch
     conf: dict[str, object] = {
         "spark.app.name": "provender",
         "spark.connect.grpc.binding.address": "127.0.0.1",
-        "spark.connect.grpc.binding.port": port,
+        "spark.connect.grpc.binding.port": 0,
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
-        "spark.local.dir": str(_folder(settings) / "scratch"),
-        "spark.sql.warehouse.dir": str(_folder(settings) / "warehouse"),
-        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -Duser.timezone=UTC -Dderby.system.home=/nonexistent",
+        # The driver and its block manager listen too: with a secret that Spark makes anew at every start.
+        "spark.authenticate": "true",
+        "spark.local.dir": str(scratch),
+        "spark.sql.warehouse.dir": str(scratch.with_name("warehouse")),
+        "spark.driver.extraJavaOptions": f'{" ".join(_JVM_OPTIONS)} "-Djava.io.tmpdir={scratch}"',
         "spark.log.level": "WARN",
         **SESSION_CONF,
         **hadoop_conf(settings.storage_root),
@@ -251,50 +321,3 @@ SESSION_CONF = {
     "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
 """What every session of ours needs, here and on a cluster."""
-
-
-def _die_with_parent() -> None:
-    # If the keeper is killed outright, the kernel ends the JVM: nothing is left running.
-    ctypes.CDLL("libc.so.6", use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _await_listening(jvm: subprocess.Popen[bytes], port: int, ended: Event) -> bool:
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while jvm.poll() is None and time.monotonic() < deadline:
-        if is_listening(_HOST, port):
-            return True
-        if ended.wait(_POLL_SECONDS):
-            return False
-    return False
-
-
-def _publish(settings: Settings, address: Address) -> None:
-    path = _folder(settings) / "server.json"
-    replace_text(path, json.dumps(asdict(address)), mode=0o600)
-
-
-def _keep(settings: Settings, jvm: subprocess.Popen[bytes], ended: Event) -> None:
-    last_use = time.monotonic()
-    with (_folder(settings) / "in_use.lock").open("w") as use:
-        while jvm.poll() is None and not ended.wait(_KEEPER_POLL_SECONDS):
-            try:
-                fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                last_use = time.monotonic()
-                continue
-            if time.monotonic() - last_use > settings.spark.idle_minutes * 60:
-                return  # still holding the lock, so that no job can come in between
-            fcntl.flock(use, fcntl.LOCK_UN)
-
-
-def _end(jvm: subprocess.Popen[bytes]) -> None:
-    jvm.terminate()
-    try:
-        jvm.wait(20)
-    except subprocess.TimeoutExpired:
-        jvm.kill()
-        jvm.wait()
-
-
-if __name__ == "__main__":
-    main()

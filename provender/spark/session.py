@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 from provender.errors import SettingsError, SparkUnavailableError
 from provender.settings import SETTINGS_FILE, Settings
 from provender.spark import server
+from provender.spark.watch import EngineWatch
 from provender.storage.readers import hadoop_conf
 
 # PySpark prints every failed plan, with both stacks, before it raises; the message we raise is enough.
@@ -43,16 +44,36 @@ _SUBMITTED = frozenset({"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"})
 
 @contextmanager
 def spark_session(settings: Settings, attempt: str) -> Iterator[SparkSession]:
-    """The session of ``attempt``. Raises :class:`SparkUnavailableError` if the engine cannot be reached."""
+    """The session of ``attempt``.
+
+    Raises :class:`SparkUnavailableError` if the engine cannot be reached, and within seconds if it ends during the
+    block, instead of what Spark made of that.
+    """
     if settings.spark.backend != "local":
         yield _application_session(settings, attempt)
         return
     with ExitStack() as stack:
-        url = settings.spark.remote or stack.enter_context(server.in_use(settings)).url
-        session = _connect(url, attempt)
-        stack.callback(_end, session)
+        watch, session = _open(settings, attempt, stack)
+        stack.callback(_end, session, watch)
         stack.enter_context(_active(session))
+        stack.enter_context(watch.explaining())
         yield session
+
+
+def _open(settings: Settings, attempt: str, stack: ExitStack) -> tuple[EngineWatch, SparkSession]:
+    """A session on an engine that stays up as long as ``stack``."""
+    if settings.spark.remote:
+        watch = EngineWatch(settings, None)
+        return watch, _connect(watch, attempt)
+    watch = EngineWatch(settings, stack.enter_context(server.in_use(settings)))
+    try:
+        return watch, _connect(watch, attempt)
+    except SparkUnavailableError:
+        if not watch.is_gone:
+            raise
+    # It was ending when we found it.
+    watch = EngineWatch(settings, server.started(settings))
+    return watch, _connect(watch, attempt)
 
 
 @contextmanager
@@ -85,22 +106,29 @@ def interrupt(settings: Settings, attempt: str) -> None:
     if settings.spark.backend != "local":
         return
     address = None if settings.spark.remote else server.running(settings)
-    url = settings.spark.remote or (address.url if address else None)
-    if url is None:
+    if address is None and not settings.spark.remote:
         return
-    session = _connect(url, attempt)
+    watch = EngineWatch(settings, address)
     try:
-        session.interruptAll()
-    finally:
-        _end(session)
+        session = _connect(watch, attempt)
+        try:
+            with watch.explaining():
+                session.interruptAll()
+        finally:
+            _end(session, watch)
+    except SparkUnavailableError:
+        if not watch.is_gone:  # what it ran has ended with it
+            raise
 
 
-def _end(session: SparkSession) -> None:
+def _end(session: SparkSession, watch: EngineWatch) -> None:
     """Stops a session for good.
 
     PySpark closes a session's client once more when the garbage collector finds it. That may be while a later
     session holds the lock of the thread pool that all clients share: it would wait for itself, for ever.
     """
+    if watch.is_gone:
+        session.release_session_on_close = False  # type: ignore[attr-defined]
     session.stop()
     client: Any = cast(Any, session).client
     client.close = lambda: None
@@ -112,19 +140,23 @@ def session_id(attempt: str, generation: int) -> str:
     return str(uuid.UUID(bytes=uuid.uuid5(uuid.NAMESPACE_URL, name).bytes, version=4))
 
 
-def _connect(url: str, attempt: str) -> SparkSession:
+def _connect(watch: EngineWatch, attempt: str) -> SparkSession:
     """The attempt's open session. A closed id is never opened again by the server, so the next one is tried."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    url = watch.url
     base = url.rstrip(";") if "/;" in url else f"{url.rstrip('/')}/"
     for generation in itertools.count():
         location = f"{base};session_id={session_id(attempt, generation)}"
         session: SparkSession = SparkSession.builder.remote(location).create()
+        cast(Any, session).client.set_retry_policies([watch.policy()])
         try:
             _apply_conf(session)
             return session
         except PySparkException as error:
             session.release_session_on_close = False  # type: ignore[attr-defined]
-            _end(session)
+            _end(session, watch)
+            if watch.is_gone:
+                raise watch.error() from error
             if "SESSION_CLOSED" not in str(error):
                 raise SparkUnavailableError(
                     f"the local Spark engine does not answer: {error}",

@@ -15,6 +15,7 @@ import pytest
 
 from provender.local import jobs
 from provender.local.jobs import JobState, Submission
+from provender.local.marks import is_running, mark_of, marked
 from provender.local.process import ProcessRecord
 
 BOUND_SECONDS = 20
@@ -184,3 +185,77 @@ def test_the_document_of_a_job_says_what_ran(submit: Submit) -> None:
     submission = submit("pass")
     document = json.loads(submission.job_file.read_text())
     assert document["command"] == [sys.executable, "-c", "pass", submission.attempt]
+
+
+STARTS_ONE_IN_A_SESSION_OF_ITS_OWN = """
+import subprocess, sys, time
+waiting = [sys.executable, "-c", "import time; time.sleep(60)"]
+print(subprocess.Popen(waiting, start_new_session=True).pid, flush=True)
+"""
+
+
+def pids_of(submission: Submission) -> set[int]:
+    return {process.pid for process in marked(mark_of(submission.pid_file))}
+
+
+def await_none_of(submission: Submission) -> None:
+    deadline = time.monotonic() + BOUND_SECONDS
+    while left := pids_of(submission):
+        assert time.monotonic() < deadline, left
+
+
+def test_what_a_command_started_in_another_session_dies_with_a_runner_that_is_killed(submit: Submit) -> None:
+    submission = submit(f"{STARTS_ONE_IN_A_SESSION_OF_ITS_OWN}time.sleep(60)")
+    far_away = ProcessRecord.of(int(line_of(submission)))
+    runner = ProcessRecord.read(submission.pid_file)
+    assert runner is not None and far_away.is_alive
+    os.kill(runner.pid, signal.SIGKILL)
+    await_none_of(submission)
+    assert not far_away.is_alive
+    assert submission.status().state is JobState.LOST
+
+
+def test_leftovers_in_another_session_are_ended_with_the_command(submit: Submit) -> None:
+    submission = submit(STARTS_ONE_IN_A_SESSION_OF_ITS_OWN)
+    assert end_of(submission).state is JobState.SUCCEEDED
+    await_none_of(submission)
+
+
+def test_a_guard_that_is_killed_is_replaced(submit: Submit) -> None:
+    submission = submit(f"{STARTS_ONE_IN_A_SESSION_OF_ITS_OWN}time.sleep(60)")
+    line_of(submission)
+    runner = ProcessRecord.read(submission.pid_file)
+    assert runner is not None
+    (first,) = guards_of(submission, runner)
+    first.kill()
+    deadline = time.monotonic() + BOUND_SECONDS
+    while not (found := guards_of(submission, runner) - {first}):
+        assert time.monotonic() < deadline
+    assert len(found) == 1
+    os.kill(runner.pid, signal.SIGKILL)
+    await_none_of(submission)
+
+
+def guards_of(submission: Submission, runner: ProcessRecord) -> set[psutil.Process]:
+    """Forks of the runner: children with its command line, in sessions of their own."""
+    program = psutil.Process(runner.pid)
+    return {
+        child
+        for child in program.children()
+        if is_running(child) and child.cmdline() == program.cmdline() and os.getsid(child.pid) == child.pid
+    }
+
+
+def test_a_new_submission_ends_what_an_earlier_one_left(submit: Submit) -> None:
+    submission = submit(f"{STARTS_ONE_IN_A_SESSION_OF_ITS_OWN}time.sleep(60)")
+    far_away = ProcessRecord.of(int(line_of(submission)))
+    runner = ProcessRecord.read(submission.pid_file)
+    assert runner is not None
+    for process in (*guards_of(submission, runner), psutil.Process(runner.pid)):
+        process.suspend()
+    for process in (*guards_of(submission, runner), psutil.Process(runner.pid)):
+        process.kill()
+    await_gone(runner)
+    assert far_away.is_alive
+    submit("pass")
+    assert not far_away.is_alive

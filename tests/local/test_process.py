@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -15,6 +17,7 @@ from provender.local.process import (
     replace_text,
     require_free_port,
     start_detached,
+    stop_recorded,
     stop_tree,
 )
 
@@ -105,3 +108,66 @@ def test_replacing_a_text_keeps_its_mode(tmp_path: Path) -> None:
     replace_text(tmp_path / "secret", "s", mode=0o600)
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
     assert [p.name for p in tmp_path.iterdir()] == ["secret"]
+
+
+def test_a_record_does_not_depend_on_the_clock() -> None:
+    mine = ProcessRecord.of(os.getpid())
+    assert replace(mine, started=mine.started + 3600).is_alive
+    assert not replace(mine, ticks=(mine.ticks or 0) + 1).is_alive
+    assert not replace(mine, boot="another start of the machine").is_alive
+
+
+def test_a_record_without_ticks_is_read(tmp_path: Path) -> None:
+    mine = ProcessRecord.of(os.getpid())
+    (tmp_path / "pid.json").write_text(json.dumps({"pid": mine.pid, "started": mine.started}))
+    assert ProcessRecord.read(tmp_path / "pid.json") == ProcessRecord(mine.pid, mine.started)
+
+
+def test_another_program_that_got_the_pid_is_left_alone_and_so_is_its_session(tmp_path: Path) -> None:
+    other = start_detached([sys.executable, "-c", STUBBORN_PARENT], log=tmp_path / "log")
+    child = ProcessRecord.of(int(wait_for_text(tmp_path / "log")))
+    pid_file = tmp_path / "redis.pid.json"
+    for stale in (replace(other, ticks=1), ProcessRecord(other.pid, other.started - 100)):
+        stale.write(pid_file)
+        assert not stop_recorded(pid_file, 1)
+        assert other.is_alive and child.is_alive
+    leader = other.process()
+    assert leader is not None
+    leader.kill()
+    leader.wait(5)
+    replace(other, ticks=1).write(pid_file)
+    assert not stop_recorded(pid_file, 1)
+    assert child.is_alive
+    assert stop_tree(other, 1)
+
+
+def test_what_was_started_is_found_without_its_pid_file(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid.json"
+    record = start_detached([sys.executable, "-c", STUBBORN_PARENT], log=tmp_path / "log", pid_file=pid_file)
+    child = ProcessRecord.of(int(wait_for_text(tmp_path / "log")))
+    assert ProcessRecord.read(pid_file) == record
+    pid_file.write_text("{")
+    assert stop_recorded(pid_file, 0.5)
+    assert not record.is_alive and not child.is_alive and not pid_file.exists()
+
+
+def test_stopping_leaves_alone_what_was_started_for_something_else(tmp_path: Path) -> None:
+    start = (
+        "import sys, time; from pathlib import Path; from provender.local.process import start_detached as start;"
+        f"there = Path({str(tmp_path)!r});"
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(60)'];"
+        "print(start(sleep, log=there / 'inner', pid_file=there / 'inner.json').pid, flush=True);"
+        "time.sleep(60)"
+    )
+    start_detached([sys.executable, "-c", start], log=tmp_path / "log", pid_file=tmp_path / "outer.json")
+    wait_for_text(tmp_path / "log")
+    inner = ProcessRecord.read(tmp_path / "inner.json")
+    assert stop_recorded(tmp_path / "outer.json", 1)
+    assert inner is not None and inner.is_alive
+    assert stop_recorded(tmp_path / "inner.json", 1)
+
+
+def test_logs_are_this_users_only(tmp_path: Path) -> None:
+    (tmp_path / "log").touch(0o644)
+    stop_tree(start_detached(SLEEPER, log=tmp_path / "log"), 1)
+    assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600

@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 
 from pyspark import daemon
 
+from provender.local.guard import dying_with_parent
+
 _PRELOADED = (
     *("numpy", "pandas", "pyarrow.compute", "pyarrow.csv", "pyarrow.parquet"),
     *("provender.spark.online_write", "provender.spark.checked"),
@@ -27,8 +29,19 @@ def main() -> None:
     for name in _PRELOADED:
         importlib.import_module(name)
     program: Any = daemon
-    program.worker_main = with_current_code(program.worker_main)
+    program.worker_main = ending_with_us(with_current_code(program.worker_main))
     program.manager()
+
+
+def ending_with_us(worker_main: Main) -> Main:
+    """``worker_main`` for forks of this process: a worker that waits for a server would not notice our end."""
+    prepare = dying_with_parent()
+
+    def run(infile: BinaryIO, outfile: BinaryIO) -> None:
+        prepare()
+        worker_main(infile, outfile)
+
+    return run
 
 
 def with_current_code(worker_main: Main) -> Main:

@@ -14,23 +14,33 @@ from threading import Lock
 from pyspark.sql import SparkSession
 
 from provender.settings import Settings
+from provender.spark import server
 from provender.spark.session import spark_session
 from provender.storage import storage_at
 
-_sessions: dict[tuple[str, str | None], SparkSession] = {}
+_sessions: dict[tuple[str, str | None], tuple[SparkSession, server.Address | None]] = {}
 _one_at_a_time = Lock()
 
 
 def lasting_session(settings: Settings) -> SparkSession:
-    """The process's session for frames of this repo. Raises :class:`SparkUnavailableError`."""
+    """The process's session for frames of this repo; a new one where its engine has ended.
+
+    Raises :class:`SparkUnavailableError`.
+    """
     key = (str(settings.repo), settings.spark.remote)
     with _one_at_a_time:
-        if key not in _sessions:
+        session, engine = _sessions.get(key, (None, None))
+        if session is None or (engine is not None and server.running(settings) != engine):
             stack = ExitStack()
             session = stack.enter_context(spark_session(settings, f"frames-{secrets.token_hex(8)}"))
             atexit.register(_end, session, stack)
-            _sessions[key] = session
-        return _sessions[key]
+            _sessions[key] = session, _engine(settings)
+        return session
+
+
+def _engine(settings: Settings) -> server.Address | None:
+    is_ours = settings.spark.backend == "local" and not settings.spark.remote
+    return server.running(settings) if is_ours else None
 
 
 def _end(session: SparkSession, stack: ExitStack) -> None:
