@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from provender.errors import TerminalError
+from provender.errors import DamagedFileError, TerminalError
 from provender.storage.readers import arrow_filesystem, delta_options
 
 EVENT = "event_timestamp"
@@ -61,11 +61,19 @@ class FeatureLog:
 
     @cached_property
     def delta(self) -> DeltaTable:
-        """The Delta table. Raises :class:`LogNotFoundError`."""
+        """The Delta table. Raises :class:`LogNotFoundError`, :class:`DamagedFileError`."""
         try:
             return DeltaTable(self.uri, storage_options=delta_options(self.uri))
         except TableNotFoundError as error:
             raise LogNotFoundError("there is no such feature table yet", where=self.uri) from error
+        except DeltaError as error:
+            raise DamagedFileError(
+                f"the table's log cannot be read: {str(error).splitlines()[0][:300]}",
+                where=f"{self.uri}/_delta_log",
+                unharmed="the staged files and the manifests",
+                remedy="run the source's next ingest: it removes what an attempt that died has left there; if it says "
+                "that a manifest names the damaged file, put that back from a backup",
+            ) from error
 
     @cached_property
     def schema(self) -> pa.Schema:
