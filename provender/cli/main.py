@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 
 from provender.errors import ProvenderError
+from provender.storage.disk import scratch_errors
 
 COMMANDS = (
     "validate",
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         args = _parser(_command_in(given)).parse_args(given)
-        return int(importlib.import_module(_module(args.command)).run(args))
+        with scratch_errors():
+            return int(importlib.import_module(_module(args.command)).run(args))
     except ProvenderError as error:
         print(error, file=sys.stderr)
         return error.exit_code

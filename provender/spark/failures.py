@@ -19,6 +19,17 @@ _LOST_FILE = "FAILED_READ_FILE"
 _DATA_STATES = ("21", "22", "42", "P0")
 """Classes of SQLSTATE that the SQL and its data are to blame for: cardinality, data exceptions (division by zero, a
 cast), names and syntax, errors raised on purpose. Trying again mends none of them."""
+_DISK = {
+    "No space left on device": "free space there, or in the engine's folder of temporary files (SPARK_LOCAL_DIRS)",
+    "Disk quota exceeded": "free space there, or in the engine's folder of temporary files (SPARK_LOCAL_DIRS)",
+    "Input/output error": "check the disk or its connection",
+    "Read-only file system": "mount it for writing",
+    "Permission denied": "correct the permissions",
+    "Mkdirs failed": "correct the permissions, or free space",
+    "File too large": "raise the limit on the size of files (ulimit -f)",
+    "Stale file handle": "check the disk or its connection",
+}
+"""What the operating system says in Java's exceptions, whatever Spark and Delta wrap them in."""
 _UNHARMED = "everything committed before; nothing of this attempt is visible"
 
 
@@ -37,6 +48,11 @@ def spark_failures(step: str, where: str) -> Iterator[None]:
 
 def _translated(step: str, where: str, error: PySparkException) -> ProvenderError:
     text = f"{step}: {_first_lines(error)}"
+    for said, remedy in _DISK.items():
+        if said in str(error):
+            what = f"{step}: {said}"
+            remedy = f"{remedy}, then run the same command again"
+            return StorageError(what, where=where, unharmed=_UNHARMED, remedy=remedy)
     if _LOST_FILE in str(error):
         return StorageError(text, where=where, unharmed=_UNHARMED, remedy="check the storage root")
     if "UNAVAILABLE" in str(error) or "Connection refused" in str(error):

@@ -61,6 +61,7 @@ from provender.storage import storage_at
 from provender.storage.disk import scratch_errors
 
 
+@scratch_errors()
 def ingest(
     settings: Settings,
     source_name: str,
@@ -84,7 +85,7 @@ def ingest(
     sqls = {table.name: query_of(catalog, source, table) for table in source.tables}
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name, clock)
-    with scratch_errors(), only_writer(settings, storage, source.name, "tables", attempt, say) as held:
+    with only_writer(settings, storage, source.name, "tables", attempt, say) as held:
         repair_tables(storage, source, ledger, say)
         left = frozenset(partitions_of(source, held.abandoned_work))
         work = prepare(settings, storage, source, sqls, ledger, attempt, partitions, left, clock)
@@ -213,8 +214,9 @@ def _changes(
     slices: list[Slice],
 ) -> Changes:
     log = feature_table(work.storage, work.source, table)
-    with spark_failures(f"computing {work.source.name}.{table.name}", work.definition_of(table)):
+    with spark_failures(f"making {log.path}", log.uri):
         log.ensure(spark)
+    with spark_failures(f"computing {work.source.name}.{table.name}", work.definition_of(table)):
         if not periods:
             return Changes(None, 0, {})
         desired = _desired(work, table, raw, slices)

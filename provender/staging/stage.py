@@ -41,6 +41,7 @@ Deliver = Callable[[Partition], AbstractContextManager[dict[str, RawFile]]]
 """Gives a partition's raw files for the time of copying them: name to be staged under, and file."""
 
 
+@scratch_errors()
 def stage(
     settings: Settings,
     source: Source,
@@ -61,7 +62,7 @@ def stage(
     storage = storage_at(settings.storage_root)
     warehouse = bigquery_connection(settings, source.raw.sql.connection) if source.raw.sql else None
     lock = storage.lock(f"{source.name}.stage", attempt, timeout_seconds=LOCK_TIMEOUT_SECONDS)
-    with scratch_errors(), lock:
+    with lock:
         ledger = Ledger(storage, source.name, clock)
         before = staged_partitions(ledger)
         staged: dict[str, dict[str, Any]] = {}
