@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from provender.errors import StorageError
+
+T = TypeVar("T")
 _FILLER = "filler"
 
 
@@ -40,6 +44,21 @@ class SmallDisk:
     def clear(self) -> None:
         """Takes away what :meth:`fill` wrote."""
         (self.folder / _FILLER).unlink()
+
+
+def walked(disk: SmallDisk, run: Callable[[], T], step: int) -> tuple[list[StorageError], T]:
+    """Runs ``run`` with ever more space, ``step`` kilobytes at a time, until it comes through: the errors on the way,
+    each checked to be one clear sentence, and what it gave in the end."""
+    errors: list[StorageError] = []
+    for room in range(step, 100 * step, step):
+        disk.resize(disk.used_kilobytes() + room)
+        try:
+            return errors, run()
+        except StorageError as error:
+            assert "No space left on device" in error.what, error
+            assert error.remedy.startswith("free space"), error
+            errors.append(error)
+    raise AssertionError("it never came through")
 
 
 @pytest.fixture
