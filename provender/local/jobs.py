@@ -110,6 +110,10 @@ class Submission:
         """Says that somebody still awaits the job."""
         self.lease_file.touch()
 
+    def renewed_ns(self) -> int:
+        """Another number than before: it was renewed since."""
+        return self.lease_file.stat().st_mtime_ns
+
     def lease_age_seconds(self) -> float:
         return time.time() - self.lease_file.stat().st_mtime
 
