@@ -145,6 +145,8 @@ class Submission:
             document = json.loads(self.exit_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        except ValueError:
+            return JobStatus(JobState.LOST, reason=f"{self.exit_file} cannot be read")
         code, reason = int(document["code"]), str(document["reason"])
         if reason != "exited":
             return JobStatus(JobState.CANCELLED, code, reason)

@@ -36,7 +36,7 @@ def disk_error(error: OSError, what: str, where: str) -> StorageError:
     return StorageError(
         f"{what}: {os.strerror(code) if code else error}",
         where=where,
-        unharmed="everything committed before; nothing of this attempt is visible",
+        unharmed="everything that was committed; unfinished files are removed",
         remedy=_REMEDIES.get(code, "correct what stands at that path, then run the same command again"),
     )
 

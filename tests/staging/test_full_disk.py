@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +52,49 @@ def test_staging_fails_in_one_sentence_wherever_the_disk_is_full_and_is_right_wh
     entry = manifest.partitions[key_of(1)]
     assert project.storage.read(f"{entry['folder']}/{entry['files'][0]['name']}") == text.encode()
     assert [path for path in small_disk.folder.rglob("*") if path.name.startswith(".tmp-")] == []
+
+
+@pytest.mark.parametrize("call", ["fsync", "link", "replace", "mkdir"])
+def test_a_disk_that_fails_at_any_step_is_one_sentence_and_the_next_run_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    seen: set[str] = set()
+    for at in range(1, 100):
+        project = make_project(tmp_path / f"{call}-{at}", spark={})
+        make_readings(project)
+        project.drop("readings", key_of(1), csv([("a", day(1), 1)]))
+        with monkeypatch.context() as patched:
+            failing = _FailsOnce(getattr(os, call), at)
+            patched.setattr(os, call, failing)
+            try:
+                manifest = _stage(project)
+            except StorageError as error:
+                assert "Input/output error" in error.what
+                assert error.remedy.startswith("check the disk")
+                seen.add(Path(error.where).name)
+        if not failing.failed:
+            break
+        manifest = _stage(project, "again")
+        entry = manifest.partitions[key_of(1)]
+        assert entry["delivery"] == 1
+        assert project.storage.names(entry["folder"]) == [f"{key_of(1)}.csv"]
+        # A manifest that has its name is committed, also where the disk then failed: the second run finds it.
+        assert len(project.ledger("readings").manifests(Job.STAGE)) in (1, 2)
+    assert at >= 3 and len(seen) >= 2
+
+
+class _FailsOnce:
+    """A call of the operating system that fails with EIO the n-th time."""
+
+    def __init__(self, call: Callable[..., Any], at: int) -> None:
+        self._call, self._left, self.failed = call, at, False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._left -= 1
+        if self._left == 0:
+            self.failed = True
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return self._call(*args, **kwargs)
 
 
 @pytest.mark.parametrize("use", ["the library", "the command line"])
