@@ -33,6 +33,9 @@ def repair_tables(storage: Storage, source: Source, ledger: Ledger, say: Say) ->
 def _repair(table: DeltaTable, recorded: int | None, say: Say) -> None:
     """``recorded``: the newest version that a manifest names."""
     log = DeltaLogFiles(table.storage, table.path)
+    if not _has_data(table):
+        # Where a person has removed the table, a manifest still names it: there is nothing that could be lost.
+        recorded = None
     while (newest := _newest_commit_file(log)) is not None and log.is_torn(newest):
         if recorded is not None and recorded >= newest:
             raise _damaged(table, log.file(newest), "the commit that a manifest names cannot be read")
@@ -43,6 +46,10 @@ def _repair(table: DeltaTable, recorded: int | None, say: Say) -> None:
             raise _damaged(table, log.folder, "the table's log is gone, though a manifest says what it holds")
         say(f"{table.path} was left half made by an attempt that died, and is made anew")
         table.storage.delete_tree(table.path)
+
+
+def _has_data(table: DeltaTable) -> bool:
+    return any(not name.startswith(("_", ".")) for name in table.storage.names(table.path))
 
 
 def _newest_commit_file(log: DeltaLogFiles) -> int | None:

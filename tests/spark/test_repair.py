@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,6 +133,15 @@ def test_what_a_manifest_names_is_never_removed(project: Project, damage: str) -
     assert "tables/readings/latest/_delta_log" in caught.value.where
     assert "backup" in caught.value.remedy
     assert sorted(path.name for path in _folder(project).rglob("*")) == before
+
+
+def test_a_table_that_a_person_removed_is_made_anew_also_after_an_accident(project: Project) -> None:
+    _write(project, 2, 5)
+    _record(project.ledger("readings"), 0)
+    shutil.rmtree(_folder(project))
+    _staged_commits(_folder(project))
+    assert any("made anew" in line for line in _repair(project))
+    assert not _folder(project).exists()
 
 
 def test_a_whole_table_is_left_alone_and_one_that_is_not_there_too(project: Project) -> None:
