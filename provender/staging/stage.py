@@ -65,6 +65,7 @@ def stage(
     with lock:
         ledger = Ledger(storage, source.name, clock)
         before = staged_partitions(ledger)
+        known = _delivery_clock(before, clock)
         staged: dict[str, dict[str, Any]] = {}
         notes: list[str] = []
         for partition in partitions:
@@ -76,13 +77,13 @@ def stage(
                 staged[partition.key] = held
                 continue
             if deliver is None and warehouse is not None:
-                work = _FromBigQuery(storage, warehouse, source, attempt, notes, clock)
+                work = _FromBigQuery(storage, warehouse, source, attempt, notes, known)
                 staged[partition.key] = work.stage(partition, held)
                 continue
             with (deliver or (lambda p: _raw_files(settings, source, p, notes)))(partition) as files:
                 beside = {} if deliver else additions(storage, held)
                 staged[partition.key] = _stage_one(
-                    storage, source, partition, {**files, **beside}, held, clock
+                    storage, source, partition, {**files, **beside}, held, known
                 )
         changed = [key for key, entry in staged.items() if entry != before.get(key)]
         draft = Draft(
@@ -100,6 +101,14 @@ def stage(
         manifest = ledger.commit(draft)
     metrics.job_done(settings, manifest)
     return manifest
+
+
+def _delivery_clock(before: dict[str, dict[str, Any]], clock: Clock) -> Clock:
+    """Gives times after every redelivery of the source so far: among copies of a row the one delivered last counts,
+    in whichever partitions they came, and a clock may have been ahead."""
+    again = [parse_iso(entry["delivered"]) for entry in before.values() if entry["delivery"] > 1]
+    newest = max(again, default=None)
+    return lambda: after(newest, clock)
 
 
 def _has_gone(settings: Settings, source: Source, partition: Partition) -> bool:

@@ -25,4 +25,9 @@ def test_a_delivery_is_known_later_than_the_one_it_replaces_whatever_the_clock_s
     first = day(2) + HOUR
     tick = timedelta(microseconds=1)
     ahead = NOON + HOUR
-    assert delivered == [first, ahead, ahead + tick, ahead + 2 * tick, ahead + 3 * tick]
+    other = Partition.parse(source.cadence, key_of(2))
+    for value in (1, 2):
+        project.drop("readings", key_of(2), csv([("a", day(2), value)]))
+        staged = stage(project.settings, source, [other], f"other-{value}", clock=lambda: NOON)
+    delivered.append(parse_iso(staged.partitions[key_of(2)]["delivered"]))
+    assert delivered == [first, ahead, ahead + tick, ahead + 2 * tick, ahead + 3 * tick, ahead + 4 * tick]
