@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from provender.errors import StorageError
+from provender.errors import ProvenderError, StorageError
 
 TEMPORARY = ".tmp-"
 """What the names of unfinished files begin with."""
@@ -61,6 +61,15 @@ def scratch_errors() -> Iterator[None]:
             raise
         where = str(error.filename or f"a temporary file, in {tempfile.gettempdir()} or the state folder")
         raise disk_error(error, "the disk failed", where) from error
+    except ProvenderError:
+        raise
+    except Exception as error:
+        # DuckDB and Arrow have exceptions of their own, with the words of the operating system in them.
+        code = next((code for code in _OF_THE_DISK if os.strerror(code) in str(error)), None)
+        if code is None:
+            raise
+        said = OSError(code, os.strerror(code))
+        raise disk_error(said, "the disk failed", str(error).splitlines()[0][:300]) from error
 
 
 class _DiskFile(io.FileIO):

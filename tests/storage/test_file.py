@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ import pytest
 
 from provender.errors import DamagedFileError, LockHeldError, StorageError
 from provender.storage import FileStorage, local_path
+from provender.storage.disk import scratch_errors
 from tests.small_disk import SmallDisk
 
 
@@ -251,3 +253,14 @@ def test_an_error_of_the_block_is_not_taken_for_one_of_the_file_that_is_written(
         (tmp_path / "none").read_bytes()
     with pytest.raises(OSError, match="elsewhere"), storage.writing("a/file"):
         raise OSError(errno.EIO, "elsewhere")
+
+
+def test_what_a_library_says_in_the_words_of_the_operating_system_is_one_sentence() -> None:
+    for code in (errno.ENOSPC, errno.EIO):
+        with pytest.raises(StorageError, match=os.strerror(code)) as caught, scratch_errors():
+            raise duckdb.IOException(f'IO Error: Could not write file "/tmp/x": {os.strerror(code)}')
+        assert "/tmp/x" in caught.value.where
+    with pytest.raises(duckdb.IOException, match="Cannot open"), scratch_errors():
+        raise duckdb.IOException('IO Error: Cannot open file "x": No such file or directory')
+    with pytest.raises(DamagedFileError), scratch_errors():
+        raise DamagedFileError("Input/output error")
