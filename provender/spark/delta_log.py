@@ -8,6 +8,7 @@ files only: Delta then creates nothing over them and says nothing, and finds no 
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from provender.storage import Storage
 
 _COMMIT = re.compile(r"(\d{20})\.json")
+LAST_CHECKPOINT = "_last_checkpoint"
+_PARQUET_END = b"PAR1"
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\..*parquet")
 
 
@@ -86,6 +89,28 @@ class DeltaLogFiles:
         except TornCommitError:
             return True
         return version == 0 and not any("metaData" in action for action in actions)
+
+    def checkpoints(self) -> dict[int, list[str]]:
+        """Names of the files of each checkpoint, by version, oldest first."""
+        found: dict[int, list[str]] = {}
+        for name in self.storage.names(self.folder):
+            if match := _CHECKPOINT.fullmatch(name):
+                found.setdefault(int(match[1]), []).append(name)
+        return dict(sorted(found.items()))
+
+    def is_cut(self, name: str) -> bool:
+        """Whether a file of a checkpoint ends otherwise than Parquet does."""
+        with self.storage.open(f"{self.folder}/{name}") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - len(_PARQUET_END), 0))
+            return file.read() != _PARQUET_END
+
+    def remove_checkpoint(self, version: int) -> None:
+        """Removes a checkpoint, and the hint at the newest one: readers find what is there without it."""
+        names = {LAST_CHECKPOINT, *self.checkpoints().get(version, [])}
+        for name in self.storage.names(self.folder):
+            if name in names or name.removeprefix(".").removesuffix(".crc") in names:
+                self.storage.delete_tree(f"{self.folder}/{name}")
 
     def remove(self, version: int) -> None:
         """Removes a commit file and what lies beside it under its number."""

@@ -3,6 +3,7 @@
     no committed version, some files        an attempt died, or the disk was full, while the table was made: removed
     the newest commit file is empty or cut  nobody committed a manifest on it: removed, the version before it counts
     the same, and a manifest names it       committed data is damaged: an error names the file and the way out
+    a checkpoint is empty or cut            removed where the commits it sums up are there, else such an error
 
 Only under the table's lock, and after the queries of whoever held it before were ended.
 """
@@ -36,6 +37,7 @@ def _repair(table: DeltaTable, recorded: int | None, say: Say) -> None:
     if not _has_data(table):
         # Where a person has removed the table, a manifest still names it: there is nothing that could be lost.
         recorded = None
+    _repair_checkpoints(table, log, say)
     while (newest := _newest_commit_file(log)) is not None and log.is_torn(newest):
         if recorded is not None and recorded >= newest:
             raise _damaged(table, log.file(newest), "the commit that a manifest names cannot be read")
@@ -46,6 +48,22 @@ def _repair(table: DeltaTable, recorded: int | None, say: Say) -> None:
             raise _damaged(table, log.folder, "the table's log is gone, though a manifest says what it holds")
         say(f"{table.path} was left half made by an attempt that died, and is made anew")
         table.storage.delete_tree(table.path)
+
+
+def _repair_checkpoints(table: DeltaTable, log: DeltaLogFiles, say: Say) -> None:
+    """A checkpoint only says again what the commits before it say, as long as those are there."""
+    found, commits = log.checkpoints(), set(log.versions())
+    for version in reversed(found):
+        cut = [name for name in found[version] if log.is_cut(name)]
+        if not cut:
+            return
+        before = max((each for each in found if each < version), default=-1)
+        if not commits.issuperset(range(before + 1, version + 1)):
+            raise _damaged(
+                table, f"{log.folder}/{cut[0]}", "a checkpoint cannot be read, and its commits are gone"
+            )
+        say(f"{table.path}: the checkpoint of version {version} was written in part, and is removed")
+        log.remove_checkpoint(version)
 
 
 def _has_data(table: DeltaTable) -> bool:

@@ -203,3 +203,28 @@ def test_the_newest_transaction_is_known_whether_or_not_a_manifest_was_committed
         )
     assert table.last_transaction("a") == 9
     assert table.last_transaction("b") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and the rest is miss"], ids=["empty", "cut"])
+def test_a_checkpoint_in_part_is_removed_where_the_commits_say_the_same(
+    project: Project, content: bytes
+) -> None:
+    for version in range(3):
+        _write(project, 2, version)
+    deltalake.DeltaTable(str(_folder(project))).create_checkpoint()
+    _write(project, 2, 7)
+    _record(project.ledger("readings"), 3)
+    (checkpoint,) = (_folder(project) / "_delta_log").glob("*.checkpoint.parquet")
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(content)
+    assert len(_repair(project)) == 1
+    assert not checkpoint.exists()
+    assert deltalake.DeltaTable(str(_folder(project))).to_pyarrow_table().num_rows == 8
+    assert _repair(project) == []
+    checkpoint.write_bytes(whole)
+    assert _repair(project) == [] and checkpoint.exists()
+    checkpoint.write_bytes(content)
+    (_folder(project) / FIRST).unlink()
+    with pytest.raises(DamagedFileError, match="its commits are gone"):
+        _repair(project)
+    assert checkpoint.exists()
