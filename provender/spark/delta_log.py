@@ -98,6 +98,14 @@ class DeltaLogFiles:
                 found.setdefault(int(match[1]), []).append(name)
         return dict(sorted(found.items()))
 
+    def hinted_checkpoint(self) -> int | None:
+        """The version that the hint names as the newest checkpoint; None without a hint that can be read, which
+        readers do without."""
+        try:
+            return int(json.loads(self.storage.read(f"{self.folder}/{LAST_CHECKPOINT}"))["version"])
+        except (FileNotFoundError, ValueError, LookupError, TypeError):
+            return None
+
     def is_cut(self, name: str) -> bool:
         """Whether a file of a checkpoint ends otherwise than Parquet does."""
         with self.storage.open(f"{self.folder}/{name}") as file:

@@ -53,6 +53,10 @@ def _repair(table: DeltaTable, recorded: int | None, say: Say) -> None:
 def _repair_checkpoints(table: DeltaTable, log: DeltaLogFiles, say: Say) -> None:
     """A checkpoint only says again what the commits before it say, as long as those are there."""
     found, commits = log.checkpoints(), set(log.versions())
+    hinted = log.hinted_checkpoint()
+    if hinted is not None and hinted not in found:
+        say(f"{table.path}: the checkpoint of version {hinted} is not there, and the hint at it is removed")
+        log.remove_checkpoint(hinted)
     for version in reversed(found):
         cut = [name for name in found[version] if log.is_cut(name)]
         if not cut:

@@ -221,6 +221,11 @@ def test_a_checkpoint_in_part_is_removed_where_the_commits_say_the_same(
     assert not checkpoint.exists()
     assert deltalake.DeltaTable(str(_folder(project))).to_pyarrow_table().num_rows == 8
     assert _repair(project) == []
+    hint = checkpoint.with_name("_last_checkpoint")
+    hint.write_text('{"version": 2, "size": 5}')
+    assert len(_repair(project)) == 1 and not hint.exists()
+    hint.write_text('{"ver')
+    assert _repair(project) == [] and hint.exists(), "readers pass over it"
     checkpoint.write_bytes(whole)
     assert _repair(project) == [] and checkpoint.exists()
     checkpoint.write_bytes(content)
