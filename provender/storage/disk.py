@@ -24,6 +24,7 @@ _REMEDIES = {
     errno.EFBIG: "raise the limit on the size of files (ulimit -f), then run the same command again",
     **dict.fromkeys(_REFUSED, "correct the permissions or the mount, then run the same command again"),
     **dict.fromkeys(_BROKEN, "check the disk or its connection, then run the same command again"),
+    errno.ENOLCK: "put the storage root on a file system with locks (flock), then run the same command again",
     errno.EMFILE: "raise the limit on open files (ulimit -n), then run the same command again",
 }
 _OF_THE_DISK = (_FULL | _BROKEN) | {errno.EROFS, errno.EFBIG, errno.EMFILE}
