@@ -10,6 +10,7 @@
     │   ├── SchemaChangeError         a table exists with other column types
     │   ├── ArtifactError             a model artifact is missing, damaged or of another format
     │   ├── TrainingSetError          a training set cannot be built, read or built again
+    │   ├── DamagedFileError          a file of the platform's own is empty, cut or not what it should be
     │   ├── DeployError               a model was not deployed, or was rolled back
     │   └── SetupError                something has to be installed first
     └── TransientError                trying again later can mend it
@@ -105,6 +106,10 @@ class ArtifactError(TerminalError):
 
 class TrainingSetError(TerminalError):
     """A training set cannot be built as asked, read, or built again."""
+
+
+class DamagedFileError(TerminalError):
+    """A file that the platform wrote whole is empty, cut or not what it should be."""
 
 
 class DeployError(TerminalError):

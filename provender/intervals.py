@@ -203,6 +203,11 @@ def to_micros(moment: datetime) -> int:
     return (as_utc(moment) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
+def from_micros(micros: int) -> datetime:
+    """Inverse of :func:`to_micros`. Raises :class:`OverflowError` for what is no moment of the years 1 to 9999."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+
+
 def iso(moment: datetime) -> str:
     """``2026-11-22T07:00:00.000000Z``: fixed width, so that text order is time order."""
     return as_utc(moment).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -5,6 +5,7 @@ pytest_plugins = [
     "tests.gcs",
     "tests.postgres",
     "tests.engine",
+    "tests.small_disk",
     "tests.bigquery.emulator",
     "tests.bigquery.feast_on_emulator",
 ]

@@ -35,8 +35,10 @@ from provender.spark.writer_lock import LOCK_TIMEOUT_SECONDS, Say
 from provender.specs.catalog import Catalog
 from provender.specs.model import FeatureTable, Source
 from provender.storage import HeldLock, Storage, storage_at
+from provender.storage.disk import scratch_errors
 
 
+@scratch_errors()
 def publish(
     settings: Settings, source_name: str, attempt: str, *, full: bool = False, say: Say = print
 ) -> Manifest:

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from provender.errors import ProvenderError
 from provender.private import keep_private
 from provender.settings import load_settings
+from provender.storage.disk import scratch_errors
 
 COMMANDS = (
     "validate",
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         args = _parser(_command_in(given)).parse_args(given)
         _keep_private(args.repo)
-        return int(importlib.import_module(_module(args.command)).run(args))
+        with scratch_errors():
+            return int(importlib.import_module(_module(args.command)).run(args))
     except ProvenderError as error:
         print(error, file=sys.stderr)
         return error.exit_code

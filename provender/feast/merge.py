@@ -19,7 +19,7 @@ from feast.feature_view import DUMMY_ENTITY_NAME
 from feast.infra.registry.registry import FeastObjectType
 
 from provender.feast.differences import fingerprint
-from provender.storage import Storage
+from provender.storage import Storage, read_document
 
 Named = tuple[str, str]
 """Kind and name of a Feast object."""
@@ -32,6 +32,8 @@ _VIEWS = (
 )
 _REMEMBERED = timedelta(days=1)
 """Longer than any apply takes."""
+_CLOCKS_DIFFER = timedelta(minutes=5)
+"""Clocks of machines that are kept right differ by less."""
 _BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -58,8 +60,16 @@ class States:
     known: tuple[tuple[datetime, State], ...]
 
     def changed_since(self, began: datetime) -> dict[Named, str | None]:
-        """Objects that applies after ``began`` added, changed or removed, and what they were then (None: not there)."""
-        if not self.known or self.known[-1][0] <= began:
+        """Objects that applies after ``began`` added, changed or removed, and what they were then (None: not there).
+
+        An apply that has yet to come, by this clock, was made under a clock that has been set back since: it is not
+        taken for one at the same time, or every apply until then would be refused.
+        """
+        if (
+            not self.known
+            or self.known[-1][0] <= began
+            or self.known[-1][0] > datetime.now(UTC) + _CLOCKS_DIFFER
+        ):
             return {}
         then: State = next((state for at, state in reversed(self.known) if at <= began), {})
         last = self.known[-1][1]
@@ -82,10 +92,15 @@ class States:
 
 def load_states(storage: Storage, project: str) -> States:
     """Empty before the first apply."""
+    path = _path(project)
+    remedy = f"remove {storage.uri(path)}, then: provender apply"
     try:
-        document = json.loads(storage.read(_path(project)))
+        return read_document(storage, path, _states, what="what earlier applies did", remedy=remedy)
     except FileNotFoundError:
         return States(())
+
+
+def _states(document: list[Any]) -> States:
     return States(
         tuple(
             (datetime.fromisoformat(at), {(kind, name): value for kind, name, value in state})

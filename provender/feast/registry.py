@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -29,7 +30,7 @@ from feast import FeatureStore
 from feast.feature_view_projection import FeatureViewProjection
 from feast.repo_config import RegistryConfig, RepoConfig
 
-from provender.errors import ProvenderError, RegistryError, SettingsError
+from provender.errors import DamagedFileError, ProvenderError, RegistryError, SettingsError, StorageError
 from provender.settings import SETTINGS_FILE, Settings
 from provender.storage import storage_at
 
@@ -89,6 +90,10 @@ def registry_errors(settings: Settings) -> Iterator[None]:
             "the registry's path is no database URL", where=where, remedy=_URL_REMEDY
         ) from None
     except DBAPIError as error:
+        if isinstance(error.orig, sqlite3.DatabaseError):
+            found = _of_the_file(settings, error.orig)
+            if found is not None:
+                raise found from None
         if not (error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)):
             raise
         reason = " ".join(str(error.orig).split())[:300]
@@ -115,7 +120,7 @@ def unreadable_entries(settings: Settings) -> Iterator[None]:
             f"Feast cannot read its registry back: {reason}",
             where=f"{settings.repo / SETTINGS_FILE}: registry.path",
             unharmed="tables, online values, and what is applied",
-            remedy="put that database aside (rename it), then run: provender apply; all of it comes from the repo's files",
+            remedy="put that database aside (rename it), then run: provender apply; the repo's files hold all of it",
         ) from error
 
 
@@ -141,6 +146,32 @@ def _before(one: FeatureViewProjection, other: FeatureViewProjection) -> bool:
         for p in (one, other)
     )
     return first < second
+
+
+def _of_the_file(settings: Settings, error: sqlite3.DatabaseError) -> ProvenderError | None:
+    """What SQLite says of its file; None for all else."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    where = f"{settings.repo / SETTINGS_FILE}: registry.path"
+    unharmed = "tables, online values, and what is applied"
+    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return DamagedFileError(
+            f"the file of Feast's registry cannot be read: {error}",
+            where=where,
+            unharmed=unharmed,
+            remedy="put it back from a backup, or move it away and register everything anew: provender apply",
+        )
+    remedies = {
+        "SQLITE_FULL": "free space there",
+        "SQLITE_IOERR": "check the disk: it may be full or broken",
+        "SQLITE_READONLY": "correct the permissions of the file and of its folder",
+        "SQLITE_CANTOPEN": "correct the path, or the permissions of its folder",
+    }
+    for start, remedy in remedies.items():
+        if name.startswith(start):
+            what = f"Feast's registry cannot be written or read: {error}"
+            remedy = f"{remedy}, then run the same command again"
+            return StorageError(what, where=where, unharmed=unharmed, remedy=remedy)
+    return None
 
 
 def anchor_registry_paths() -> None:

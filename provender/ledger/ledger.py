@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+import re
 from functools import cache
 from pathlib import Path
 
 from provender import __version__
-from provender.errors import StorageError
-from provender.ledger.manifest import Draft, Job, Kind, Manifest, to_document
+from provender.clocks import Clock, utc_now
+from provender.errors import DamagedFileError
+from provender.ledger.manifest import Draft, Job, Kind, Manifest, parse_manifest, to_document
 from provender.storage import AlreadyExistsError, Storage
 
+_NAME = re.compile(r"\d{8,}\.json")
+"""Of a manifest. What else lies in the folder (a copy that somebody made) is none."""
 _AT_ONCE = 50
 """How many manifests are read together where the newest are most likely the wanted ones."""
 
@@ -19,8 +22,9 @@ _AT_ONCE = 50
 class Ledger:
     """Manifests of one source. Nothing is ever overwritten or removed."""
 
-    def __init__(self, storage: Storage, source: str) -> None:
+    def __init__(self, storage: Storage, source: str, clock: Clock = utc_now) -> None:
         self._storage = storage
+        self._clock = clock
         self.source = source
         self._read: dict[str, Manifest] = {}
 
@@ -49,7 +53,9 @@ class Ledger:
         """Appends ``draft`` under the next free number. After this it is lasting and visible."""
         number = self.next_number(draft.job)
         while True:
-            document = to_document(draft, self.source, number, datetime.now(UTC), code_version())
+            # A clock that was set back in between must not give an attempt a negative duration.
+            committed = max(self._clock(), draft.started)
+            document = to_document(draft, self.source, number, committed, code_version())
             path = f"{self._folder(draft.job)}/{number:08d}.json"
             try:
                 self._storage.create(path, json.dumps(document, indent=1).encode())
@@ -67,7 +73,7 @@ class Ledger:
         return f"ledger/{self.source}/{job}"
 
     def _names(self, job: Job) -> list[str]:
-        return [name for name in self._storage.names(self._folder(job)) if name.endswith(".json")]
+        return [name for name in self._storage.names(self._folder(job)) if _NAME.fullmatch(name)]
 
     def _load(self, path: str) -> Manifest:
         return self._load_all([path])[0]
@@ -77,12 +83,21 @@ class Ledger:
         unread = [path for path in paths if path not in self._read]
         for path, data in zip(unread, self._storage.read_all(unread), strict=True):
             try:
-                self._read[path] = Manifest(self.source, json.loads(data))
+                self._read[path] = parse_manifest(self.source, data)
             except ValueError as error:
-                raise StorageError(
-                    f"a manifest is not JSON: {error}", where=self._storage.uri(path)
-                ) from error
+                raise self._damaged(path, error) from error
         return [self._read[path] for path in paths]
+
+    def _damaged(self, path: str, error: ValueError) -> DamagedFileError:
+        job = Path(path).parent.name
+        return DamagedFileError(
+            f"a manifest cannot be read: {error}",
+            where=self._storage.uri(path),
+            unharmed="the tables and the staged files; nothing was started",
+            remedy="put the file back from a backup; if there is none, move it out of the folder: what it recorded "
+            f"then counts as not done, and running {job} again for it, as `provender status {self.source}` lists it, "
+            "records it anew",
+        )
 
 
 @cache

@@ -122,6 +122,41 @@ class Manifest:
         return (self.committed - parse_iso(self.document["started"])).total_seconds()
 
 
+_FIELDS: dict[str, type] = {
+    "number": int,
+    "attempt": str,
+    "partitions": dict,
+    "counts": dict,
+    "wrote": list,
+    "notes": list,
+    "started": str,
+    "committed": str,
+}
+
+
+def parse_manifest(source: str, data: bytes) -> Manifest:
+    """The manifest in ``data``. Raises :class:`ValueError` with what is wrong with it."""
+    document = json.loads(data)
+    if not isinstance(document, dict):
+        raise ValueError(f"it is no JSON object but {type(document).__name__}")
+    if isinstance(document.get("format"), int) and document["format"] > FORMAT:
+        raise ValueError(
+            f"it has the format {document['format']} of a newer version, and this one reads {FORMAT}"
+        )
+    for name, kind in _FIELDS.items():
+        if not isinstance(document.get(name), kind):
+            raise ValueError(f"its field {name!r} is missing or no {kind.__name__}")
+    manifest = Manifest(source, document)
+    # Reading them checks them: a job or time that is none raises here, and not where it is used.
+    _ = (
+        Job(str(document.get("job"))),
+        Kind(str(document.get("kind"))),
+        manifest.committed,
+        manifest.recorded_up_to,
+    )
+    return manifest
+
+
 def to_document(draft: Draft, source: str, number: int, committed: datetime, code: str) -> dict[str, Any]:
     """The JSON object of a manifest."""
     return {

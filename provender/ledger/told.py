@@ -29,6 +29,9 @@ def _told(storage: Storage, ledger: Ledger) -> int:
         return int(json.loads(storage.read(_path(ledger)))["materialize"])
     except FileNotFoundError:
         return 0
+    except (ValueError, LookupError, TypeError):
+        # It only spares telling: where it cannot be read, Feast is told again and the file is written anew.
+        return 0
 
 
 def _path(ledger: Ledger) -> str:

@@ -9,17 +9,23 @@ fetches from its default repository.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from provender.errors import SetupError
 from provender.local.java import ensure, java_command
 from provender.settings import Settings, load_settings
+
+_SCRATCH = ".fetch-"
 
 
 @dataclass(frozen=True)
@@ -106,11 +112,25 @@ def install(settings: Settings, into: Path | None = None) -> list[Path]:
     """
     folder = into or settings.state_dir / settings.spark.jars_dir
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [jar for jar in wanted(settings) if not _is_there(folder / jar.file_name, jar)]
-    if missing:
-        print(f"fetching {len(missing)} jars for Spark", flush=True)
-        _fetch(settings, missing, folder)
+    with _only_one(folder):
+        missing = [jar for jar in wanted(settings) if not _is_there(folder / jar.file_name, jar)]
+        if missing:
+            print(f"fetching {len(missing)} jars for Spark", flush=True)
+            _fetch(settings, missing, folder)
     return [folder / jar.file_name for jar in wanted(settings)]
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """One process at a time fetches into ``folder``; what one that was killed has left there is removed."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for left in folder.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(left)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_there(path: Path, jar: Jar) -> bool:
@@ -120,7 +140,7 @@ def _is_there(path: Path, jar: Jar) -> bool:
 def _fetch(settings: Settings, jars: list[Jar], folder: Path) -> None:
     import pyspark
 
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as scratch:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
         descriptor = Path(scratch) / "ivy.xml"
         descriptor.write_text(_ivy_module(jars))
         ivy = next((Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar"))

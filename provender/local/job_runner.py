@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from provender.local.guard import Guard, dying_with_parent
@@ -53,10 +54,14 @@ def _await_end(
     child: subprocess.Popen[bytes], guard: Guard, submission: Submission, lease_seconds: float
 ) -> str:
     """Waits until the command exited, a cancel was asked for, or the lease ran out; says which."""
+    renewed, since = submission.renewed_ns(), time.monotonic()
     while not _has_exited(child):
         if submission.is_cancelled:
             return "cancelled"
-        if submission.lease_age_seconds() > lease_seconds:
+        # Only whether it was renewed is asked of the file: the clock on the wall may be set meanwhile.
+        if (now := submission.renewed_ns()) != renewed:
+            renewed, since = now, time.monotonic()
+        if time.monotonic() - since > lease_seconds:
             _say(f"nobody has awaited this job for {lease_seconds:.0f} s: ending it")
             return "abandoned"
         received = signal.sigtimedwait(_SIGNALS, _CHECK_SECONDS)

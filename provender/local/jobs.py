@@ -112,6 +112,10 @@ class Submission:
         """Says that somebody still awaits the job."""
         self.lease_file.touch()
 
+    def renewed_ns(self) -> int:
+        """Another number than before: it was renewed since."""
+        return self.lease_file.stat().st_mtime_ns
+
     def lease_age_seconds(self) -> float:
         return time.time() - self.lease_file.stat().st_mtime
 
@@ -143,6 +147,8 @@ class Submission:
             document = json.loads(self.exit_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        except ValueError:
+            return JobStatus(JobState.LOST, reason=f"{self.exit_file} cannot be read")
         code, reason = int(document["code"]), str(document["reason"])
         if reason != "exited":
             return JobStatus(JobState.CANCELLED, code, reason)

@@ -28,8 +28,10 @@ from provender.settings import Settings
 from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
 from provender.storage import storage_at
+from provender.storage.disk import scratch_errors
 
 
+@scratch_errors()
 def materialize(
     settings: Settings,
     source_name: str,

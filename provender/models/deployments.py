@@ -16,9 +16,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from provender.errors import StorageError
 from provender.intervals import iso, parse_iso
-from provender.storage import AlreadyExistsError, Storage
+from provender.storage import AlreadyExistsError, Storage, read_document
 
 FORMAT = 1
 
@@ -114,7 +113,7 @@ class DeploymentLog:
         self._folder = f"models/{model}/deployments"
 
     def all(self) -> list[Deployment]:
-        """Oldest first. Raises :class:`StorageError` for a document that is none."""
+        """Oldest first. Raises :class:`DamagedFileError` for a document that is none."""
         return [self._load(name) for name in self._names()]
 
     def append(self, deployment: Deployment) -> Deployment:
@@ -136,9 +135,10 @@ class DeploymentLog:
 
     def _load(self, name: str) -> Deployment:
         path = f"{self._folder}/{name}"
-        try:
-            return Deployment.from_document(json.loads(self._storage.read(path)))
-        except (ValueError, KeyError, TypeError) as error:
-            raise StorageError(
-                f"a deployment document cannot be read: {error}", where=self._storage.uri(path)
-            ) from error
+        return read_document(
+            self._storage,
+            path,
+            Deployment.from_document,
+            what="a deployment document",
+            remedy="put it back from a backup; if there is none, remove it and deploy the version that shall serve",
+        )

@@ -20,7 +20,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from provender.storage import Storage, storage_at
+from provender.storage import Storage, read_document, storage_at
 
 FORMAT = 1
 
@@ -60,7 +60,8 @@ def _failure(run_name: str) -> str:
 
 def _read(storage: Storage, path: str) -> dict[str, Any] | None:
     try:
-        return dict(json.loads(storage.read(path)))
+        remedy = f"remove {storage.uri(path)}, then train again"
+        return read_document(storage, path, dict, what="the result of a training run", remedy=remedy)
     except FileNotFoundError:
         return None
 

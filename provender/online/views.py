@@ -15,7 +15,7 @@ from provender.errors import SettingsError
 from provender.ledger.manifest import digest
 from provender.online.layout import ViewLayout
 from provender.specs.model import ColumnType
-from provender.storage import Storage
+from provender.storage import Storage, read_document
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,11 @@ def save_applied_views(storage: Storage, project: str, views: list[AppliedView])
 
 
 def load_applied_views(storage: Storage, project: str) -> list[AppliedView]:
-    """The applied views. Raises :class:`SettingsError` if nothing was ever applied."""
+    """The applied views. Raises :class:`SettingsError` if nothing was ever applied, :class:`DamagedFileError`."""
     try:
-        document: dict[str, Any] = json.loads(storage.read(_path(project)))
+        path = _path(project)
+        remedy = f"remove {storage.uri(path)}, then: provender apply"
+        return read_document(storage, path, _views, what="the list of what is applied", remedy=remedy)
     except FileNotFoundError as error:
         raise SettingsError(
             f"no feature definitions of project {project!r} are applied",
@@ -70,6 +72,9 @@ def load_applied_views(storage: Storage, project: str) -> list[AppliedView]:
             unharmed="everything",
             remedy="provender apply",
         ) from error
+
+
+def _views(document: dict[str, Any]) -> list[AppliedView]:
     return [AppliedView(**view) for view in document["views"]]
 
 

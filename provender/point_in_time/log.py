@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from provender.errors import TerminalError
+from provender.errors import DamagedFileError, ProvenderError, StorageError, TerminalError
 from provender.storage.readers import arrow_filesystem, delta_options
 
 EVENT = "event_timestamp"
@@ -61,11 +61,13 @@ class FeatureLog:
 
     @cached_property
     def delta(self) -> DeltaTable:
-        """The Delta table. Raises :class:`LogNotFoundError`."""
+        """The Delta table. Raises :class:`LogNotFoundError`, :class:`DamagedFileError`, :class:`StorageError`."""
         try:
             return DeltaTable(self.uri, storage_options=delta_options(self.uri))
         except TableNotFoundError as error:
             raise LogNotFoundError("there is no such feature table yet", where=self.uri) from error
+        except DeltaError as error:
+            raise _unreadable(self.uri, error) from error
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -137,6 +139,20 @@ class FeatureLog:
         paths = [f"{root}/{unquote(path)}" for path in files]
         parquet = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
         return ds.dataset(paths, schema=self.schema, format=parquet, filesystem=filesystem)
+
+
+def _unreadable(uri: str, error: DeltaError) -> ProvenderError:
+    what = f"the table's log cannot be read: {str(error).splitlines()[0][:300]}"
+    where, unharmed = f"{uri}/_delta_log", "the staged files and the manifests"
+    if "object store" in str(error):
+        return StorageError(
+            what, where=where, unharmed=unharmed, remedy="check the storage root, then run again"
+        )
+    remedy = (
+        "run the source's next ingest: it removes what an attempt that died has left there; if it says that a manifest "
+        "names the damaged file, put that back from a backup"
+    )
+    return DamagedFileError(what, where=where, unharmed=unharmed, remedy=remedy)
 
 
 def _some(parts: list[Any]) -> list[Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from provender.clocks import Clock, after
 from provender.errors import PartitionError, SourceNotReadyError
-from provender.intervals import Partition, parse_iso, to_micros
+from provender.intervals import Partition, from_micros, parse_iso, to_micros
 from provender.ledger import Ledger
 from provender.ledger.progress import (
     admitted_reasons,
@@ -20,7 +21,7 @@ from provender.ledger.progress import (
 from provender.settings import Settings
 from provender.spark.features import Query
 from provender.spark.slices import Redelivery
-from provender.spark.tables import DeltaTable, Transaction
+from provender.spark.tables import DeltaTable, Transaction, tables_of
 from provender.specs.catalog import Catalog
 from provender.specs.hashing import data_hash
 from provender.specs.model import FeatureTable, Source
@@ -66,7 +67,12 @@ class Attempt:
         return str(self.settings.repo / "sources" / (table.sql or f"{self.source.name}.yaml"))
 
     def transaction(self, table: DeltaTable) -> Transaction:
-        return Transaction(f"provender/{table.path}", to_micros(self.recorded))
+        return Transaction(app_id_of(table), to_micros(self.recorded))
+
+
+def app_id_of(table: DeltaTable) -> str:
+    """Whose transactions ours are in a table's log. Their versions are recorded timestamps in microseconds."""
+    return f"provender/{table.path}"
 
 
 def partitions_of(source: Source, keys: list[str]) -> list[Partition]:
@@ -87,6 +93,7 @@ def prepare(
     attempt: str,
     asked: Iterable[Partition],
     left: frozenset[Partition],
+    clock: Clock,
 ) -> Attempt:
     partitions = sorted({*asked, *left})
     staged, done, waived = (
@@ -114,9 +121,7 @@ def prepare(
             list(waived.get(partition.key, ())),
         )
     }
-    last = recorded_up_to(ledger)
-    now = datetime.now(UTC)
-    recorded = max(now, last + timedelta(microseconds=1)) if last else now
+    recorded = after(_last_recorded(storage, source, ledger), clock)
     redelivered = _redelivered(source, {**done, **todo})
     return Attempt(
         settings,
@@ -130,6 +135,15 @@ def prepare(
         recorded,
         left,
     )
+
+
+def _last_recorded(storage: Storage, source: Source, ledger: Ledger) -> datetime | None:
+    """The newest recorded timestamp of any attempt, those that died before their manifest included: their clock may
+    have been ahead, and Delta passes over a transaction that is not above the last one."""
+    written = [table.last_transaction(app_id_of(table)) for table in tables_of(storage, source)]
+    moments = [from_micros(version) for version in written if version is not None]
+    committed = recorded_up_to(ledger)
+    return max([*moments, *([committed] if committed else [])], default=None)
 
 
 def _redelivered(source: Source, entries: dict[str, dict[str, Any]]) -> tuple[Redelivery, ...]:

@@ -27,6 +27,17 @@ _LOST_FILES = (
 _DATA_STATES = ("21", "22", "42", "P0")
 """Classes of SQLSTATE that the SQL and its data are to blame for: cardinality, data exceptions (division by zero, a
 cast), names and syntax, errors raised on purpose. Trying again mends none of them."""
+_DISK = {
+    "No space left on device": "free space there, or in the engine's folder of temporary files (SPARK_LOCAL_DIRS)",
+    "Disk quota exceeded": "free space there, or in the engine's folder of temporary files (SPARK_LOCAL_DIRS)",
+    "Input/output error": "check the disk or its connection",
+    "Read-only file system": "mount it for writing",
+    "Permission denied": "correct the permissions",
+    "Mkdirs failed": "correct the permissions, or free space",
+    "File too large": "raise the limit on the size of files (ulimit -f)",
+    "Stale file handle": "check the disk or its connection",
+}
+"""What the operating system says in Java's exceptions, whatever Spark and Delta wrap them in."""
 _UNHARMED = "everything committed before; nothing of this attempt is visible"
 
 
@@ -45,6 +56,11 @@ def spark_failures(step: str, where: str) -> Iterator[None]:
 
 def _translated(step: str, where: str, error: PySparkException) -> ProvenderError:
     text = f"{step}: {_first_lines(error)}"
+    for said, remedy in _DISK.items():
+        if said in str(error):
+            what = f"{step}: {said}"
+            remedy = f"{remedy}, then run the same command again"
+            return StorageError(what, where=where, unharmed=_UNHARMED, remedy=remedy)
     if any(word in str(error) for word in _LOST_FILES):
         remedy = "check that the files named above are there and can be read, then run the same command again"
         return StorageError(text, where=where, unharmed=_UNHARMED, remedy=remedy)

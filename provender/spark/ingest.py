@@ -22,6 +22,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from provender import metrics
+from provender.clocks import Clock, utc_now
 from provender.intervals import (
     Partition,
     compress,
@@ -36,10 +37,12 @@ from provender.settings import Settings
 from provender.spark import tally, versions
 from provender.spark.attempt import Attempt, partitions_of, prepare, query_of
 from provender.spark.checked import checked_rows
+from provender.spark.delta_log import Commit
 from provender.spark.failures import spark_failures
 from provender.spark.features import desired_versions, in_periods, versions_schema
 from provender.spark.limit import refuse_past_limit
 from provender.spark.record import draft, receipt
+from provender.spark.repair import repair_tables
 from provender.spark.session import spark_session, tune_for
 from provender.spark.slices import Slice, slices_of
 from provender.spark.tables import (
@@ -55,14 +58,17 @@ from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
 from provender.specs.model import FeatureTable
 from provender.storage import storage_at
+from provender.storage.disk import scratch_errors
 
 
+@scratch_errors()
 def ingest(
     settings: Settings,
     source_name: str,
     partitions: Iterable[Partition],
     attempt: str,
     say: Say = print,
+    clock: Clock = utc_now,
 ) -> Manifest:
     """Ingests staged ``partitions`` of a source; returns the committed manifest, or a receipt if all are done.
 
@@ -70,17 +76,19 @@ def ingest(
     ``reasons`` (rows by reason), ``features`` (per table ``new``, ``corrected``, ``withdrawn``, ``unchanged``).
 
     Raises :class:`SourceNotReadyError` for a partition that is not staged, :class:`ContractError` past the
-    spec's limit, :class:`SqlError`, :class:`SchemaChangeError`, :class:`LockHeldError`.
+    spec's limit, :class:`SqlError`, :class:`SchemaChangeError`, :class:`LockHeldError`, :class:`StorageError` where a
+    write is not found in its table afterwards, :class:`DamagedFileError`.
     """
-    started = datetime.now(UTC)
+    started = clock()
     catalog = Catalog.load(settings.repo)
     source = catalog.source(source_name)
     sqls = {table.name: query_of(catalog, source, table) for table in source.tables}
     storage = storage_at(settings.storage_root)
-    ledger = Ledger(storage, source.name)
+    ledger = Ledger(storage, source.name, clock)
     with only_writer(settings, storage, source.name, "tables", attempt, say) as held:
+        repair_tables(storage, source, ledger, say)
         left = frozenset(partitions_of(source, held.abandoned_work))
-        work = prepare(settings, storage, source, sqls, ledger, attempt, partitions, left)
+        work = prepare(settings, storage, source, sqls, ledger, attempt, partitions, left, clock)
         done = _ingest(work, ledger, started, held.announce, say) if work.staged else receipt(work, started)
         manifest = ledger.commit(done)
         held.finish()
@@ -154,8 +162,9 @@ def _write_raw(work: Attempt, rows: DataFrame, counted: Tally) -> dict[str, Any]
     table = raw_table(work.storage, work.source)
     with spark_failures("writing the raw table", table.uri):
         where = _partitions_condition(work.partitions)
-        table.replace(rows.where(F.size("_reasons") == 0), where, work.transaction(table))
-    return _written(work, table, counted.accepted)
+        accepted = rows.where(F.size("_reasons") == 0)
+        commit = table.replace(accepted, where, work.transaction(table), counted.accepted)
+    return _written(work, table, counted.accepted, commit)
 
 
 def _periods(rows: DataFrame) -> set[datetime]:
@@ -182,8 +191,9 @@ def _write_quarantine(
         table.ensure(spark)
         broken = rows.where(F.size("_reasons") > 0)
         renamed = broken.withColumnsRenamed({"_reasons": "reasons", "_raw": "raw"})
-        table.replace(renamed, _partitions_condition(work.partitions), work.transaction(table))
-    return [_written(work, table, counted.quarantined)]
+        where = _partitions_condition(work.partitions)
+        commit = table.replace(renamed, where, work.transaction(table), counted.quarantined)
+    return [_written(work, table, counted.quarantined, commit)]
 
 
 @dataclass(frozen=True)
@@ -204,8 +214,9 @@ def _changes(
     slices: list[Slice],
 ) -> Changes:
     log = feature_table(work.storage, work.source, table)
-    with spark_failures(f"computing {work.source.name}.{table.name}", work.definition_of(table)):
+    with spark_failures(f"making {log.path}", log.uri):
         log.ensure(spark)
+    with spark_failures(f"computing {work.source.name}.{table.name}", work.definition_of(table)):
         if not periods:
             return Changes(None, 0, {})
         desired = _desired(work, table, raw, slices)
@@ -228,11 +239,13 @@ def _write_features(work: Attempt, table: FeatureTable, changes: Changes) -> lis
     log = feature_table(work.storage, work.source, table)
     with spark_failures(f"writing {log.path}", log.uri):
         recorded = F.lit(iso(work.recorded)).cast("timestamp")
-        log.append(
+        commit = log.append(
             changes.versions.withColumn(RECORDED_TIMESTAMP, recorded),
+            f"`{RECORDED_TIMESTAMP}` = TIMESTAMP '{iso(work.recorded)}'",
             work.transaction(log),
+            changes.appended,
         )
-    return [_written(work, log, changes.appended)]
+    return [_written(work, log, changes.appended, commit)]
 
 
 def _slices(work: Attempt, raw: DataFrame, periods: list[Partition]) -> list[Slice]:
@@ -275,11 +288,11 @@ def _of_periods(work: Attempt, rows: DataFrame, periods: list[Partition]) -> Dat
     )
 
 
-def _written(work: Attempt, table: DeltaTable, rows: int) -> dict[str, Any]:
+def _written(work: Attempt, table: DeltaTable, rows: int, commit: Commit) -> dict[str, Any]:
     transaction = work.transaction(table)
     return {
         "table": table.path,
         "rows": rows,
-        **table.last_commit(),
+        **commit.summary,
         "txn": {"app_id": transaction.app_id, "version": transaction.version},
     }

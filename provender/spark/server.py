@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -265,6 +266,13 @@ def find_jars(settings: Settings) -> list[Path]:
     if missing:
         raise SetupError(
             f"jars for Spark are missing: {', '.join(missing)}", where=str(folder), remedy="run: make install"
+        )
+    cut = [jar.file_name for jar in needed if not zipfile.is_zipfile(folder / jar.file_name)]
+    if cut:
+        raise SetupError(
+            f"jars for Spark are empty or cut: {', '.join(cut)}",
+            where=str(folder),
+            remedy="run: make install (it replaces them)",
         )
     unused = idle - {jar.file_name for jar in needed}
     return sorted(jar for jar in folder.glob("*.jar") if jar.name not in unused)

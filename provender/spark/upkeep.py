@@ -14,13 +14,15 @@ import deltalake
 from pyspark.sql import SparkSession
 
 from provender.errors import SettingsError
+from provender.ledger import Ledger
 from provender.online.views import load_applied_views
 from provender.online.writer import OnlineWriter
 from provender.retrievals import remove_old_retrievals
 from provender.settings import Settings
 from provender.spark.failures import spark_failures
+from provender.spark.repair import repair_tables
 from provender.spark.session import spark_session
-from provender.spark.tables import DeltaTable, feature_table, quarantine_table, raw_table
+from provender.spark.tables import DeltaTable, tables_of
 from provender.spark.types import quoted
 from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
@@ -66,8 +68,8 @@ def tidy(settings: Settings, attempt: str, say: Say = print) -> list[Tidied]:
 def _tidy_source(
     settings: Settings, storage: Storage, source: Source, attempt: str, say: Say
 ) -> Iterator[Tidied]:
-    tables = [raw_table(storage, source), quarantine_table(storage, source)]
-    tables += [feature_table(storage, source, table) for table in source.tables]
+    repair_tables(storage, source, Ledger(storage, source.name), say)
+    tables = tables_of(storage, source)
     crowded = {table.path: small_files(table) for table in tables if table.exists()}
     if not any(count > SMALL_FILES for count in crowded.values()):
         yield from (Tidied(path, count, False) for path, count in crowded.items())

@@ -96,14 +96,25 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         _LOG.warning("spec cache %s is unreadable and will be written anew: %s", file, error)
         return {}
-    return kept if isinstance(kept, dict) else {}
+    if not isinstance(kept, dict):
+        return {}
+    # An entry that is not one of ours is parsed again, like a spec that has changed.
+    return {name: entry for name, entry in kept.items() if _is_entry(entry)}
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("document"), str):
+        return False
+    files = entry.get("files")
+    return isinstance(files, list) and all(isinstance(file, list) and file for file in files)
 
 
 def _write(file: Path, entries: dict[str, Any]) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".tmp", delete=False) as temporary:
-            json.dump(entries, temporary)
-        os.replace(temporary.name, file)
+        with tempfile.TemporaryDirectory(dir=file.parent, prefix="new-") as folder:
+            draft = Path(folder) / file.name
+            draft.write_text(json.dumps(entries))
+            os.replace(draft, file)
     except OSError as error:
         _LOG.warning("spec cache %s cannot be written, so every load parses all specs: %s", file, error)

@@ -13,12 +13,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from provender import metrics
+from provender.clocks import Clock, after, utc_now
 from provender.errors import SourceNotReadyError
-from provender.intervals import Partition, iso
+from provender.intervals import Partition, iso, parse_iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
 from provender.ledger.progress import staged_partitions
 from provender.records.folders import folder_values, named_with
@@ -33,6 +33,7 @@ from provender.staging.raw_file import RawFile, local_file, passed_over
 from provender.staging.select import selected_rows
 from provender.staging.sql import sql_rows
 from provender.storage import Storage, storage_at
+from provender.storage.disk import scratch_errors
 
 LOCK_TIMEOUT_SECONDS = 1800.0
 
@@ -41,12 +42,14 @@ Deliver = Callable[[Partition], AbstractContextManager[dict[str, RawFile]]]
 """Gives a partition's raw files for the time of copying them: name to be staged under, and file."""
 
 
+@scratch_errors()
 def stage(
     settings: Settings,
     source: Source,
     partitions: Iterable[Partition],
     attempt: str,
     deliver: Deliver | None = None,
+    clock: Clock = utc_now,
 ) -> Manifest:
     """Stages ``partitions`` and commits one manifest (a receipt if every partition was staged already).
 
@@ -56,12 +59,14 @@ def stage(
     A partition whose files have gone since it was staged stays as it is staged. Raises
     :class:`SourceNotReadyError` if a partition's files were never there; then nothing is committed.
     """
-    started = datetime.now(UTC)
+    started = clock()
     storage = storage_at(settings.storage_root)
     warehouse = bigquery_connection(settings, source.raw.sql.connection) if source.raw.sql else None
-    with storage.lock(f"{source.name}.stage", attempt, timeout_seconds=LOCK_TIMEOUT_SECONDS):
-        ledger = Ledger(storage, source.name)
+    lock = storage.lock(f"{source.name}.stage", attempt, timeout_seconds=LOCK_TIMEOUT_SECONDS)
+    with lock:
+        ledger = Ledger(storage, source.name, clock)
         before = staged_partitions(ledger)
+        known = _delivery_clock(before, clock)
         staged: dict[str, dict[str, Any]] = {}
         notes: list[str] = []
         counts: dict[str, int] = {}
@@ -74,12 +79,14 @@ def stage(
                 staged[partition.key] = held
                 continue
             if deliver is None and warehouse is not None:
-                work = _FromBigQuery(storage, warehouse, source, attempt, notes)
+                work = _FromBigQuery(storage, warehouse, source, attempt, notes, known)
                 staged[partition.key] = work.stage(partition, held)
                 continue
             with (deliver or (lambda p: _raw_files(settings, source, p, notes, counts)))(partition) as files:
                 beside = {} if deliver else additions(storage, held)
-                staged[partition.key] = _stage_one(storage, source, partition, {**files, **beside}, held)
+                staged[partition.key] = _stage_one(
+                    storage, source, partition, {**files, **beside}, held, known
+                )
         changed = [key for key, entry in staged.items() if entry != before.get(key)]
         draft = Draft(
             job=Job.STAGE,
@@ -99,6 +106,14 @@ def stage(
     return manifest
 
 
+def _delivery_clock(before: dict[str, dict[str, Any]], clock: Clock) -> Clock:
+    """Gives times after every redelivery of the source so far: among copies of a row the one delivered last counts,
+    in whichever partitions they came, and a clock may have been ahead."""
+    again = [parse_iso(entry["delivered"]) for entry in before.values() if entry["delivery"] > 1]
+    newest = max(again, default=None)
+    return lambda: after(newest, clock)
+
+
 def _has_gone(settings: Settings, source: Source, partition: Partition) -> bool:
     return source.raw.is_partitioned and not raw_files(settings, source, partition)
 
@@ -109,6 +124,7 @@ def _stage_one(
     partition: Partition,
     files: dict[str, RawFile],
     before: dict[str, Any] | None,
+    clock: Clock,
 ) -> dict[str, Any]:
     profiles = [_profiled(file, name, source) for name, file in files.items()]
     content = digest([[p["name"], p["bytes"], p["sha256"]] for p in profiles])[:32]
@@ -119,7 +135,9 @@ def _stage_one(
     for entry in profiles:
         _copy(storage, files[entry["name"]], f"{folder}/{entry['name']}", entry["sha256"])
     delivery = 1 if before is None else before["delivery"] + 1
-    delivered = partition.end + source.delay if delivery == 1 else datetime.now(UTC)
+    delivered = (
+        partition.end + source.delay if before is None else after(parse_iso(before["delivered"]), clock)
+    )
     return {
         "content": content,
         "folder": folder,
@@ -138,6 +156,7 @@ class _FromBigQuery:
     source: Source
     attempt: str
     notes: list[str]
+    clock: Clock
 
     def stage(self, partition: Partition, held: dict[str, Any] | None) -> dict[str, Any]:
         from provender.staging.bigquery import exported  # Google's client takes a second to import
@@ -148,7 +167,7 @@ class _FromBigQuery:
             if held is not None and held.get("rows") == found.fingerprint:
                 return held
             files = {**found.files, **additions(self.storage, held)}
-            staged = _stage_one(self.storage, self.source, partition, files, held)
+            staged = _stage_one(self.storage, self.source, partition, files, held, self.clock)
             return {**staged, "rows": found.fingerprint}
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlparse
 
 from provender.errors import SettingsError
 from provender.storage.base import AlreadyExistsError, HeldLock, Storage
+from provender.storage.documents import read_document
 from provender.storage.file import FileStorage
 from provender.storage.uris import local_path, spark_path
 
@@ -22,6 +23,7 @@ __all__ = [
     "HeldLock",
     "Storage",
     "local_path",
+    "read_document",
     "spark_path",
     "storage_at",
 ]

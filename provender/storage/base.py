@@ -7,13 +7,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
-from provender.errors import LockHeldError, StorageError
+from provender.errors import DamagedFileError, LockHeldError, StorageError
 
 
 class AlreadyExistsError(StorageError):
@@ -33,6 +34,15 @@ class HeldLock:
     announced with it, until an owner leaves the block without an error and calls ``finish``."""
     finish: Callable[[], None]
     """Says that all announced work, abandoned work included, is done."""
+
+
+@dataclass(frozen=True)
+class HolderNote:
+    """What is written down beside a lock."""
+
+    owner: str = ""
+    work: list[str] = field(default_factory=list)
+    left_by: str | None = None
 
 
 class Storage(Protocol):
@@ -91,6 +101,40 @@ def checked(path: str) -> str:
     if not parts or path.startswith("/") or ".." in parts or "\0" in path:
         raise StorageError(f"{path!r} is not a path under the storage root")
     return path
+
+
+def note_document(data: bytes, name: str, where: str) -> dict[str, Any]:
+    """The JSON object of a lock's note, its fields checked. Raises :class:`DamagedFileError` for anything else.
+
+    A note is never written in part, so it was damaged from outside, and what it announced is not known.
+    """
+    try:
+        document = json.loads(data)
+        work = document["work"]
+        strings = [
+            document["owner"],
+            *work,
+            *([document["left_by"]] if document["left_by"] is not None else []),
+        ]
+        if isinstance(work, list) and all(isinstance(each, str) for each in strings):
+            return dict(document)
+        reason = "its fields have other types"
+    except (ValueError, LookupError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    source = name.partition(".")[0]
+    raise DamagedFileError(
+        f"the note of the lock {name} cannot be read ({reason}), so nobody knows what its last holder left unfinished",
+        where=where,
+        unharmed="everything committed before; nothing was started",
+        remedy=f"remove that file; then run the same command again, and what `provender status {source}` lists as "
+        "missing or stale",
+    )
+
+
+def parse_note(data: bytes, name: str, where: str) -> HolderNote:
+    """The note of the lock ``name``. Raises :class:`DamagedFileError`."""
+    document = note_document(data, name, where)
+    return HolderNote(document["owner"], document["work"], document["left_by"])
 
 
 def lock_is_held(name: str, holder: str, where: str) -> LockHeldError:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import quote
 
-from provender.errors import StorageError
-from provender.storage.base import AlreadyExistsError, HeldLock, checked, lock_is_held
+from provender.storage.base import (
+    AlreadyExistsError,
+    HeldLock,
+    HolderNote,
+    checked,
+    lock_is_held,
+    parse_note,
+)
+from provender.storage.disk import (
+    TEMPORARY,
+    disk_error,
+    disk_errors,
+    folder_to_disk,
+    make_folder,
+    opened,
+    temporary,
+    to_disk,
+)
 from provender.storage.folders import make_private_folder
 from provender.storage.uris import local_path
 
@@ -35,74 +49,79 @@ class FileStorage:
         return f"{self.root}/{quote(checked(path))}"
 
     def read(self, path: str) -> bytes:
-        return self._at(path).read_bytes()
+        with self.open(path) as file:
+            return file.read()
 
     def read_all(self, paths: Sequence[str]) -> list[bytes]:
         return [self.read(path) for path in paths]
 
     def open(self, path: str) -> BinaryIO:
-        return self._at(path).open("rb")
+        return opened(self._at(path))
 
     def create(self, path: str, data: bytes) -> None:
         target = self._at(path)
-        with _clear_disk_errors(target):
-            with self._temporary(target) as temporary:
-                temporary.write(data)
-                _to_disk(temporary)
+        with disk_errors("cannot write", target):
+            make_private_folder(self._folder)
+        with temporary(target) as (file, unfinished):
+            file.write(data)
+            with disk_errors("cannot write", target):
+                to_disk(file)
                 try:
-                    os.link(temporary.name, target)
+                    os.link(unfinished, target)
                 except FileExistsError as error:
                     raise AlreadyExistsError(f"{path} exists already", where=self.root) from error
-            _folder_to_disk(target.parent)
+                folder_to_disk(target.parent)
 
     @contextmanager
     def writing(self, path: str) -> Iterator[BinaryIO]:
         target = self._at(path)
-        with _clear_disk_errors(target):
-            with self._temporary(target) as temporary:
-                yield temporary
-                _to_disk(temporary)
-                os.link(temporary.name, f"{temporary.name}.done")
-                os.replace(f"{temporary.name}.done", target)
-            _folder_to_disk(target.parent)
+        with disk_errors("cannot write", target):
+            make_private_folder(self._folder)
+        with temporary(target) as (file, unfinished):
+            yield file
+            with disk_errors("cannot write", target):
+                to_disk(file)
+                os.link(unfinished, f"{unfinished}.done")
+                os.replace(f"{unfinished}.done", target)
+                folder_to_disk(target.parent)
 
     def copy(self, uri: str, path: str) -> bool:
         return False
 
     def names(self, folder: str) -> list[str]:
         try:
-            return sorted(entry for entry in os.listdir(self._at(folder)) if not entry.startswith(".tmp-"))
+            return sorted(entry for entry in os.listdir(self._at(folder)) if not entry.startswith(TEMPORARY))
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:
+            raise disk_error(error, "cannot list", str(self._at(folder))) from error
 
     def exists(self, path: str) -> bool:
         return self._at(path).exists()
 
     def delete_tree(self, path: str) -> None:
         target = self._at(path)
-        if target.is_dir():
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)
+        with disk_errors("cannot remove", target):
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)
 
     @contextmanager
     def lock(
         self, name: str, owner: str, *, timeout_seconds: float, waiting: Callable[[str], None] | None = None
     ) -> Iterator[HeldLock]:
         path = self._at(f"locks/{name}")
-        make_private_folder(self._folder)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+") as file:
-            _wait_for_lock(file.fileno(), path, timeout_seconds, waiting)
-            note = _HolderNote(self, name, owner)
+        with self._lock_file(path) as descriptor:
+            _wait_for_lock(descriptor, path, timeout_seconds, waiting)
+            note = _NoteFile(self, name, owner)
             left = note.read()
-            work, left_by = list(left.get("work", [])), left.get("left_by")
             # Who holds it is written over who left it; what was left stays until somebody finishes it.
-            note.write(work, left_by)
+            note.write(left.work, left.left_by)
             yield HeldLock(
-                left_by if work else None,
-                work,
-                announce=lambda new: note.write(sorted({*work, *new}), owner),
+                left.left_by if left.work else None,
+                left.work,
+                announce=lambda new: note.write(sorted({*left.work, *new}), owner),
                 finish=lambda: note.write([], None),
             )
 
@@ -110,61 +129,40 @@ class FileStorage:
         return self._folder / checked(path)
 
     @contextmanager
-    def _temporary(self, target: Path) -> Iterator[BinaryIO]:
-        make_private_folder(self._folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".tmp-", delete=True) as temporary:
-            yield temporary  # type: ignore[misc]
+    def _lock_file(self, path: Path) -> Iterator[int]:
+        with disk_errors("cannot lock", path):
+            make_private_folder(self._folder)
+            make_folder(path.parent)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
 
 @dataclass(frozen=True)
-class _HolderNote:
+class _NoteFile:
     """Who has a lock, or had it last, and what is not finished: beside the lock, replaced as a whole, so that a
-    process that dies while writing it leaves what was there before."""
+    process that dies while writing it leaves what was there before. Whether the lock is held only the kernel says:
+    the process id in it is for people."""
 
     storage: FileStorage
     name: str
     owner: str
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> HolderNote:
+        """Raises :class:`DamagedFileError` for a note that is none."""
+        path = f"locks/{self.name}.holder"
         try:
-            return dict(json.loads(self.storage.read(f"locks/{self.name}.holder")))
+            return parse_note(self.storage.read(path), self.name, self.storage.uri(path))
         except FileNotFoundError:
-            return {}
+            return HolderNote()
 
     def write(self, work: list[str], left_by: str | None) -> None:
         """``left_by``: who has to be reckoned with, should the work not be finished."""
         document = {"owner": self.owner, "pid": os.getpid(), "work": work, "left_by": left_by}
         with self.storage.writing(f"locks/{self.name}.holder") as file:
             file.write(json.dumps(document).encode())
-
-
-def _to_disk(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _folder_to_disk(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _clear_disk_errors(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            raise
-        raise StorageError(
-            f"cannot write: {os.strerror(error.errno)}",
-            where=str(target),
-            unharmed="everything committed before; the unfinished file is gone",
-            remedy="free space or mend the permissions, then run the same command again",
-        ) from error
 
 
 def _wait_for_lock(
@@ -178,6 +176,8 @@ def _wait_for_lock(
             return
         except BlockingIOError:
             holder = _holder(path)
+        except OSError as error:
+            raise disk_error(error, "cannot lock", str(path)) from error
         if not announced and waiting is not None:
             waiting(holder)
             announced = True
@@ -190,6 +190,7 @@ def _wait_for_lock(
 def _holder(lock: Path) -> str:
     """Who has the lock, as far as it is written down yet."""
     try:
-        return str(json.loads(lock.with_name(f"{lock.name}.holder").read_text())["owner"])
-    except FileNotFoundError:
+        return str(json.loads(lock.with_name(f"{lock.name}.holder").read_bytes())["owner"])
+    except (OSError, ValueError, LookupError, TypeError):
+        # Not written yet, or unreadable: whoever gets the lock reports that.
         return "another process"

@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from provender.ledger.ledger import code_version
 from provender.settings import Settings
-from provender.storage import AlreadyExistsError, Storage, storage_at
+from provender.storage import AlreadyExistsError, Storage, read_document, storage_at
+from provender.storage.disk import scratch_errors
 from provender.training_sets.checksum import table_checksum
 from provender.training_sets.folder import ATTEMPTS, ROOT, TrainingSet, open_training_set, write_parquet
 from provender.training_sets.join import joined
@@ -53,6 +54,7 @@ def build(settings: Settings, request: Request, attempt: str, say: Say = print) 
     return build_from(settings, request, rows, reads, attempt, say)
 
 
+@scratch_errors()
 def build_from(
     settings: Settings,
     request: Request,
@@ -73,10 +75,16 @@ def attempts_set(settings: Settings, name: str, attempt: str) -> TrainingSet | N
     """The training set that ``attempt`` ended in; None if it did not end well."""
     storage = storage_at(settings.storage_root)
     try:
-        receipt = json.loads(storage.read(_receipt(name, attempt)))
+        found = read_document(
+            storage,
+            _receipt(name, attempt),
+            lambda receipt: str(receipt["id"]),
+            what="the receipt of an attempt at a training set",
+            remedy="build it again: the same inputs give the same set",
+        )
     except FileNotFoundError:
         return None
-    return open_training_set(storage, receipt["id"])
+    return open_training_set(storage, found)
 
 
 def make_report(settings: Settings, training_set: TrainingSet) -> str:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from feast import FeatureStore
 from feast.repo_config import RepoConfig
 
-from provender.errors import RegistryError, SettingsError
+from provender.errors import DamagedFileError, RegistryError, SettingsError, StorageError
 from provender.feast import registry
 from provender.feast.apply import apply, plan
+from provender.feast.merge import States
 from tests.feast.conftest import SETTINGS, Shop
 from tests.servers import free_port
+from tests.small_disk import SmallDisk
 
 NAMES = "from feast import FeatureStore; print([v.name for v in FeatureStore({!r}).list_feature_views()])"
 
@@ -92,3 +95,43 @@ def test_a_registry_that_does_not_answer_is_our_error_without_its_password(shop:
     with pytest.raises(SettingsError, match="no database URL") as wrong:
         apply(shop.repo)
     assert "secret-word" not in str(wrong.value)
+
+
+def test_an_empty_registry_is_filled_and_a_cut_one_is_named_with_the_way_out(shop: Shop) -> None:
+    file = shop.root / "state" / "registry.db"
+    whole = file.read_bytes()
+    file.write_bytes(b"")
+    apply(shop.repo, lambda _: None)
+    assert [view.name for view in shop.store().list_feature_views()] == ["driver_trips"]
+    for content in (
+        whole[: len(whole) // 2],
+        b"\x00" * 8192,
+        b"not a database, but long enough to be one" * 50,
+    ):
+        file.write_bytes(content)
+        with pytest.raises(DamagedFileError, match="registry cannot be read") as caught:
+            apply(shop.repo, lambda _: None)
+        assert "provender apply" in caught.value.remedy
+    file.rename(file.with_suffix(".damaged"))
+    apply(shop.repo, lambda _: None)
+    assert [view.name for view in shop.store().list_feature_views()] == ["driver_trips"]
+
+
+def test_a_registry_on_a_full_disk_is_one_sentence(shop: Shop, small_disk: SmallDisk) -> None:
+    path = f"sqlite:///{small_disk.folder}/registry.db"
+    shop.write("feature_store.yaml", SETTINGS.replace("sqlite:///../state/registry.db", path))
+    small_disk.fill()
+    with pytest.raises(StorageError) as caught:
+        apply(shop.repo, lambda _: None)
+    assert "registry" in caught.value.what and "disk" in f"{caught.value.what} {caught.value.remedy}"
+    small_disk.clear()
+    apply(shop.repo, lambda _: None)
+    assert [view.name for view in shop.store().list_feature_views()] == ["driver_trips"]
+
+
+def test_an_apply_under_a_clock_that_was_set_back_since_does_not_stop_the_next_ones() -> None:
+    began = datetime.now(UTC)
+    ahead = States(((began + timedelta(hours=1), {("FeatureView", "trips"): "1"}),))
+    assert ahead.changed_since(began) == {}
+    meanwhile = States(((began - timedelta(hours=1), {}), (began, {("FeatureView", "trips"): "1"})))
+    assert meanwhile.changed_since(began - timedelta(seconds=1)) == {("FeatureView", "trips"): None}

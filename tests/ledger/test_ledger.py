@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
 
-from provender.errors import StorageError
+from provender.errors import DamagedFileError
 from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger
 from provender.ledger.progress import recorded_up_to
@@ -62,8 +63,47 @@ def test_what_a_killed_committer_left_is_no_manifest(storage: FileStorage) -> No
     assert ledger.commit(draft("next")).number == 1
 
 
-def test_a_manifest_that_is_not_json_is_one_sentence_with_its_place(storage: FileStorage) -> None:
-    storage.create("ledger/s/ingest/00000001.json", b"{")
-    with pytest.raises(StorageError, match="not JSON") as caught:
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"{}", b"[]", b"null", b"\x80\x00\xff", b'{"number": 1, "attempt": "a"}'],
+    ids=["empty", "cut", "no fields", "a list", "null", "binary", "half of the fields"],
+)
+def test_a_manifest_that_cannot_be_read_is_one_error_with_its_place_and_the_way_out(
+    storage: FileStorage, content: bytes
+) -> None:
+    Ledger(storage, "s").commit(draft("good"))
+    storage.create("ledger/s/ingest/00000002.json", content)
+    for read in (lambda led: led.manifests(Job.INGEST), lambda led: led.last(Job.INGEST)):
+        with pytest.raises(DamagedFileError) as caught:
+            read(Ledger(storage, "s"))
+        assert caught.value.where.endswith("ledger/s/ingest/00000002.json")
+        assert "provender status s" in caught.value.remedy
+    storage.delete_tree("ledger/s/ingest/00000002.json")
+    assert Ledger(storage, "s").commit(draft("next")).number == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("job", "bake"), ("committed", "yesterday"), ("counts", []), ("format", 2)]
+)
+def test_a_manifest_with_a_field_that_cannot_be_is_named(
+    storage: FileStorage, field: str, value: object
+) -> None:
+    document = Ledger(storage, "s").commit(draft("good")).document
+    storage.create("ledger/s/ingest/00000002.json", json.dumps({**document, field: value}).encode())
+    with pytest.raises(DamagedFileError):
         Ledger(storage, "s").manifests(Job.INGEST)
-    assert "00000001.json" in caught.value.where
+
+
+def test_copies_that_somebody_left_beside_the_manifests_are_none(storage: FileStorage) -> None:
+    Ledger(storage, "s").commit(draft("good"))
+    storage.create("ledger/s/ingest/00000001 (copy).json", b"")
+    storage.create("ledger/s/ingest/notes.json", b"")
+    ledger = Ledger(storage, "s")
+    assert [manifest.number for manifest in ledger.manifests(Job.INGEST)] == [1]
+    assert ledger.commit(draft("next")).number == 2
+
+
+def test_no_manifest_is_committed_before_it_was_started_whatever_the_clock_says(storage: FileStorage) -> None:
+    set_back = Ledger(storage, "s", clock=lambda: NOON - timedelta(hours=1)).commit(draft("a"))
+    assert set_back.seconds == 0
+    assert set_back.number == 1

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from provender.errors import SetupError
+from provender.local import jars
 from provender.local.jars import GCS_JARS, JARS, _ivy_module, wanted
 from provender.settings import Settings
 from provender.spark.server import find_jars
+from tests.engine import JARS as INSTALLED
 
 
 def settings_of(tmp_path: Path, root: str) -> Settings:
@@ -18,7 +21,7 @@ def settings_of(tmp_path: Path, root: str) -> Settings:
 def install(tmp_path: Path, *names: str) -> None:
     (tmp_path / "jars").mkdir(exist_ok=True)
     for name in names:
-        (tmp_path / "jars" / name).touch()
+        zipfile.ZipFile(tmp_path / "jars" / name, "w").close()
 
 
 def test_a_folder_neither_fetches_nor_loads_the_gcs_connector(tmp_path: Path) -> None:
@@ -44,3 +47,26 @@ def test_a_classifier_is_asked_for_as_ivy_wants_it() -> None:
     artifacts = document.findall("dependencies/dependency/artifact")
     classifier = "{http://ant.apache.org/ivy/maven}classifier"
     assert [artifact.get(classifier) for artifact in artifacts] == ["shaded", None]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and not much more"], ids=["empty", "cut"])
+def test_a_jar_that_was_fetched_in_part_is_named_before_java_is_started(
+    tmp_path: Path, content: bytes
+) -> None:
+    settings = settings_of(tmp_path, "file:///x")
+    install(tmp_path, *(jar.file_name for jar in JARS))
+    (tmp_path / "jars" / JARS[1].file_name).write_bytes(content)
+    with pytest.raises(SetupError, match="empty or cut: delta-storage") as caught:
+        find_jars(settings)
+    assert "make install" in caught.value.remedy
+
+
+def test_what_a_killed_fetch_left_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "jars"
+    left = folder / ".fetch-dead" / "cache"
+    left.mkdir(parents=True)
+    (left / "half.jar").write_bytes(b"PK")
+    for jar in JARS:
+        (folder / jar.file_name).symlink_to(INSTALLED / jar.file_name)
+    jars.install(settings_of(tmp_path, "file:///x"))
+    assert sorted(path.name for path in folder.iterdir()) == sorted(jar.file_name for jar in JARS)

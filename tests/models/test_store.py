@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provender.errors import ArtifactError, StorageError
+from provender.errors import ArtifactError, DamagedFileError
 from provender.models.deployments import Action, Deployment, DeploymentLog, before, fold
 from provender.models.store import ModelStore
 from provender.storage import FileStorage
@@ -84,7 +84,7 @@ def test_writers_at_once_get_numbers_of_their_own(storage: FileStorage) -> None:
 
 def test_a_broken_document_is_named(storage: FileStorage) -> None:
     storage.create("models/late/deployments/00000001.json", b"{")
-    with pytest.raises(StorageError) as raised:
+    with pytest.raises(DamagedFileError) as raised:
         DeploymentLog(storage, "late").all()
     assert "00000001.json" in str(raised.value)
 

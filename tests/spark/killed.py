@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any
 
@@ -19,10 +20,19 @@ from tests.engine import CHECKOUT, Project
 
 
 def run_killed(
-    project: Project, job: str, keys: list[str], step: str, *, before: int = 0, after: int = 0, attempt: str
+    project: Project,
+    job: str,
+    keys: list[str],
+    step: str,
+    *,
+    before: int = 0,
+    after: int = 0,
+    attempt: str,
+    ahead_seconds: float = 0,
 ) -> None:
     """Runs ``job`` (stage, ingest, materialize) of source ``readings`` until it has come right before, or right
-    after, the n-th call of ``step`` (``module:function`` or ``module:Class.method``)."""
+    after, the n-th call of ``step`` (``module:function`` or ``module:Class.method``). An ingest's clock is
+    ``ahead_seconds`` ahead."""
     order = {
         "repo": str(project.settings.repo),
         "job": job,
@@ -31,6 +41,7 @@ def run_killed(
         "step": step,
         "before": before,
         "after": after,
+        "ahead_seconds": ahead_seconds,
     }
     command = [sys.executable, "-m", "tests.spark.killed", json.dumps(order)]
     ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, timeout=120)
@@ -75,7 +86,8 @@ def _main(order: dict[str, Any]) -> None:
     elif order["job"] == "ingest":
         from provender.spark.ingest import ingest
 
-        ingest(settings, "readings", partitions, order["attempt"])
+        ahead = timedelta(seconds=order["ahead_seconds"])
+        ingest(settings, "readings", partitions, order["attempt"], clock=lambda: datetime.now(UTC) + ahead)
     else:
         from provender.materialization.run import materialize
 

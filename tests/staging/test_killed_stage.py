@@ -16,7 +16,7 @@ COPY = "provender.staging.stage:_copy"
 PLACES = {
     "before the first file": (COPY, {"before": 1}),
     "after the first file": (COPY, {"after": 1}),
-    "in the middle of the second file": ("provender.storage.file:_to_disk", {"before": 3}),
+    "in the middle of the second file": ("provender.storage.file:to_disk", {"before": 3}),
     "before the manifest": ("provender.ledger.ledger:Ledger.commit", {"before": 1}),
     "while the manifest is written": ("provender.storage.file:FileStorage.create", {"before": 1}),
     "after the manifest": ("provender.ledger.ledger:Ledger.commit", {"after": 1}),

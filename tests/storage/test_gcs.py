@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from provender.errors import LockHeldError, SettingsError, StorageError
+from provender.errors import DamagedFileError, LockHeldError, SettingsError, StorageError
 from provender.storage import AlreadyExistsError, storage_at
 from provender.storage.gcs import GcsStorage
 from provender.storage.gcs.objects import put
@@ -262,3 +262,32 @@ def test_a_copy_on_the_server_needs_no_bytes_here(storage: GcsStorage, gcs_serve
     assert storage.copy(f"{source.uri('in/file.csv')}#{blob.generation}", "staging/file.csv")
     assert storage.read("staging/file.csv") == b"1,2\n"
     assert not storage.copy("file:///etc/hostname", "staging/other")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]", b'{"owner": 1, "work": [], "left_by": null}'])
+def test_a_lock_that_cannot_be_read_is_one_error_with_its_place_and_the_way_out(
+    storage: GcsStorage, content: bytes
+) -> None:
+    storage._bucket.blob("locks/readings.tables").upload_from_string(content)
+    with pytest.raises(DamagedFileError, match="nobody knows") as caught:
+        with storage.lock("readings.tables", "next", timeout_seconds=0):
+            raise AssertionError
+    assert caught.value.where.endswith("/locks/readings.tables")
+    storage.delete_tree("locks/readings.tables")
+    with storage.lock("readings.tables", "next", timeout_seconds=0) as held:
+        assert held.abandoned_work == []
+
+
+def test_a_lock_of_a_newer_version_with_more_fields_is_read(storage: GcsStorage) -> None:
+    note = {
+        "owner": "a",
+        "holder": None,
+        "lease_seconds": 3.0,
+        "beats": 4,
+        "work": ["p"],
+        "left_by": "a",
+        "new": 1,
+    }
+    storage._bucket.blob("locks/t").upload_from_string(json.dumps(note))
+    with storage.lock("t", "next", timeout_seconds=0) as held:
+        assert (held.abandoned_by, held.abandoned_work) == ("a", ["p"])

@@ -17,15 +17,15 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from threading import Event, Lock, Thread
 
 from google.api_core.exceptions import PreconditionFailed
 from google.cloud.storage import Bucket
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from provender.errors import LockHeldError, ProvenderError, StorageError
-from provender.storage.base import HeldLock, lock_is_held
+from provender.errors import DamagedFileError, LockHeldError, ProvenderError, StorageError
+from provender.storage.base import HeldLock, lock_is_held, note_document
 from provender.storage.gcs import objects
 from provender.storage.gcs.client import translated
 
@@ -116,7 +116,7 @@ class _Holding:
         except BaseException:
             self._stop_beating(thread)
             # The block's own error is what matters, and the lease ends by itself.
-            with suppress(LockHeldError, StorageError):
+            with suppress(LockHeldError, StorageError, DamagedFileError):
                 self._write(holder=None)
             raise
         self._stop_beating(thread)
@@ -178,4 +178,15 @@ class _Holding:
     def _read(self) -> tuple[_Note, int]:
         with translated(self._where):
             data, generation = objects.read(self._bucket, self._name)
-        return (_Note(**json.loads(data)) if data else _Note()), generation
+        if generation == objects.NOBODY:
+            return _Note(), generation
+        return _parsed(data, self._name.rsplit("/", 1)[-1], self._where), generation
+
+
+def _parsed(data: bytes, name: str, where: str) -> _Note:
+    """Raises :class:`DamagedFileError` for what is no note. A field that a newer version has added is passed over."""
+    document = note_document(data, name, where)
+    if not isinstance(document.get("lease_seconds"), int | float):
+        document["lease_seconds"] = LEASE_SECONDS
+    known = {each.name for each in fields(_Note)}
+    return _Note(**{name: value for name, value in document.items() if name in known})

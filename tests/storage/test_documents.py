@@ -1,0 +1,57 @@
+"""Every JSON file of the platform's own, damaged: one error with its place and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provender.errors import DamagedFileError
+from provender.feast.merge import load_states
+from provender.ledger import Draft, Job, Kind, Ledger
+from provender.ledger.told import is_news, set_told
+from provender.models.deployments import DeploymentLog
+from provender.models.runs import read_failure
+from provender.online.views import load_applied_views
+from provender.storage import FileStorage
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+READERS: dict[str, Callable[[FileStorage], Any]] = {
+    "applied/p.json": lambda storage: load_applied_views(storage, "p"),
+    "applied/p.states.json": lambda storage: load_states(storage, "p"),
+    "models/m/deployments/00000001.json": lambda storage: DeploymentLog(storage, "m").all(),
+    "runs/r.failed.json": lambda storage: read_failure(storage.root, "r"),
+    "ledger/s/stage/00000001.json": lambda storage: Ledger(storage, "s").manifests(Job.STAGE),
+}
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> FileStorage:
+    return FileStorage(tmp_path.as_uri())
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\x80\x00", b"7"], ids=["empty", "cut", "binary", "a number"]
+)
+@pytest.mark.parametrize("path", READERS)
+def test_a_damaged_file_is_named_with_the_way_out(storage: FileStorage, path: str, content: bytes) -> None:
+    storage.create(path, content)
+    with pytest.raises(DamagedFileError) as caught:
+        READERS[path](storage)
+    assert caught.value.where == storage.uri(path)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"materialize": null}'])
+def test_what_only_spares_work_is_written_anew(storage: FileStorage, content: bytes) -> None:
+    ledger = Ledger(storage, "s")
+    wrote = [{"view": "v"}]
+    manifest = ledger.commit(Draft(Job.MATERIALIZE, "a", Kind.MANIFEST, {}, started=NOW, wrote=wrote))
+    set_told(storage, ledger, manifest.number)
+    assert not is_news(storage, ledger)
+    with storage.writing("ledger/s/told.json") as file:
+        file.write(content)
+    assert is_news(storage, ledger)
