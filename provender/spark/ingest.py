@@ -53,6 +53,7 @@ from provender.spark.tally import Tally
 from provender.spark.types import quoted
 from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
+from provender.specs.deliverable import require_deliverable
 from provender.specs.model import FeatureTable
 from provender.storage import storage_at
 
@@ -69,12 +70,16 @@ def ingest(
     Its ``partitions`` say per key: ``content``, ``delivery``, ``staged``, ``accepted``, ``quarantined`` (rows),
     ``reasons`` (rows by reason), ``features`` (per table ``new``, ``corrected``, ``withdrawn``, ``unchanged``).
 
-    Raises :class:`SourceNotReadyError` for a partition that is not staged, :class:`ContractError` past the
+    Raises :class:`PartitionError` for a partition that cannot be delivered yet, or never,
+    :class:`SourceNotReadyError` for one that is not staged, :class:`ContractError` past the
     spec's limit, :class:`SqlError`, :class:`SchemaChangeError`, :class:`LockHeldError`.
     """
     started = datetime.now(UTC)
     catalog = Catalog.load(settings.repo)
     source = catalog.source(source_name)
+    partitions = list(partitions)
+    for partition in partitions:
+        require_deliverable(source, partition, started)
     sqls = {table.name: query_of(catalog, source, table) for table in source.tables}
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)

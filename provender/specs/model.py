@@ -223,6 +223,13 @@ class Source(_Spec):
     def first_partition(self) -> Partition:
         return Partition.holding(self.cadence, self.start)
 
+    @property
+    def last_partition(self) -> Partition | None:
+        """The last partition of a source that is closed (``end`` is the end of it); None for one that is not."""
+        if self.end is None:
+            return None
+        return Partition.holding(self.cadence, self.end - timedelta(microseconds=1))
+
     def keys_of(self, table: FeatureTable) -> tuple[OutputColumn, ...]:
         """The entity key columns of ``table``, with types."""
         typed = {

@@ -22,6 +22,7 @@ from provender.intervals import Partition, iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
 from provender.ledger.progress import staged_partitions
 from provender.settings import Settings
+from provender.specs.deliverable import require_deliverable
 from provender.specs.model import Source
 from provender.staging.additions import additions, is_added
 from provender.staging.connections import BigQueryConnection, bigquery_connection
@@ -53,9 +54,13 @@ def stage(
     profile), ``delivery`` (1 for the first), ``delivered`` (ISO time from which its rows count as known).
     ``deliver`` gives all the files; by default they are where the spec says, and rows that were added stay beside.
     A partition whose files have gone since it was staged stays as it is staged. Raises
-    :class:`SourceNotReadyError` if a partition's files were never there; then nothing is committed.
+    :class:`SourceNotReadyError` if a partition's files were never there, :class:`PartitionError` for a partition that
+    has not ended or lies outside of the source's ``[start, end)``; then nothing is committed.
     """
     started = datetime.now(UTC)
+    partitions = list(partitions)
+    for partition in partitions:
+        require_deliverable(source, partition, started)
     storage = storage_at(settings.storage_root)
     warehouse = bigquery_connection(settings, source.raw.sql.connection) if source.raw.sql else None
     with storage.lock(f"{source.name}.stage", attempt, timeout_seconds=LOCK_TIMEOUT_SECONDS):
