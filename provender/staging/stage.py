@@ -26,6 +26,7 @@ from provender.specs.deliverable import require_deliverable
 from provender.specs.model import Source
 from provender.staging.additions import additions, is_added
 from provender.staging.connections import BigQueryConnection, bigquery_connection
+from provender.staging.delivery import require_delivery, require_location
 from provender.staging.locate import raw_files, require_raw_files
 from provender.staging.profile import profile
 from provender.staging.raw_file import RawFile, local_file
@@ -113,6 +114,8 @@ def _stage_one(
     before: dict[str, Any] | None,
 ) -> dict[str, Any]:
     profiles = [_profiled(file, name, source) for name, file in files.items()]
+    for entry in profiles:
+        require_delivery(source, files[entry["name"]], entry)
     content = digest([[p["name"], p["bytes"], p["sha256"]] for p in profiles])[:32]
     if before is not None and before["content"] == content:
         # The same bytes; but the spec may say now that they are to be read in another way.
@@ -174,6 +177,8 @@ def _raw_files(
                 notes.append(_without_time(source, found.without_time))
             yield {found.path.name: local_file(found.path)}
         return
+    for file in raw_files(settings, source, partition):
+        require_location(source, file)
     with selected_rows(settings, source, partition) as selection:
         if selection.unplaced:
             notes.append(
