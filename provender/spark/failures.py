@@ -15,7 +15,7 @@ from provender.errors import (
     TransientError,
 )
 
-_LOST_FILE = "FAILED_READ_FILE"
+_LOST_FILES = ("FAILED_READ_FILE", "PATH_NOT_FOUND")
 _DATA_STATES = ("21", "22", "42", "P0")
 """Classes of SQLSTATE that the SQL and its data are to blame for: cardinality, data exceptions (division by zero, a
 cast), names and syntax, errors raised on purpose. Trying again mends none of them."""
@@ -37,8 +37,9 @@ def spark_failures(step: str, where: str) -> Iterator[None]:
 
 def _translated(step: str, where: str, error: PySparkException) -> ProvenderError:
     text = f"{step}: {_first_lines(error)}"
-    if _LOST_FILE in str(error):
-        return StorageError(text, where=where, unharmed=_UNHARMED, remedy="check the storage root")
+    if any(lost in str(error) for lost in _LOST_FILES):
+        remedy = "check that the file is there and can be read, then run the same command again"
+        return StorageError(text, where=where, unharmed=_UNHARMED, remedy=remedy)
     if "UNAVAILABLE" in str(error) or "Connection refused" in str(error):
         what = f"{step}: the engine went away"
         return SparkUnavailableError(what, where=where, unharmed=_UNHARMED, remedy="run again")

@@ -14,7 +14,7 @@ partition it is for, finds what was written, appends what is still missing, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,10 +51,12 @@ from provender.spark.tables import (
 )
 from provender.spark.tally import Tally
 from provender.spark.types import quoted
+from provender.spark.withdrawal import refuse_withdrawal
 from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
 from provender.specs.deliverable import require_deliverable
 from provender.specs.model import FeatureTable
+from provender.staging.copies import restore_copies
 from provender.storage import storage_at
 
 
@@ -64,15 +66,21 @@ def ingest(
     partitions: Iterable[Partition],
     attempt: str,
     say: Say = print,
+    *,
+    allow_withdrawal: bool = False,
 ) -> Manifest:
     """Ingests staged ``partitions`` of a source; returns the committed manifest, or a receipt if all are done.
 
     Its ``partitions`` say per key: ``content``, ``delivery``, ``staged``, ``accepted``, ``quarantined`` (rows),
     ``reasons`` (rows by reason), ``features`` (per table ``new``, ``corrected``, ``withdrawn``, ``unchanged``).
 
+    ``allow_withdrawal``: a redelivery may take back more rows than ``violations.max_withdrawn_share``. A staged copy
+    that is gone or changed is staged again from the same raw bytes.
+
     Raises :class:`PartitionError` for a partition that cannot be delivered yet, or never,
     :class:`SourceNotReadyError` for one that is not staged, :class:`ContractError` past the
-    spec's limit, :class:`SqlError`, :class:`SchemaChangeError`, :class:`LockHeldError`.
+    spec's limit, :class:`WithdrawalError`, :class:`StagedCopyError`, :class:`SqlError`, :class:`SchemaChangeError`,
+    :class:`LockHeldError`.
     """
     started = datetime.now(UTC)
     catalog = Catalog.load(settings.repo)
@@ -86,8 +94,15 @@ def ingest(
     with only_writer(settings, storage, source.name, "tables", attempt, say) as held:
         left = frozenset(partitions_of(source, held.abandoned_work))
         work = prepare(settings, storage, source, sqls, ledger, attempt, partitions, left)
-        done = _ingest(work, ledger, started, held.announce, say) if work.staged else receipt(work, started)
-        manifest = ledger.commit(done)
+        restored = restore_copies(settings, storage, source, work.staged)
+        for note in restored:
+            say(note)
+        done = (
+            _ingest(work, ledger, started, held.announce, say, allow_withdrawal)
+            if work.staged
+            else receipt(work, started)
+        )
+        manifest = ledger.commit(replace(done, notes=[*restored, *done.notes]))
         held.finish()
     metrics.job_done(settings, manifest)
     return manifest
@@ -99,6 +114,7 @@ def _ingest(
     started: datetime,
     announce: Callable[[list[str]], None],
     say: Say,
+    allow_withdrawal: bool,
 ) -> Draft:
     say(f"ingesting {len(work.staged)} partition(s) of {work.source.name}")
     with spark_session(work.settings, work.name) as spark:
@@ -108,6 +124,9 @@ def _ingest(
             rows = checked_rows(spark, work.storage, work.source, work.staged, work.waived).localCheckpoint()
             counted = tally.count(rows, work.source, work.staged)
             refuse_past_limit(work, rows, counted)
+        withdrawn = refuse_withdrawal(
+            work, spark, rows, ingested_partitions(ledger), allowed=allow_withdrawal
+        )
         raw, periods = _raw_rows(work, spark, rows, counted)
         say(
             f"{counted.accepted} rows accepted, {counted.quarantined} quarantined; {len(periods)} period(s) touched"
@@ -120,7 +139,7 @@ def _ingest(
         for table in work.source.tables:
             wrote += _write_features(work, table, changes[table.name])
     outcomes = {name: change.outcomes for name, change in changes.items()}
-    manifest = draft(work, started, counted, outcomes, wrote)
+    manifest = draft(work, started, counted, outcomes, wrote, withdrawn)
     for note in manifest.notes:
         say(note)
     return manifest

@@ -10,6 +10,7 @@ from provender.ledger import Draft, Job, Kind
 from provender.spark import tally
 from provender.spark.attempt import Attempt, sql_texts
 from provender.spark.tally import Tally
+from provender.spark.withdrawal import Withdrawn, withdrawal_notes
 from provender.specs.hashing import data_hash, descriptive_hash
 
 
@@ -32,6 +33,7 @@ def draft(
     counted: Tally,
     features: dict[str, dict[Partition, dict[str, int]]],
     wrote: list[dict[str, Any]],
+    withdrawn: Withdrawn,
 ) -> Draft:
     spec = data_hash(work.source, sql_texts(work.sqls))
     placed = tally.by_partition(features, work.partitions)
@@ -44,6 +46,7 @@ def draft(
             "spec": spec,
             **counted.partitions[key],
             "features": placed[key],
+            **({"withdrawal_allowed": withdrawn[key]} if key in withdrawn else {}),
         }
         for key, entry in work.staged.items()
     }
@@ -59,7 +62,7 @@ def draft(
         wrote=wrote,
         spec={"data": spec, "descriptive": descriptive_hash(work.source)},
         counts=totals,
-        notes=_notes(work),
+        notes=[*_notes(work), *withdrawal_notes(withdrawn)],
         resumed=bool(work.resumed),
     )
 
