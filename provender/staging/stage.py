@@ -49,8 +49,9 @@ def stage(
     """Stages ``partitions`` and commits one manifest (a receipt if every partition was staged already).
 
     The manifest's ``partitions`` say for each key: ``content`` (hash), ``files`` (name, bytes, sha256 and
-    profile), ``delivery`` (1 for the first), ``delivered`` (ISO time from which its rows count as known), and of files
-    of a partition ``raw`` (by name :func:`provender.staging.settle.stamp`).
+    profile), ``delivery`` (1 for the first), ``delivered`` (ISO time from which its rows count as known),
+    ``arrived`` (ISO time at which it was staged) and of files of a partition ``raw`` (by name
+    :func:`provender.staging.settle.stamp`).
     ``deliver`` gives all the files; by default they are where the spec says, and rows that were added stay beside.
     A partition whose files have gone since it was staged stays as it is staged. Raises
     :class:`SourceNotReadyError` if a partition's files were never there, :class:`PartitionError` for a partition that
@@ -159,13 +160,15 @@ def _stage_one(
         # The same bytes; but the spec may say now that they are to be read in another way.
         return before if before["files"] == profiles else {**before, "files": profiles}
     delivery = 1 if before is None else before["delivery"] + 1
-    delivered = partition.end + work.source.delay if delivery == 1 else datetime.now(UTC)
+    arrived = datetime.now(UTC)
+    delivered = partition.end + work.source.delay if delivery == 1 else arrived
     return {
         "content": content,
         "folder": folder,
         "files": profiles,
         "delivery": delivery,
         "delivered": iso(delivered),
+        "arrived": iso(arrived),
     }
 
 
