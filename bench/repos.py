@@ -61,6 +61,7 @@ def bare_repo(folder: Path, redis: str = "127.0.0.1:1") -> Settings:
         "online_store": {"type": "redis", "connection_string": redis},
         "provender": {
             "storage_root": "../storage",
+            "staging": {"settle_seconds": 0},  # files are written and measured at once
             "state_dir": "../state",
             "spark": {"jars_dir": str(CHECKOUT / ".provender" / "jars")},
         },

@@ -6,6 +6,8 @@
     │   ├── SettingsError             feature_store.yaml is wrong or not there
     │   ├── PartitionError            a partition key or range that cannot be
     │   ├── ContractError             raw rows break the source's contract past its limit
+    │   ├── WithdrawalError           a redelivery would take back more rows than the source allows
+    │   ├── StagedCopyError           a staged copy is gone or changed, and its raw file too
     │   ├── SqlError                  a feature table's SQL is refused or fails
     │   ├── SchemaChangeError         a table exists with other column types
     │   ├── ArtifactError             a model artifact is missing, damaged or of another format
@@ -90,6 +92,14 @@ class PartitionError(TerminalError):
 
 class ContractError(TerminalError):
     """Raw rows or files break the source's contract past the limit its spec sets."""
+
+
+class WithdrawalError(TerminalError):
+    """A redelivery would take back more of a partition's rows than its source allows without being told."""
+
+
+class StagedCopyError(TerminalError):
+    """A staged copy is gone, cut or changed, and the raw bytes it was copied from are not there any more."""
 
 
 class SqlError(TerminalError):

@@ -40,6 +40,7 @@ def ingest(
     *,
     partition: str | None = None,
     add: bool = False,
+    allow_withdrawal: bool = False,
     repo: str | Path | None = None,
 ) -> dict[str, int]:
     """Stages and ingests ``frame`` as a delivery of ``source``; returns the manifest's counts.
@@ -52,6 +53,8 @@ def ingest(
 
     ``add``: the rows stand beside what the partitions hold already, and beside files that are delivered later, until a
     frame replaces them. Adding the same frame again changes nothing.
+
+    ``allow_withdrawal``: the frame may take back more rows than the source's ``violations.max_withdrawn_share``.
 
     Counts: ``staged``, ``accepted``, ``quarantined`` (rows), ``new``, ``corrected``, ``withdrawn``, ``unchanged``
     (feature rows). A frame that was ingested before gives zeros. Raises :class:`ContractError` for a frame that
@@ -81,7 +84,8 @@ def ingest(
             yield {**staged_files(storage, held), name: local_file(path)}
 
     stage(settings, spec, sorted(parts), attempt, deliver)
-    manifest = ingest_staged(settings, source, sorted(parts), attempt, say=lambda _: None)
+    names = (settings, source, sorted(parts), attempt)
+    manifest = ingest_staged(*names, say=lambda _: None, allow_withdrawal=allow_withdrawal)
     return dict.fromkeys(COUNTS, 0) | manifest.counts
 
 

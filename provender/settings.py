@@ -19,6 +19,8 @@ key, ``provender``, which Feast ignores:
         location: europe-west1               # of the data set, and so of its bucket
         billing_project: my-other-project    # where jobs run; default: project
         staging: gs://bucket/folder          # for Parquet on its way, where storage_root is not on gs://
+      staging:
+        settle_seconds: 2                    # how long a raw file's size and time have to stand still; 0: at once
       spark:
         backend: local                       # local, kubernetes (the Spark operator) or dataproc
         driver_memory: 2g
@@ -132,6 +134,15 @@ class BigQuerySettings(BaseModel):
     staging: str = Field(default="", pattern=r"^(gs://[^/]+.*)?$")
 
 
+class StagingSettings(BaseModel):
+    """How raw files are taken."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    settle_seconds: float = Field(default=2.0, ge=0.0, allow_inf_nan=False)
+    """How long a raw file's size and time have to stand still before it counts as delivered."""
+
+
 class Settings(BaseModel):
     """The effective settings, every path absolute."""
 
@@ -150,6 +161,7 @@ class Settings(BaseModel):
     """An Airflow connection from which tasks take Google's credentials."""
     connections: dict[str, SecretStr] = {}
     """SQLAlchemy URLs by name, as they stand in the file."""
+    staging: StagingSettings = StagingSettings()
     spark: SparkSettings = SparkSettings()
     kubeflow: KubeflowSettings = KubeflowSettings()
     serving: ServingSettings = ServingSettings()

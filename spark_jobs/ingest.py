@@ -15,11 +15,16 @@ from spark_jobs.entry import arguments, run
 def main() -> int:
     parser = arguments(__doc__ or "")
     parser.add_argument("--partitions", required=True, help="KEY, or FIRST..LAST (both included)")
+    parser.add_argument(
+        "--allow-withdrawal", action="store_true", help="let redeliveries take back any share of their rows"
+    )
     parsed = parser.parse_args()
 
     def work(settings: Settings) -> Manifest:
         source = Catalog.load(settings.repo).source(parsed.source)
-        return ingest(settings, source.name, parse_range(source.cadence, parsed.partitions), parsed.attempt)
+        partitions = parse_range(source.cadence, parsed.partitions)
+        allowed = parsed.allow_withdrawal
+        return ingest(settings, source.name, partitions, parsed.attempt, allow_withdrawal=allowed)
 
     return run(Job.INGEST, parsed, work)
 

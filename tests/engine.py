@@ -93,7 +93,13 @@ def make_project(
         "online_store": {"type": "redis", "connection_string": redis},
         "offline_store": {"type": "provender.feast.offline_store.ProvenderOfflineStore"},
         "entity_key_serialization_version": 3,
-        "provender": {"storage_root": "../storage", "state_dir": "../state", "spark": spark},
+        # Raw files are dropped and staged at once: a test that waits for them to settle says so.
+        "provender": {
+            "storage_root": "../storage",
+            "state_dir": "../state",
+            "spark": spark,
+            "staging": {"settle_seconds": 0},
+        },
     }
     (repo / "feature_store.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     return Project(folder, load_settings(repo))

@@ -117,7 +117,12 @@ def _add_tasks(dag: DAG, repo: Path, source: Source) -> None:
     # One writer per table: among this DAG's runs by max_active_tis_per_dag, else by the storage's lock.
     wait = WaitForDataOperator(task_id="wait_for_data", **common, **retry_arguments(SourceNotReadyError))
     stage = StageOperator(task_id="stage", **retried)
-    ingest = IngestOperator(task_id="ingest", max_active_tis_per_dag=1, **on_spark)
+    ingest = IngestOperator(
+        task_id="ingest",
+        max_active_tis_per_dag=1,
+        allow_withdrawal="{{ params.allow_withdrawal }}",
+        **on_spark,
+    )
     materialize = MaterializeOperator(
         task_id="materialize",
         max_active_tis_per_dag=1,
@@ -149,6 +154,12 @@ def _params(cadence: Cadence) -> dict[str, Param]:
     return {
         "start": Param(None, title="First partition of a range", description_md=hint, **schema),
         "end": Param(None, title="Last partition of a range (included)", description_md=hint, **schema),
+        "allow_withdrawal": Param(
+            False,
+            type="boolean",
+            title="Allow a large withdrawal",
+            description_md="Lets a redelivery take back more rows than `violations.max_withdrawn_share`.",
+        ),
         "rebuild_online": Param(
             False, type="boolean", title="Rebuild the online store", description_md="Writes every value anew."
         ),

@@ -13,7 +13,8 @@ from typing import Any
 
 from provender.errors import PartitionError
 from provender.intervals import Partition, partitions_between
-from provender.ledger.holes import last_partition, newest_expected
+from provender.ledger.holes import newest_expected
+from provender.specs import deliverable
 from provender.specs.model import Source
 
 
@@ -58,20 +59,12 @@ def as_argument(partitions: list[Partition]) -> str:
 def require_ended(partitions: list[Partition], now: datetime) -> None:
     """Raises :class:`PartitionError` for a partition that is not over: its data cannot be complete."""
     for partition in partitions:
-        if partition.end > now:
-            raise PartitionError(
-                f"partition {partition.key} ends at {partition.end:%Y-%m-%d %H:%M} UTC, in the future",
-                remedy="run it after that; the schedule does so by itself",
-            )
+        deliverable.require_ended(partition, now)
 
 
 def _parse(source: Source, key: str) -> Partition:
     partition = Partition.parse(source.cadence, key)
-    first, last = source.first_partition, last_partition(source)
-    if partition < first:
-        raise PartitionError(f"{source.name} starts with partition {first.key}, {key} is before it")
-    if last is not None and partition > last:
-        raise PartitionError(f"{source.name} ends with partition {last.key}, {key} is after it")
+    deliverable.require_within(source, partition)
     return partition
 
 

@@ -10,9 +10,14 @@ HELP = "stage partitions and put them into the source's tables (a range runs as 
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """``ingest SOURCE PARTITIONS``."""
+    """``ingest SOURCE PARTITIONS [--allow-withdrawal]``."""
     parser: argparse.ArgumentParser = commands.add_parser("ingest", help=HELP, description=HELP)
     add_arguments(parser)
+    parser.add_argument(
+        "--allow-withdrawal",
+        action="store_true",
+        help="let a redelivery take back more rows than the source's violations.max_withdrawn_share",
+    )
     return parser
 
 
@@ -23,5 +28,6 @@ def run(args: argparse.Namespace) -> int:
 
     wanted = asked(args)
     show(stage(wanted.settings, wanted.source, wanted.partitions, wanted.attempt))
-    show(ingest(wanted.settings, wanted.source.name, wanted.partitions, wanted.attempt))
+    names = (wanted.settings, wanted.source.name, wanted.partitions, wanted.attempt)
+    show(ingest(*names, allow_withdrawal=args.allow_withdrawal))
     return 0

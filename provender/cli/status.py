@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from provender.errors import SettingsError
+from provender.errors import ProvenderError, SettingsError
 from provender.intervals import Partition, compress
 from provender.ledger import Ledger
+from provender.ledger.progress import staged_partitions
 from provender.ledger.status import SourceStatus, source_status
 from provender.online.views import load_applied_views
 from provender.settings import Settings, load_settings
@@ -53,11 +55,21 @@ def all_statuses(settings: Settings, names: list[str], now: datetime) -> list[So
         source = catalog.source(name)
         views = [view.view for view in applied if view.source == name and view.online]
         spec = data_hash(source, catalog.sql_texts(name))
-        published = settings.bigquery is not None
-        statuses.append(
-            source_status(source, spec, Ledger(storage, name), now, views, is_published=published)
-        )
+        ledger, published = Ledger(storage, name), settings.bigquery is not None
+        status = source_status(source, spec, ledger, now, views, is_published=published)
+        statuses.append(_with_raw_files(settings, status, ledger))
     return statuses
+
+
+def _with_raw_files(settings: Settings, status: SourceStatus, ledger: Ledger) -> SourceStatus:
+    """Who may see the ledger may not see the raw files: then the rest is told all the same."""
+    from provender.staging.raw_changes import raw_changes  # pyarrow takes a while to import
+
+    try:
+        found = raw_changes(settings, status.source, staged_partitions(ledger))
+    except (ProvenderError, OSError) as error:
+        return replace(status, raw_unknown=str(error).splitlines()[0])
+    return replace(status, raw_changed=found.changed, raw_gone=found.gone)
 
 
 def as_document(status: SourceStatus) -> dict[str, Any]:
@@ -69,6 +81,9 @@ def as_document(status: SourceStatus) -> dict[str, Any]:
         "holes": [partition.key for partition in status.holes],
         "stale": [partition.key for partition in status.stale],
         "not_online": [partition.key for partition in status.not_online],
+        "raw_changed": status.raw_changed,
+        "raw_gone": [partition.key for partition in status.raw_gone],
+        "raw_unknown": status.raw_unknown,
         "quarantined": status.quarantined,
         "online": status.online,
         "not_published": [partition.key for partition in status.not_published],
@@ -82,6 +97,7 @@ def _lines(status: SourceStatus) -> Iterator[str]:
     yield f"  last complete  {status.last_complete or 'none'}"
     yield f"  holes          {_ranges(status.holes)}"
     yield f"  stale          {_ranges(status.stale)}"
+    yield from _raw_lines(status)
     if status.not_online:
         yield f"  not online     {_ranges(status.not_online)}"
     if status.not_published:
@@ -95,6 +111,18 @@ def _lines(status: SourceStatus) -> Iterator[str]:
         yield f"  mend with      {command}"
     if status.quarantined:
         yield f"  look at        provender quarantine list {source.name}"
+
+
+def _raw_lines(status: SourceStatus) -> Iterator[str]:
+    if status.raw_changed:
+        partitions = [Partition.parse(status.source.cadence, key) for key in status.raw_changed]
+        names = [name for found in status.raw_changed.values() for name in found]
+        more = f" and {len(names) - _SHOWN_KEYS} more files" if len(names) > _SHOWN_KEYS else ""
+        yield f"  raw changed    {_ranges(partitions)} ({', '.join(names[:_SHOWN_KEYS])}{more})"
+    if status.raw_gone:
+        yield f"  raw gone       {_ranges(status.raw_gone)}; the staged copies stay"
+    if status.raw_unknown:
+        yield f"  raw files      not compared: {status.raw_unknown}"
 
 
 def _ranges(partitions: list[Partition]) -> str:

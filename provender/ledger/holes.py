@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from provender.intervals import (
     Partition,
@@ -23,9 +23,7 @@ Range = tuple[Partition, Partition]
 
 def last_partition(source: Source) -> Partition | None:
     """The last partition of a source that is closed (``end`` is the end of it)."""
-    if source.end is None:
-        return None
-    return Partition.holding(source.cadence, source.end - timedelta(microseconds=1))
+    return source.last_partition
 
 
 def newest_expected(source: Source, now: datetime) -> Partition | None:

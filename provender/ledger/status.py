@@ -35,6 +35,18 @@ class SourceStatus:
     """Per view what was materialised last."""
     not_published: list[Partition] = field(default_factory=list)
     """Ingested, and not in BigQuery yet, where tables are published there."""
+    raw_changed: dict[str, list[str]] = field(default_factory=dict)
+    """Per partition key the raw files that are new, or not as they were staged."""
+    raw_gone: list[Partition] = field(default_factory=list)
+    """Staged from raw files that are not there any more."""
+    raw_unknown: str = ""
+    """Why the raw files could not be compared; empty if they were."""
+
+    @property
+    def to_run_again(self) -> list[Partition]:
+        """Partitions that are stale, or whose raw files differ from what was staged, in order."""
+        changed = {Partition.parse(self.source.cadence, key) for key in self.raw_changed}
+        return sorted({*self.stale, *(changed - {*self.holes})})
 
     @property
     def quarantined_rows(self) -> int:
@@ -43,10 +55,10 @@ class SourceStatus:
 
     @property
     def commands(self) -> list[str]:
-        """What to type to mend the holes and the stale partitions, in order."""
+        """What to type to mend the holes, the stale partitions and those whose raw files changed, in order."""
         return [
             *self._backfills(self.holes, "failed"),
-            *self._backfills(self.stale, "completed"),
+            *self._backfills(self.to_run_again, "completed"),
             *([f"provender materialize {self.source.name}"] if self.not_online else []),
             *([f"provender publish {self.source.name}"] if self.not_published else []),
         ]

@@ -14,7 +14,7 @@ partition it is for, finds what was written, appends what is still missing, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,9 +54,12 @@ from provender.spark.tables import (
 )
 from provender.spark.tally import Tally
 from provender.spark.types import quoted
+from provender.spark.withdrawal import refuse_withdrawal
 from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
+from provender.specs.deliverable import require_deliverable
 from provender.specs.model import FeatureTable
+from provender.staging.copies import restore_copies
 from provender.storage import storage_at
 from provender.storage.disk import scratch_errors
 
@@ -69,19 +72,29 @@ def ingest(
     attempt: str,
     say: Say = print,
     clock: Clock = utc_now,
+    *,
+    allow_withdrawal: bool = False,
 ) -> Manifest:
     """Ingests staged ``partitions`` of a source; returns the committed manifest, or a receipt if all are done.
 
     Its ``partitions`` say per key: ``content``, ``delivery``, ``staged``, ``accepted``, ``quarantined`` (rows),
     ``reasons`` (rows by reason), ``features`` (per table ``new``, ``corrected``, ``withdrawn``, ``unchanged``).
 
-    Raises :class:`SourceNotReadyError` for a partition that is not staged, :class:`ContractError` past the
-    spec's limit, :class:`SqlError`, :class:`SchemaChangeError`, :class:`LockHeldError`, :class:`StorageError` where a
-    write is not found in its table afterwards, :class:`DamagedFileError`.
+    ``allow_withdrawal``: a redelivery may take back more rows than ``violations.max_withdrawn_share``. A staged copy
+    that is gone or changed is staged again from the same raw bytes.
+
+    Raises :class:`PartitionError` for a partition that cannot be delivered yet, or never,
+    :class:`SourceNotReadyError` for one that is not staged, :class:`ContractError` past the
+    spec's limit, :class:`WithdrawalError`, :class:`StagedCopyError`, :class:`SqlError`, :class:`SchemaChangeError`,
+    :class:`LockHeldError`, :class:`StorageError` where a write is not found in its table afterwards,
+    :class:`DamagedFileError`.
     """
     started = clock()
     catalog = Catalog.load(settings.repo)
     source = catalog.source(source_name)
+    partitions = list(partitions)
+    for partition in partitions:
+        require_deliverable(source, partition, started)
     sqls = {table.name: query_of(catalog, source, table) for table in source.tables}
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name, clock)
@@ -89,8 +102,15 @@ def ingest(
         repair_tables(storage, source, ledger, say)
         left = frozenset(partitions_of(source, held.abandoned_work))
         work = prepare(settings, storage, source, sqls, ledger, attempt, partitions, left, clock)
-        done = _ingest(work, ledger, started, held.announce, say) if work.staged else receipt(work, started)
-        manifest = ledger.commit(done)
+        restored = restore_copies(settings, storage, source, work.staged)
+        for note in restored:
+            say(note)
+        done = (
+            _ingest(work, ledger, started, held.announce, say, allow_withdrawal)
+            if work.staged
+            else receipt(work, started)
+        )
+        manifest = ledger.commit(replace(done, notes=[*restored, *done.notes]))
         held.finish()
     metrics.job_done(settings, manifest)
     return manifest
@@ -102,6 +122,7 @@ def _ingest(
     started: datetime,
     announce: Callable[[list[str]], None],
     say: Say,
+    allow_withdrawal: bool,
 ) -> Draft:
     say(f"ingesting {len(work.staged)} partition(s) of {work.source.name}")
     with spark_session(work.settings, work.name) as spark:
@@ -111,6 +132,9 @@ def _ingest(
             rows = checked_rows(spark, work.storage, work.source, work.staged, work.waived)
             counted = tally.count(rows, work.source, work.staged)
             refuse_past_limit(work, rows, counted)
+        withdrawn = refuse_withdrawal(
+            work, spark, rows, ingested_partitions(ledger), allowed=allow_withdrawal
+        )
         raw, periods = _raw_rows(work, spark, rows, counted)
         say(
             f"{counted.accepted} rows accepted, {counted.quarantined} quarantined; {len(periods)} period(s) touched"
@@ -123,7 +147,7 @@ def _ingest(
         for table in work.source.tables:
             wrote += _write_features(work, table, changes[table.name])
     outcomes = {name: change.outcomes for name, change in changes.items()}
-    manifest = draft(work, started, counted, outcomes, wrote)
+    manifest = draft(work, started, counted, outcomes, wrote, withdrawn)
     for note in manifest.notes:
         say(note)
     return manifest

@@ -11,6 +11,7 @@ from provender.records.csv_records import unclosed_note
 from provender.spark import tally
 from provender.spark.attempt import Attempt, sql_texts
 from provender.spark.tally import Tally
+from provender.spark.withdrawal import Withdrawn, withdrawal_notes
 from provender.specs.hashing import data_hash, descriptive_hash
 
 
@@ -33,6 +34,7 @@ def draft(
     counted: Tally,
     features: dict[str, dict[Partition, dict[str, int]]],
     wrote: list[dict[str, Any]],
+    withdrawn: Withdrawn,
 ) -> Draft:
     spec = data_hash(work.source, sql_texts(work.sqls))
     placed = tally.by_partition(features, work.partitions)
@@ -45,6 +47,7 @@ def draft(
             "spec": spec,
             **counted.partitions[key],
             "features": placed[key],
+            **({"withdrawal_allowed": withdrawn[key]} if key in withdrawn else {}),
         }
         for key, entry in work.staged.items()
     }
@@ -60,7 +63,7 @@ def draft(
         wrote=wrote,
         spec={"data": spec, "descriptive": descriptive_hash(work.source)},
         counts=totals,
-        notes=_notes(work),
+        notes=[*_notes(work), *withdrawal_notes(withdrawn)],
         resumed=bool(work.resumed),
     )
 

@@ -3,7 +3,7 @@
 *Data half*: columns and their contract, timestamps, keys, SQL, how raw files are read, cadence, lateness. A
 change makes the source's partitions **stale**: they have to be computed again. *Descriptive half*:
 everything else (descriptions, owner, tags, where the files are, first and last partition, waiting times,
-online time to live).
+what a redelivery may take back, online time to live).
 
 A hash is the SHA-256 (hex) of canonical JSON: keys sorted, no spaces, durations in microseconds, values
 that equal the model's defaults left out, so that a new key in the model changes no hash of a spec that does
@@ -18,11 +18,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic import BaseModel
+
 from provender.intervals import iso
 from provender.specs.model import FeatureTable, Source
 
 _DESCRIPTIVE = {"description", "owner", "tags", "start", "end", "timeout"}
-_DESCRIPTIVE_RAW = {"uri", "sql", "max_unpacked_bytes"}
+_DESCRIPTIVE_RAW = {"uri", "sql", "settle", "max_unpacked_bytes"}
+_DESCRIPTIVE_VIOLATIONS = {"max_withdrawn_share"}
 _DESCRIPTIVE_TABLE = {"description", "online_ttl"}
 
 
@@ -47,7 +50,13 @@ def descriptive_hash(source: Source) -> str:
     columns = {column["name"]: column.get("description", "") for column in dumped["columns"]}
     document = {key: value for key, value in dumped.items() if key in _DESCRIPTIVE | _delay_half(source)}
     where = {"sql": source.raw.sql.model_dump()} if source.raw.sql else {"uri": source.raw.uri}
-    return _sha256(document | where | {"columns": columns, "tables": tables})
+    guards = _given(source.raw, "settle") | _given(source.violations, "max_withdrawn_share")
+    return _sha256(document | where | guards | {"columns": columns, "tables": tables})
+
+
+def _given(part: BaseModel, name: str) -> dict[str, Any]:
+    """The key ``name`` of ``part`` where the spec has it: one that does not keeps its hash."""
+    return part.model_dump(include={name}, exclude_defaults=True)
 
 
 def _delay_half(source: Source) -> set[str]:
@@ -61,6 +70,10 @@ def _source_data(source: Source) -> dict[str, Any]:
     document["raw"] = {k: v for k, v in document["raw"].items() if k not in _DESCRIPTIVE_RAW}
     if source.raw.sql is not None and source.raw.sql.query is not None:
         document["raw"]["query"] = source.raw.sql.query  # which database it is put to does not matter
+    if "violations" in document:
+        kept = {k: v for k, v in document["violations"].items() if k not in _DESCRIPTIVE_VIOLATIONS}
+        document.pop("violations")
+        document |= {"violations": kept} if kept else {}
     document["columns"] = [_without_description(column) for column in document["columns"]]
     return document
 

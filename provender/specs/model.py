@@ -117,6 +117,9 @@ class Raw(_Spec):
     """The most that one file may unpack to; by default a hundred times its size, and a gigabyte in any case."""
     time_column: ColumnName | None = None
     """Column by which a location without placeholders, or a database, is cut into partitions, ``[start, end)``."""
+    settle: Duration | None = None
+    """How long a file's size and time have to stand still before it counts as delivered. None: as
+    ``provender.staging.settle_seconds`` in ``feature_store.yaml`` says."""
 
     @property
     def is_partitioned(self) -> bool:
@@ -129,6 +132,9 @@ class Violations(_Spec):
     action: Literal["quarantine", "fail"] = "quarantine"
     max_share: float = Field(default=0.05, ge=0.0, le=1.0)
     """Largest share of a partition's rows that may be quarantined before the run fails, inclusive."""
+    max_withdrawn_share: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Largest share of a partition's accepted rows that a redelivery may take back before the run stops, inclusive.
+    None: 0.5, and less than 10 rows never stop it."""
 
 
 class OutputColumn(_Spec):
@@ -224,6 +230,13 @@ class Source(_Spec):
     @property
     def first_partition(self) -> Partition:
         return Partition.holding(self.cadence, self.start)
+
+    @property
+    def last_partition(self) -> Partition | None:
+        """The last partition of a source that is closed (``end`` is the end of it); None for one that is not."""
+        if self.end is None:
+            return None
+        return Partition.holding(self.cadence, self.end - timedelta(microseconds=1))
 
     def keys_of(self, table: FeatureTable) -> tuple[OutputColumn, ...]:
         """The entity key columns of ``table``, with types."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from provender.errors import SourceNotReadyError
 from provender.intervals import Partition
 from provender.ledger import Ledger
@@ -10,6 +12,7 @@ from provender.settings import Settings
 from provender.specs.model import Source
 from provender.specs.raw_uri import expand
 from provender.staging.raw_file import RawFile, find
+from provender.staging.settle import is_settled, quiet_seconds
 from provender.storage import local_path, storage_at
 
 
@@ -30,15 +33,15 @@ def raw_files(settings: Settings, source: Source, partition: Partition) -> list[
 
 
 def arrived(settings: Settings, source: Source, partition: Partition) -> bool:
-    """Whether the partition's raw files are there, or were once and are staged.
+    """Whether the partition's raw files are there and stand still, or were there once and are staged.
 
-    For a location cut by a time column: whether that is there. A database is always there: whether it answers shows
-    when it is asked.
+    For a location cut by a time column: whether that is there and stands still. A database is always there: whether it
+    answers shows when it is asked.
     """
     if source.raw.sql is not None:
         return True
-    if raw_files(settings, source, partition):
-        return True
+    if files := raw_files(settings, source, partition):
+        return is_settled(files, quiet_seconds(settings, source), time.time())
     ledger = Ledger(storage_at(settings.storage_root), source.name)
     return source.raw.is_partitioned and partition.key in staged_partitions(ledger)
 

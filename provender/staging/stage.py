@@ -8,30 +8,29 @@ whose bytes changed is a new **delivery**: what it changes was not known before 
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from provender import metrics
 from provender.clocks import Clock, after, utc_now
-from provender.errors import SourceNotReadyError
 from provender.intervals import Partition, iso, parse_iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
 from provender.ledger.progress import staged_partitions
-from provender.records.folders import folder_values, named_with
-from provender.records.unpack import CHUNK_BYTES
 from provender.settings import Settings
+from provender.specs.deliverable import require_deliverable
 from provender.specs.model import Source
 from provender.staging.additions import additions, is_added
 from provender.staging.connections import BigQueryConnection, bigquery_connection
-from provender.staging.locate import raw_files, raw_location, require_raw_files
+from provender.staging.copies import copy_again, lost_copy
+from provender.staging.delivery import require_delivery
+from provender.staging.found import found_files, without_time
+from provender.staging.locate import raw_files
 from provender.staging.profile import profile
-from provender.staging.raw_file import RawFile, local_file, passed_over
-from provender.staging.select import selected_rows
-from provender.staging.sql import sql_rows
+from provender.staging.raw_file import RawFile
+from provender.staging.settle import changed, stamp
 from provender.storage import Storage, storage_at
 from provender.storage.disk import scratch_errors
 
@@ -54,54 +53,28 @@ def stage(
     """Stages ``partitions`` and commits one manifest (a receipt if every partition was staged already).
 
     The manifest's ``partitions`` say for each key: ``content`` (hash), ``files`` (name, bytes, sha256 and
-    profile), ``delivery`` (1 for the first), ``delivered`` (ISO time from which its rows count as known).
+    profile), ``delivery`` (1 for the first), ``delivered`` (ISO time from which its rows count as known),
+    ``arrived`` (ISO time at which it was staged) and of files of a partition ``raw`` (by name
+    :func:`provender.staging.settle.stamp`).
     ``deliver`` gives all the files; by default they are where the spec says, and rows that were added stay beside.
     A partition whose files have gone since it was staged stays as it is staged. Raises
-    :class:`SourceNotReadyError` if a partition's files were never there; then nothing is committed.
+    :class:`SourceNotReadyError` if a partition's files were never there, :class:`PartitionError` for a partition that
+    has not ended or lies outside of the source's ``[start, end)``, :class:`ContractError` for a file that is no
+    delivery; then nothing is committed. A staged copy that is gone is copied again.
     """
     started = clock()
+    partitions = list(partitions)
+    for partition in partitions:
+        require_deliverable(source, partition, started)
     storage = storage_at(settings.storage_root)
-    warehouse = bigquery_connection(settings, source.raw.sql.connection) if source.raw.sql else None
-    lock = storage.lock(f"{source.name}.stage", attempt, timeout_seconds=LOCK_TIMEOUT_SECONDS)
-    with lock:
+    with storage.lock(f"{source.name}.stage", attempt, timeout_seconds=LOCK_TIMEOUT_SECONDS):
         ledger = Ledger(storage, source.name, clock)
         before = staged_partitions(ledger)
-        known = _delivery_clock(before, clock)
-        staged: dict[str, dict[str, Any]] = {}
-        notes: list[str] = []
-        counts: dict[str, int] = {}
-        for partition in partitions:
-            held = before.get(partition.key)
-            if held is not None and deliver is None and _has_gone(settings, source, partition):
-                notes.append(
-                    f"the raw files of {partition.key} are not there any more: its staged copy stays"
-                )
-                staged[partition.key] = held
-                continue
-            if deliver is None and warehouse is not None:
-                work = _FromBigQuery(storage, warehouse, source, attempt, notes, known)
-                staged[partition.key] = work.stage(partition, held)
-                continue
-            with (deliver or (lambda p: _raw_files(settings, source, p, notes, counts)))(partition) as files:
-                beside = {} if deliver else additions(storage, held)
-                staged[partition.key] = _stage_one(
-                    storage, source, partition, {**files, **beside}, held, known
-                )
-        changed = [key for key, entry in staged.items() if entry != before.get(key)]
-        draft = Draft(
-            job=Job.STAGE,
-            attempt=attempt,
-            kind=Kind.MANIFEST if changed else Kind.RECEIPT,
-            partitions=staged,
-            started=started,
-            notes=list(dict.fromkeys(notes)),
-            counts={
-                "files": sum(len(staged[key]["files"]) for key in changed),
-                "bytes": sum(file["bytes"] for key in changed for file in staged[key]["files"]),
-                **counts,
-            },
-        )
-        manifest = ledger.commit(draft)
+        work = _Staging(settings, storage, source, attempt, deliver, _delivery_clock(before, clock))
+        staged = {
+            partition.key: work.entry_of(partition, before.get(partition.key)) for partition in partitions
+        }
+        manifest = ledger.commit(_draft(work, started, staged, before))
     metrics.job_done(settings, manifest)
     return manifest
 
@@ -114,29 +87,95 @@ def _delivery_clock(before: dict[str, dict[str, Any]], clock: Clock) -> Clock:
     return lambda: after(newest, clock)
 
 
-def _has_gone(settings: Settings, source: Source, partition: Partition) -> bool:
-    return source.raw.is_partitioned and not raw_files(settings, source, partition)
+def _draft(
+    work: _Staging, started: datetime, staged: dict[str, dict[str, Any]], before: dict[str, dict[str, Any]]
+) -> Draft:
+    """A receipt where nothing but the times of the raw files is new."""
+    new = [key for key, entry in staged.items() if _without_stamps(entry) != _without_stamps(before.get(key))]
+    return Draft(
+        job=Job.STAGE,
+        attempt=work.attempt,
+        kind=Kind.MANIFEST if new else Kind.RECEIPT,
+        partitions=staged,
+        started=started,
+        notes=list(dict.fromkeys(work.notes)),
+        counts={
+            "files": sum(len(staged[key]["files"]) for key in new),
+            "bytes": sum(file["bytes"] for key in new for file in staged[key]["files"]),
+            **work.counts,
+        },
+    )
+
+
+def _without_stamps(entry: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if entry is None else {name: value for name, value in entry.items() if name != "raw"}
+
+
+@dataclass(frozen=True)
+class _Staging:
+    """One attempt at staging."""
+
+    settings: Settings
+    storage: Storage
+    source: Source
+    attempt: str
+    deliver: Deliver | None
+    clock: Clock
+    notes: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def entry_of(self, partition: Partition, held: dict[str, Any] | None) -> dict[str, Any]:
+        """What the manifest says of ``partition``, whose newest delivery so far is ``held``."""
+        if self.deliver is not None:
+            with self.deliver(partition) as files:
+                return _stage_one(self, partition, files, held)
+        if held is not None and self._has_gone(partition):
+            self.notes.append(
+                f"the raw files of {partition.key} are not there any more: its staged copy stays"
+            )
+            return held
+        sql = self.source.raw.sql
+        warehouse = bigquery_connection(self.settings, sql.connection) if sql else None
+        if warehouse is not None:
+            return _stage_from_bigquery(self, warehouse, partition, held)
+        with found_files(self.settings, self.source, partition, self.notes, self.counts) as files:
+            seen = (
+                {name: stamp(file) for name, file in files.items()} if self.source.raw.is_partitioned else {}
+            )
+            entry = _stage_one(self, partition, {**files, **additions(self.storage, held)}, held)
+            if {name: stamp(files[name]) for name in seen} != seen:
+                raise changed(next(file for name, file in files.items() if stamp(file) != seen[name]))
+        return {**entry, "raw": seen} if seen else entry
+
+    def _has_gone(self, partition: Partition) -> bool:
+        return self.source.raw.is_partitioned and not raw_files(self.settings, self.source, partition)
 
 
 def _stage_one(
-    storage: Storage,
-    source: Source,
-    partition: Partition,
-    files: dict[str, RawFile],
-    before: dict[str, Any] | None,
-    clock: Clock,
+    work: _Staging, partition: Partition, files: dict[str, RawFile], before: dict[str, Any] | None
 ) -> dict[str, Any]:
-    profiles = [_profiled(file, name, source) for name, file in files.items()]
+    profiles = [_profiled(work, partition, file, name) for name, file in files.items()]
+    for entry in profiles:
+        if work.source.raw.sql is None:  # a database is asked for the declared columns
+            require_delivery(work.source, files[entry["name"]], entry)
     content = digest([[p["name"], p["bytes"], p["sha256"]] for p in profiles])[:32]
-    if before is not None and before["content"] == content:
+    folder = f"staging/{work.source.name}/{partition.key}/{content}"
+    is_same = before is not None and before["content"] == content
+    for entry in profiles:
+        target = f"{folder}/{entry['name']}"
+        if _copy(work.storage, files[entry["name"]], target, entry["sha256"]) and is_same:
+            work.notes.append(
+                f"the staged copy {target} was gone: it was staged again from the same raw bytes"
+            )
+    if before is not None and is_same:
         # The same bytes; but the spec may say now that they are to be read in another way.
         return before if before["files"] == profiles else {**before, "files": profiles}
-    folder = f"staging/{source.name}/{partition.key}/{content}"
-    for entry in profiles:
-        _copy(storage, files[entry["name"]], f"{folder}/{entry['name']}", entry["sha256"])
     delivery = 1 if before is None else before["delivery"] + 1
+    arrived = work.clock()
     delivered = (
-        partition.end + source.delay if before is None else after(parse_iso(before["delivered"]), clock)
+        partition.end + work.source.delay
+        if before is None
+        else after(parse_iso(before["delivered"]), work.clock)
     )
     return {
         "content": content,
@@ -144,121 +183,43 @@ def _stage_one(
         "files": profiles,
         "delivery": delivery,
         "delivered": iso(delivered),
+        "arrived": iso(arrived),
     }
 
 
-@dataclass(frozen=True)
-class _FromBigQuery:
-    """The entry of a partition has ``rows`` besides: the fingerprint of what BigQuery had, in any order."""
+def _stage_from_bigquery(
+    work: _Staging, warehouse: BigQueryConnection, partition: Partition, held: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The entry has ``rows`` besides: the fingerprint of what BigQuery had, in any order."""
+    from provender.staging.bigquery import exported  # Google's client takes a second to import
 
-    storage: Storage
-    connection: BigQueryConnection
-    source: Source
-    attempt: str
-    notes: list[str]
-    clock: Clock
-
-    def stage(self, partition: Partition, held: dict[str, Any] | None) -> dict[str, Any]:
-        from provender.staging.bigquery import exported  # Google's client takes a second to import
-
-        with exported(self.connection, self.source, partition, self.attempt) as found:
-            if found.without_time:
-                self.notes.append(_without_time(self.source, found.without_time))
-            if held is not None and held.get("rows") == found.fingerprint:
-                return held
-            files = {**found.files, **additions(self.storage, held)}
-            staged = _stage_one(self.storage, self.source, partition, files, held, self.clock)
-            return {**staged, "rows": found.fingerprint}
+    with exported(warehouse, work.source, partition, work.attempt) as found:
+        if found.without_time:
+            work.notes.append(without_time(work.source, found.without_time))
+        if held is not None and held.get("rows") == found.fingerprint:
+            return held
+        files = {**found.files, **additions(work.storage, held)}
+        staged = _stage_one(work, partition, files, held)
+        return {**staged, "rows": found.fingerprint}
 
 
-def _without_time(source: Source, rows: int) -> str:
-    return (
-        f"{rows} raw rows have no {source.raw.time_column!r}: they belong to no partition and were not staged"
-    )
+def _profiled(work: _Staging, partition: Partition, file: RawFile, name: str) -> dict[str, Any]:
+    try:
+        with file.open() as opened:
+            return {"name": name, **profile(opened, name, work.source.raw)}
+    except FileNotFoundError as error:
+        if is_added(name):
+            raise lost_copy(work.storage, work.source, partition, file.where, "is gone") from error
+        raise changed(file) from error
 
 
-def _no_moment(source: Source, rows: int) -> str:
-    return (
-        f"{rows} raw rows have a {source.raw.time_column!r} that is no time: they belong to no partition and were not "
-        "staged"
-    )
-
-
-@contextmanager
-def _raw_files(
-    settings: Settings, source: Source, partition: Partition, notes: list[str], counts: dict[str, int]
-) -> Iterator[dict[str, RawFile]]:
-    """Names to give the staged files, and the files to copy; adds to ``notes`` and ``counts``."""
-    if source.raw.sql is None:
-        notes += [
-            f"the folder {folder} was passed over: raw.uri names the files beside it (/** at its end names all)"
-            for folder in passed_over(raw_location(settings, source, partition))
-        ]
-    if source.raw.is_partitioned:
-        yield _distinct_names(source, require_raw_files(settings, source, partition))
-        return
-    if source.raw.sql is not None:
-        with sql_rows(settings, source, partition) as found:
-            if found.without_time:
-                notes.append(_without_time(source, found.without_time))
-            if found.unreadable:
-                notes.append(_no_moment(source, found.unreadable))
-            yield {found.path.name: local_file(found.path)}
-        return
-    with selected_rows(settings, source, partition) as selection:
-        notes += selection.notes
-        if selection.unplaced:
-            notes.append(
-                f"{selection.unplaced} of {selection.rows} raw rows name no moment in {source.raw.time_column!r}, "
-                "or have too few or too many fields: each was staged with the row before it, to be quarantined"
-            )
-            counts["unplaced"] = selection.unplaced
-        yield {path.name: local_file(path) for path in selection.paths}
-
-
-def _distinct_names(source: Source, files: list[RawFile]) -> dict[str, RawFile]:
-    """Names that no reader takes for a pattern, a hidden file or another folder. Columns in the names of folders become
-    part of them."""
-    declared = [column.name for column in source.columns]
-    names = [re.sub(r"[^A-Za-z0-9._=+-]", "-", file.name).lstrip("._") or "file" for file in files]
-    names = [
-        named_with(folder_values(file.where, declared), name) for name, file in zip(names, files, strict=True)
-    ]
-    names = [f"file-{name}" if is_added(name) else name for name in names]
-    if len(set(names)) == len(names):
-        return dict(zip(names, files, strict=True))
-    return {f"{at:05d}-{name}": path for at, (name, path) in enumerate(zip(names, files, strict=True))}
-
-
-def _profiled(file: RawFile, name: str, source: Source) -> dict[str, Any]:
-    with file.open() as opened:
-        return {"name": name, **profile(opened, name, source.raw)}
-
-
-def _copy(storage: Storage, file: RawFile, target: str, sha256: str) -> None:
+def _copy(storage: Storage, file: RawFile, target: str, sha256: str) -> bool:
+    """Whether there was no copy yet."""
     if storage.exists(target):
-        return
+        return False
     try:
         if not storage.copy(file.where, target):
-            _stream(storage, file, target, sha256)
+            copy_again(storage, file, target, sha256)
     except FileNotFoundError as error:
-        raise _changed(file) from error
-
-
-def _stream(storage: Storage, file: RawFile, target: str, sha256: str) -> None:
-    sha = hashlib.sha256()
-    with file.open() as raw, storage.writing(target) as staged:
-        while chunk := raw.read(CHUNK_BYTES):
-            sha.update(chunk)
-            staged.write(chunk)
-        if sha.hexdigest() != sha256:
-            raise _changed(file)
-
-
-def _changed(file: RawFile) -> SourceNotReadyError:
-    return SourceNotReadyError(
-        "the raw file changed while it was being staged",
-        where=file.where,
-        unharmed="everything staged before",
-        remedy="wait until its delivery has ended, then run the same command again",
-    )
+        raise changed(file) from error
+    return True

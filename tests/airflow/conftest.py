@@ -23,7 +23,7 @@ sys.path.insert(0, str(CHECKOUT / "plugins"))
 SETTINGS = """
 project: test
 online_store: {type: redis, connection_string: "127.0.0.1:1"}
-provender: {storage_root: ../storage, state_dir: ../state}
+provender: {storage_root: ../storage, state_dir: ../state, staging: {settle_seconds: 0}}
 """
 
 SPEC = """

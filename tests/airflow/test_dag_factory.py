@@ -104,7 +104,12 @@ def test_the_docs_hold_columns_contract_and_tables(dag: DAG) -> None:
 
 def test_the_forms_defaults_are_valid_and_dates_are_dates(dag: DAG) -> None:
     params: ParamsDict = dag.params
-    assert params.validate() == {"start": None, "end": None, "rebuild_online": False}
+    assert params.validate() == {
+        "start": None,
+        "end": None,
+        "allow_withdrawal": False,
+        "rebuild_online": False,
+    }
     assert params.get_param("start").schema["format"] == "date"
 
 

@@ -66,6 +66,8 @@ DESCRIPTIVE_CHANGES = [
     ("lateness", "end: 2027-01-01\nlateness"),
     ("lateness", "delay: 2h\nlateness"),
     ("lateness", "timeout: 2h\nlateness"),
+    ("lateness", "violations: {max_withdrawn_share: 0.1}\nlateness"),
+    ("{nullValue: NA}", "{nullValue: NA}\n  settle: 5s"),
     ("../raw/trips/", "gs://elsewhere/"),
     ("{name: city, type", "{name: city, description: where, type"),
     ("{name: trips, type", "{name: trips, description: how many, type"),

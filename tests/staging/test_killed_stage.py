@@ -75,9 +75,9 @@ def test_an_absent_file_is_not_ready_and_an_empty_one_is_staged(tmp_path: Path) 
 
 def test_what_the_spec_says_about_the_format_counts_though_the_bytes_are_the_same(tmp_path: Path) -> None:
     project = make(tmp_path)
-    project.drop("readings", f"{key_of(1)}-1", "key;value;at\nä;1;2026-01-01\n".encode("latin-1"))
+    project.drop("readings", f"{key_of(1)}-1", "key,value,at\nä,1,2026-01-01\n".encode("latin-1"))
     first = run(project, "first").partitions[key_of(1)]
-    raw = {"uri": "../raw/readings/{partition}-*.csv", "options": {"sep": ";", "encoding": "ISO-8859-1"}}
+    raw = {"uri": "../raw/readings/{partition}-*.csv", "options": {"encoding": "ISO-8859-1"}}
     project.write_source(spec(raw=raw))
     second = run(project, "second").partitions[key_of(1)]
     assert (first["files"][0]["invalid_at"], second["files"][0]["invalid_at"]) == (13, None)

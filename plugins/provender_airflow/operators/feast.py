@@ -54,13 +54,32 @@ class _SourceJobOperator(SparkJobOperator):
 
 
 class IngestOperator(_SourceJobOperator):
-    """Puts staged partitions into the source's tables. Returns the manifest's counts."""
+    """Puts staged partitions into the source's tables. Returns the manifest's counts.
+
+    ``allow_withdrawal``: a redelivery may take back more rows than the source's ``violations.max_withdrawn_share``
+    (``--allow-withdrawal``).
+    """
 
     job = Job.INGEST
+    template_fields: Sequence[str] = ("repo", "source", "allow_withdrawal")
+
+    def __init__(self, *, source: str, allow_withdrawal: bool | str = False, **kwargs: Any) -> None:
+        super().__init__(source=source, **kwargs)
+        self.allow_withdrawal = allow_withdrawal
 
     def spark_job(self, context: Context) -> SparkJob:
         partitions = as_argument(self.reference.partitions(context))
-        arguments = ("--repo", self.repo, "--source", self.source, "--partitions", partitions, *ATTEMPT)
+        flags = ("--allow-withdrawal",) if str(self.allow_withdrawal).lower() == "true" else ()
+        arguments = (
+            "--repo",
+            self.repo,
+            "--source",
+            self.source,
+            "--partitions",
+            partitions,
+            *flags,
+            *ATTEMPT,
+        )
         return SparkJob("spark_jobs.ingest", arguments, self.name_of_job(context))
 
 

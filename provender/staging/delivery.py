@@ -1,0 +1,300 @@
+"""Whether a raw file is a delivery at all, before anything of it is staged.
+
+A download that failed leaves a file as well: ``Access Denied`` as XML, a page of HTML, ``{"error": …}``, a block of
+NULs. Read as CSV that is a header and no rows, and a partition without rows takes back all that it had. So a file is
+taken for a delivery only if it names the columns of its source:
+
+* at least half of the declared columns, or all the required ones where those are two or more (keys of tables taken as
+  they are, timestamps, ``required: true``), upper and lower case alike;
+* a file without a row names all the required ones besides;
+* of JSON lines the first objects together, of a CSV file without a header one of the first lines has as many fields as
+  columns are declared.
+
+Zero bytes, or white space alone, are a partition without rows. A column that a delivery lacks is the contract's matter,
+row by row.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from provender.errors import ContractError
+from provender.records.damage import DamagedFileError
+from provender.records.unpack import unpacked
+from provender.specs.model import Source
+from provender.staging.profile import header_of
+from provender.staging.raw_file import RawFile
+
+_HEAD_BYTES = 64 << 10
+_MOST_RECORDS = 200
+_SHOWN_BYTES = 80
+_SHOWN_COLUMNS = 12
+_SEPARATORS = (",", ";", "\t", "|")
+_MAGIC = {".parquet": b"PAR1", ".avro": b"Obj\x01", ".gz": b"\x1f\x8b", ".bz2": b"BZh"}
+"""How a file begins that is what its name says."""
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The beginning of a file, unpacked."""
+
+    data: bytes
+    is_whole: bool
+
+    def text(self, encoding: str) -> str:
+        if self.data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            encoding = "UTF-16"
+        return self.data.decode(encoding, errors="replace").removeprefix("\ufeff")
+
+
+def require_delivery(source: Source, file: RawFile, found: dict[str, Any]) -> None:
+    """Check that ``file`` names the columns of ``source``, or has zero bytes.
+
+    ``found`` is the file's profile (:func:`provender.staging.profile.profile`) with its ``name``; of a file that could
+    not be read the ingest says more, unless it begins as another kind of file. Raises :class:`ContractError`, which no
+    retry corrects: somebody has to deliver the file again, or correct the spec.
+    """
+    if not found["bytes"] or (found.get("blank") and not found.get("unreadable")):
+        return
+    if found.get("unreadable"):
+        _refuse_other_kind(source, file, found)
+        return
+    if found.get("invalid_at") is not None:
+        return  # in another encoding than the spec's: the ingest names the byte
+    if found["format"] in ("parquet", "avro"):
+        _require_columns(source, file, list(found.get("schema", {})), lambda: _rows_of(file, found))
+        return
+    head = _head(source, file, found["name"])
+    if found["format"] == "json":
+        _require_keys(source, file, head)
+    elif found.get("header") is not None:
+        _require_columns(source, file, found["header"], lambda: _has_records(source, head), head)
+    else:
+        _require_fields(source, file, head)
+
+
+def require_location(source: Source, file: RawFile) -> None:
+    """Check the same of a file of a location that is cut by a time column, from its beginning alone.
+
+    Files of Parquet and Avro are left to the reader that cuts them.
+    """
+    name = file.name
+    if not file.bytes or source.raw.format in ("parquet", "avro") or name.endswith((".parquet", ".avro")):
+        return
+    try:
+        head = _head(source, file, name)
+        if not head.data.strip():
+            return
+        if source.raw.format == "json":
+            _require_keys(source, file, head)
+            return
+        with file.open() as opened:
+            header = header_of(opened, name, source.raw) if _has_header(source) else None
+    except DamagedFileError as error:
+        _refuse_other_kind(source, file, {"name": name, "format": "", "unreadable": error.why})
+        return
+    if header is not None:
+        _require_columns(source, file, header, lambda: _has_records(source, head), head)
+    elif not _has_header(source):
+        _require_fields(source, file, head)
+
+
+def _refuse_other_kind(source: Source, file: RawFile, found: dict[str, Any]) -> None:
+    ends = (end for end in _MAGIC if found["name"].endswith(end) or f".{found['format']}" == end)
+    magic = next((_MAGIC[end] for end in ends), None)
+    with file.open() as opened:
+        beginning = opened.read(_SHOWN_BYTES)
+    if magic is not None and not beginning.startswith(magic):
+        raise _no_delivery(source, file, f"cannot be read: {found['unreadable']}", beginning)
+
+
+def _require_columns(
+    source: Source, file: RawFile, names: Iterable[str], has_rows: Any, head: _Head | None = None
+) -> None:
+    """``has_rows`` is asked only where it matters."""
+    given = [name for name in names if name and name.strip()]
+    known = _plain(given) & _declared(source)
+    lacking = _required(source) - known
+    hint = _hint(source, head) if head is not None else ""
+    beginning = head.data if head is not None else _beginning(file)
+    if not _is_enough(source, known):
+        shown = ", ".join(name[:40] for name in given[:_SHOWN_COLUMNS]) or "none"
+        what = f"names {len(known)} of the {len(_declared(source))} declared columns; it has {shown}"
+        raise _no_delivery(source, file, what, beginning, hint)
+    if lacking and not has_rows():
+        what = f"has no rows and lacks the required columns {', '.join(sorted(lacking))}"
+        raise _no_delivery(source, file, what, beginning, hint)
+
+
+def _require_keys(source: Source, file: RawFile, head: _Head) -> None:
+    keys: set[str] = set()
+    objects = 0
+    for value in _json_values(head):
+        if isinstance(value, dict):
+            objects += 1
+            keys |= {str(key) for key in value}
+    if not objects and not head.is_whole and head.data.lstrip()[:1] in (b"{", b"["):
+        return  # one object that is longer than what was read
+    if not objects:
+        raise _no_delivery(source, file, "does not begin with a JSON object", head.data)
+    known = _plain(keys) & _declared(source)
+    if not _is_enough(source, known):
+        shown = ", ".join(sorted(key[:40] for key in keys)[:_SHOWN_COLUMNS]) or "none"
+        what = f"names {len(known)} of the {len(_declared(source))} declared columns in its first objects; they have"
+        raise _no_delivery(source, file, f"{what} {shown}", head.data)
+
+
+def _require_fields(source: Source, file: RawFile, head: _Head) -> None:
+    """Of a CSV file without a header."""
+    width = len(source.columns)
+    records = _records(source, head)
+    # The last one may be cut where the head ends.
+    if records and width not in map(len, records) and (head.is_whole or len(records) > 1):
+        what = (
+            f"has no line of {width} fields among its first {len(records)}, as many as columns are declared"
+        )
+        raise _no_delivery(source, file, what, head.data, _hint(source, head))
+
+
+def _is_enough(source: Source, known: set[str]) -> bool:
+    required = _required(source)
+    return 2 * len(known) >= len(_declared(source)) or (len(required) > 1 and required <= known)
+
+
+def _declared(source: Source) -> set[str]:
+    return _plain([*(column.name for column in source.columns), *_times(source)])
+
+
+def _required(source: Source) -> set[str]:
+    """Without which no row is accepted."""
+    keys = [key for table in source.tables if not table.is_derived for key in table.keys]
+    said = [column.name for column in source.columns if column.required]
+    return _plain([*keys, *said, *_times(source)])
+
+
+def _times(source: Source) -> list[str]:
+    return [how.column for how in (source.event_timestamp, source.created_timestamp) if how]
+
+
+def _plain(names: Iterable[str]) -> set[str]:
+    return {name.strip().lower() for name in names}
+
+
+def _rows_of(file: RawFile, found: dict[str, Any]) -> bool:
+    """Whether a file of Parquet has rows; of Avro it is taken for granted, and its rows are the contract's matter."""
+    if found["format"] != "parquet":
+        return True
+    try:
+        with file.open() as opened, pq.ParquetFile(opened) as parquet:
+            return bool(parquet.metadata.num_rows)
+    except (pa.ArrowException, OSError):
+        return True  # the ingest says what is wrong with it
+
+
+def _has_records(source: Source, head: _Head) -> bool:
+    return not head.is_whole or len(_records(source, head)) > 1
+
+
+def _head(source: Source, file: RawFile, name: str) -> _Head:
+    """Raises what :func:`provender.records.unpack.unpacked` raises for a damaged file."""
+    data = b""
+    with file.open() as opened:
+        for piece in unpacked(opened, name, source.raw.max_unpacked_bytes):
+            data += piece
+            if len(data) > _HEAD_BYTES:
+                return _Head(data[:_HEAD_BYTES], is_whole=False)
+    return _Head(data, is_whole=True)
+
+
+def _beginning(file: RawFile) -> bytes:
+    with file.open() as opened:
+        return opened.read(_SHOWN_BYTES)
+
+
+def _records(source: Source, head: _Head, separator: str | None = None) -> list[list[str]]:
+    """The first records that are neither blank nor comments."""
+    options = source.raw.options
+    quote, comment = str(options.get("quote", '"')), str(options.get("comment", ""))
+    sep = separator or str(options.get("sep", ",")).replace("\\t", "\t")
+    text = head.text(str(options.get("encoding", "UTF-8"))).replace("\0", "\ufffd")
+    lines = [line for line in text.splitlines(keepends=True) if not (comment and line.startswith(comment))]
+    if len(sep) != 1:
+        return [line.split(sep) for line in lines if line.strip()][:_MOST_RECORDS]
+    quoting: dict[str, Any] = {"quotechar": quote} if len(quote) == 1 else {"quoting": csv.QUOTE_NONE}
+    found: list[list[str]] = []
+    try:
+        for record in csv.reader(io.StringIO("".join(lines), newline=""), delimiter=sep, **quoting):
+            if any(field.strip() for field in record):
+                found.append(record)
+            if len(found) == _MOST_RECORDS:
+                break
+    except csv.Error:
+        found += [[]]  # a field longer than any: there is something
+    return found
+
+
+def _json_values(head: _Head) -> Iterator[Any]:
+    """The values one after the other, those of an array too; a line that is no JSON is passed over."""
+    decoder, text = json.JSONDecoder(), head.text("UTF-8")
+    at = 0
+    for _ in range(_MOST_RECORDS):
+        while at < len(text) and (text[at].isspace() or text[at] in "[,"):
+            at += 1
+        if at >= len(text):
+            return
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            following = text.find("\n", at)
+            if following < 0:
+                return
+            at = following + 1
+            continue
+        yield value
+
+
+def _has_header(source: Source) -> bool:
+    return str(source.raw.options.get("header", True)).lower() == "true"
+
+
+def _hint(source: Source, head: _Head) -> str:
+    """Which option would read the file, if one would."""
+    if b"\0" in head.data[:4] and head.data.strip(b"\0"):
+        return "it looks like UTF-16: set raw.options.encoding: UTF-16"
+    for separator in _SEPARATORS:
+        records = _records(source, head, separator)
+        if not records or len(records[0]) < 2:
+            continue
+        if _has_header(source) and _is_enough(source, _plain(records[0]) & _declared(source)):
+            return f'it is separated by {separator!r}: set raw.options.sep: "{_written(separator)}"'
+        if len(records[0]) == len(source.columns) and not _plain(records[0]) & _declared(source):
+            sep = "" if separator == "," else f' and raw.options.sep: "{_written(separator)}"'
+            return f"if its first line is a row, set raw.options.header: false{sep}"
+    return ""
+
+
+def _written(separator: str) -> str:
+    return "\\t" if separator == "\t" else separator
+
+
+def _no_delivery(source: Source, file: RawFile, what: str, beginning: bytes, hint: str = "") -> ContractError:
+    declared = ", ".join([column.name for column in source.columns][:_SHOWN_COLUMNS])
+    more = ", …" if len(source.columns) > _SHOWN_COLUMNS else ""
+    again = (
+        f"deliver the file again with the columns {declared}{more} (zero bytes, or those columns without a row, mean "
+        f"that there are no rows), or correct columns in sources/{source.name}.yaml, then run the same command again"
+    )
+    return ContractError(
+        f"{source.name}: {file.name} is no delivery: it {what}\n  it begins:  {beginning[:_SHOWN_BYTES]!r}",
+        where=file.where,
+        unharmed="the partition, as it was staged and ingested before",
+        remedy=f"{hint}; else {again}" if hint else again,
+    )
