@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 from provender.errors import ContractError
 from provender.records.damage import DamagedFileError
+from provender.records.reading import format_of
 from provender.records.unpack import unpacked
 from provender.specs.model import Source
 from provender.staging.profile import header_of
@@ -84,10 +85,15 @@ def require_delivery(source: Source, file: RawFile, found: dict[str, Any]) -> No
 def require_location(source: Source, file: RawFile) -> None:
     """Check the same of a file of a location that is cut by a time column, from its beginning alone.
 
-    Files of Parquet and Avro are left to the reader that cuts them.
+    A file of Parquet or Avro that cannot be read is left to the reader that cuts it.
     """
     name = file.name
-    if not file.bytes or source.raw.format in ("parquet", "avro") or name.endswith((".parquet", ".avro")):
+    if not file.bytes:
+        return
+    kind = format_of(name, source.raw)
+    if kind in ("parquet", "avro"):
+        if kind == "parquet":
+            _require_schema(source, file)
         return
     try:
         head = _head(source, file, name)
@@ -105,6 +111,15 @@ def require_location(source: Source, file: RawFile) -> None:
         _require_columns(source, file, header, lambda: _has_records(source, head), head)
     elif not _has_header(source):
         _require_fields(source, file, head)
+
+
+def _require_schema(source: Source, file: RawFile) -> None:
+    try:
+        with file.open() as opened, pq.ParquetFile(opened) as parquet:
+            names, rows = parquet.schema_arrow.names, parquet.metadata.num_rows
+    except (pa.ArrowException, OSError):
+        return
+    _require_columns(source, file, names, lambda: bool(rows))
 
 
 def _refuse_other_kind(source: Source, file: RawFile, found: dict[str, Any]) -> None:
