@@ -17,12 +17,12 @@ MALFORMED_FILE = "selected-malformed.parquet"
 
 class SelectedFiles:
     """Writes ``selected.parquet``, for other columns ``selected-2.parquet`` and so on, and rows that could not be split
-    into fields to :data:`MALFORMED_FILE`. Their bytes depend on the rows alone. ``paths``: what was written."""
+    into fields to :data:`MALFORMED_FILE`, with their columns null. Their bytes depend on the rows alone. ``paths``: what was written."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._outputs: dict[str, _Output] = {}
-        self._malformed: _Output | None = None
+        self._malformed: dict[str, _Output] = {}
 
     def __enter__(self) -> SelectedFiles:
         return self
@@ -51,14 +51,20 @@ class SelectedFiles:
             self._outputs[kind] = _Output(self._folder / name, rows.schema)
         if kind in self._outputs:
             self._outputs[kind].write(rows)
-        texts = malformed.filter(pc.invert(is_whole))
+        is_malformed = pc.invert(is_whole)
+        texts = malformed.filter(is_malformed)
         if len(texts):
-            table = pa.table({MALFORMED: texts}).replace_schema_metadata({CUT_BY: b"1"})
-            self._malformed = self._malformed or _Output(self._folder / MALFORMED_FILE, table.schema)
-            self._malformed.write(table)
+            table = pa.Table.from_batches([fields]).filter(is_malformed).append_column(MALFORMED, texts)
+            table = table.replace_schema_metadata({CUT_BY: b"1"})
+            kind = str(table.schema)
+            if kind not in self._malformed:
+                number = len(self._malformed) + 1
+                name = f"selected-malformed-{number}.parquet" if self._malformed else MALFORMED_FILE
+                self._malformed[kind] = _Output(self._folder / name, table.schema)
+            self._malformed[kind].write(table)
 
     def _all(self) -> list[_Output]:
-        return [*self._outputs.values(), *([self._malformed] if self._malformed else [])]
+        return [*self._outputs.values(), *self._malformed.values()]
 
 
 class _Output:
