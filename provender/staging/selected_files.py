@@ -17,7 +17,8 @@ MALFORMED_FILE = "selected-malformed.parquet"
 
 class SelectedFiles:
     """Writes ``selected.parquet``, for other columns ``selected-2.parquet`` and so on, and rows that could not be split
-    into fields to :data:`MALFORMED_FILE`, with their columns null. Their bytes depend on the rows alone. ``paths``: what was written."""
+    into fields to :data:`MALFORMED_FILE`, with their columns null. Their bytes depend on the rows alone. ``paths``:
+    what was written."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
