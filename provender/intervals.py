@@ -116,9 +116,16 @@ class Partition:
 
     @classmethod
     def holding(cls, cadence: Cadence, moment: datetime) -> Partition:
-        """The partition whose interval holds ``moment``."""
+        """The partition whose interval holds ``moment``. Raises :class:`PartitionError` for one that ends past the
+        year 9999."""
         start = cadence.floor(moment)
-        return cls(start, cadence.following(start), cadence)
+        try:
+            return cls(start, cadence.following(start), cadence)
+        except OverflowError as error:
+            raise PartitionError(
+                f"the {cadence} partition of {moment:%Y-%m-%d} ends past the year 9999",
+                remedy="correct the time",
+            ) from error
 
     @classmethod
     def parse(cls, cadence: Cadence, key: str) -> Partition:

@@ -140,6 +140,11 @@ def test_keys_of_odd_types_and_far_dates_are_no_keys(key: Any) -> None:
         parse_range(Cadence.DAILY, key)
 
 
+def test_a_moment_at_the_end_of_all_years_has_no_partition() -> None:
+    with pytest.raises(PartitionError, match="past the year 9999"):
+        Partition.holding(Cadence.MONTHLY, datetime(9999, 12, 31, tzinfo=UTC))
+
+
 def test_a_key_of_an_early_year_is_read_back_as_it_is_written() -> None:
     for text in ("0001-01-01", "0999-12-31"):
         assert Partition.parse(Cadence.DAILY, text).key == text

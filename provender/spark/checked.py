@@ -59,7 +59,9 @@ def checked_rows(
     if sum(file.bytes for file in files) < SMALL_INPUT_BYTES:
         table = _table(storage, source, files, held_bytes)
         if table is not None:
-            return spark.createDataFrame(table, _ddl(source)).localCheckpoint()
+            # Without rows Arrow's table has no pieces, which Spark cannot take.
+            rows: Any = table if table.num_rows else []
+            return spark.createDataFrame(rows, _ddl(source)).localCheckpoint()
     return _by_workers(spark, storage, source, files)
 
 

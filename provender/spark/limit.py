@@ -8,12 +8,16 @@ from urllib.parse import unquote
 from pyspark.sql import DataFrame
 
 from provender.errors import ContractError
+from provender.records import hint
 from provender.spark import tally
 from provender.spark.attempt import Attempt
 from provender.spark.tally import Tally
+from provender.specs.model import Source
 
 
 def refuse_past_limit(work: Attempt, rows: DataFrame, counted: Tally) -> None:
+    """Raise :class:`ContractError` with counts, first examples and, where the files seem to be written by other
+    options than the spec's, the option that would read them."""
     limit = 0.0 if work.source.violations.action == "fail" else work.source.violations.max_share
     # Divided, not multiplied: 29 of 100 is 0.29 exactly as the spec writes it.
     broken = [
@@ -39,9 +43,16 @@ def refuse_past_limit(work: Attempt, rows: DataFrame, counted: Tally) -> None:
         + "\n".join(examples),
         where=", ".join(work.storage.uri(work.staged[key]["folder"]) for key in broken[:3]),
         unharmed="the staged files and every table: nothing of this attempt was written",
-        remedy="deliver corrected files, or change columns or violations.max_share in "
+        remedy=_hints(work.source, [work.staged[key] for key in broken])
+        + "deliver corrected files, or change columns or violations.max_share in "
         f"sources/{work.source.name}.yaml, then run the same command again",
     )
+
+
+def _hints(source: Source, staged: list[dict[str, Any]]) -> str:
+    """What would read the files, where they are written by other options than the spec's."""
+    found = {hint(file, source): file["name"] for entry in staged for file in entry["files"]}
+    return "".join(f"{name}: {text}; or " for text, name in found.items() if text)
 
 
 def _file_name(row: Any) -> str:

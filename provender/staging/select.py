@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from provender.records.damage import DamagedFileError
 from provender.records.dialect import dialect_of
 from provender.records.folders import folder_values, named_with
 from provender.records.json_records import JsonRecord, json_records
-from provender.records.parquet_records import plain_names
+from provender.records.parquet_records import parquet_names, plain_names
 from provender.records.reading import format_of, read_records
 from provender.records.text import as_utf8
 from provender.records.unpack import unpacked
@@ -135,11 +135,13 @@ def _select_batches(
         for file in files:
             with _reading(source, file), file.open() as opened:
                 wanted = declared
+                values = folder_values(file.where, declared)
                 if file.bytes and format_of(file.name, source.raw) == "parquet":
-                    wanted = _with_plain(source, file, declared)
-                name = named_with(folder_values(file.where, declared), file.name)
+                    wanted = _with_plain(file, declared)
+                    _require_column(source, file, how.column, [*parquet_names(opened), *values])
+                name = named_with(values, file.name)
                 for batch in read_records(opened, name, source.raw, wanted, say=_noting(selection, file)):
-                    _require_column(source, file, how.column, batch.fields)
+                    _require_column(source, file, how.column, batch.fields.schema.names)
                     times = moments(batch.fields.column(how.column), how)
                     selection.see(times)
                     for placed, (fields, malformed) in places.place(times, (batch.fields, batch.malformed)):
@@ -150,7 +152,7 @@ def _select_batches(
     selection.paths = selected.paths
 
 
-def _with_plain(source: Source, file: RawFile, declared: list[str]) -> list[str]:
+def _with_plain(file: RawFile, declared: list[str]) -> list[str]:
     """The declared columns, and others of the file that any reader reads: they stay in the staged copy."""
     try:
         with file.open() as opened:
@@ -162,11 +164,10 @@ def _with_plain(source: Source, file: RawFile, declared: list[str]) -> list[str]
     return [*declared, *(name for name in once if name.lower() not in small)]
 
 
-def _require_column(source: Source, file: RawFile, wanted: str, fields: pa.RecordBatch) -> None:
-    if wanted not in fields.schema.names:
+def _require_column(source: Source, file: RawFile, wanted: str, names: Sequence[str]) -> None:
+    if wanted.lower() not in [name.lower() for name in names]:
         raise ContractError(
-            f"{source.name}: {file.name} has no time column {wanted!r}; it has "
-            f"{', '.join(fields.schema.names[:20])}",
+            f"{source.name}: {file.name} has no time column {wanted!r}; it has {', '.join(names[:20])}",
             where=file.where,
             unharmed="what was staged before",
             remedy="correct raw.time_column in the spec, or deliver the file again",

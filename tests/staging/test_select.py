@@ -187,6 +187,16 @@ def test_a_damaged_parquet_location_names_the_file(project: Project) -> None:
         selected(project, source, 1)
 
 
+def test_parquet_without_rows_has_the_time_column_all_the_same(project: Project) -> None:
+    source = one_location(project, {"format": "parquet"})
+    path = drop(project, "all.parquet", b"")
+    pq.write_table(pa.table({"key": pa.array([], pa.string())}), path)
+    with pytest.raises(ContractError, match="no time column 'at'; it has key"):
+        selected(project, source, 1)
+    pq.write_table(pa.table({"key": pa.array([], pa.string()), "AT": pa.array([], pa.string())}), path)
+    assert selected(project, source, 1) == []
+
+
 def test_a_location_that_is_not_there_is_not_ready_and_an_empty_one_has_no_rows(project: Project) -> None:
     source = one_location(project, {})
     with pytest.raises(SourceNotReadyError, match="not there"):
