@@ -61,7 +61,8 @@ def open_store(settings: Settings) -> FeatureStore:
 
 def _opened(settings: Settings) -> FeatureStore:
     store = FeatureStore(str(settings.repo))
-    store.registry  # noqa: B018 (opens it)
+    with unreadable_entries(settings):
+        store.registry  # noqa: B018 (opens it, and reads all of it)
     return store
 
 
@@ -115,7 +116,7 @@ def unreadable_entries(settings: Settings) -> Iterator[None]:
             f"Feast cannot read its registry back: {reason}",
             where=f"{settings.repo / SETTINGS_FILE}: registry.path",
             unharmed="tables, online values, and what is applied",
-            remedy="put that database aside (rename it), then run: provender apply; all of it comes from the repo's files",
+            remedy="put that database aside (rename it), then: provender apply; all of it comes from the repo",
         ) from error
 
 
