@@ -88,7 +88,12 @@ def _key(node: exp.Expr) -> str:
 
 def _uncovered(node: exp.Expr, keys: set[str]) -> Iterator[exp.Column]:
     """Columns in ``node`` outside of aggregates and of what is grouped by."""
-    if is_aggregate(node) or isinstance(node, exp.Query) or _key(node) in keys:
+    inner = node
+    while isinstance(
+        inner, _MODIFIERS
+    ):  # FILTER (WHERE …) and WITHIN GROUP (ORDER BY …) belong to the aggregate
+        inner = inner.this
+    if is_aggregate(inner) or isinstance(node, exp.Query) or _key(node) in keys:
         return
     if isinstance(node, exp.Column):
         yield node

@@ -134,6 +134,9 @@ FITTING = [
     "SELECT city, count(*) AS trips FROM trips GROUP BY city WITH ROLLUP",
     "SELECT city, int(max(fare)) AS trips FROM trips GROUP BY ALL",
     "FROM trips SELECT city, 1 AS trips",
+    "SELECT city, count(*) FILTER (WHERE driver > 3) AS trips FROM trips GROUP BY city",
+    "SELECT city, round(percentile_cont(0.5) WITHIN GROUP (ORDER BY fare)) AS trips FROM trips GROUP BY city",
+    "SELECT city, size(collect_set(driver) FILTER (WHERE fare > 1)) AS trips FROM trips GROUP BY city",
     "SELECT city, size(filter(collect_set(driver), x -> x > 3)) AS trips FROM trips GROUP BY city",
     "SELECT t.city, count(*) AS trips FROM trips AS t LEFT ANTI JOIN trips u ON t.driver = u.driver GROUP BY t.city",
 ]
