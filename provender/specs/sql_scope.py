@@ -117,14 +117,15 @@ class Analysis:
         before = len(self.found)
         self._read(select, scope)
         outputs = self._projections(select, scope)
+        rows = replace(scope, aliases={})  # WHERE and ON see what is read, not what is given
         for name in ("where", "group", "having", "windows", "order"):
             part = select.args.get(name)
             for each in part if isinstance(part, list) else [part]:
                 if each is not None:
-                    self._resolve(each, scope)
+                    self._resolve(each, rows if name == "where" else scope)
         for join in select.args.get("joins") or ():
             if join.args.get("on") is not None:
-                self._resolve(join.args["on"], scope)
+                self._resolve(join.args["on"], rows)
         if len(self.found) == before:
             for node, what, remedy in grouping_complaints(select, set(scope.names()), set(scope.aliases)):
                 self._report(node, what, remedy)

@@ -97,6 +97,7 @@ WRONG = [
     ("WITH a AS (SELECT city, fare AS f FROM trips) SELECT city, g AS trips FROM a", 1, "no column 'g'"),
     ("SELECT city, 1 AS trips FROM trips UNION ALL SELECT city FROM trips", 1, "UNION of 2 and 1 columns"),
     ("SELECT city, 1 AS trips FROM trips WHERE driver IN (SELECT drivr FROM trips)", 1, "no column 'drivr'"),
+    ("SELECT city, fare * 2 AS trips FROM trips WHERE trips > 1", 1, "there is no column 'trips'"),
     ("SELECT city, x.y AS trips FROM trips", 1, "there is no table or column 'x'"),
 ]
 """What Spark's analyzer refuses: the query, the line and the words of the only problem."""
