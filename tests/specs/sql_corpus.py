@@ -97,6 +97,7 @@ WRONG = [
     ("WITH a AS (SELECT city, fare AS f FROM trips) SELECT city, g AS trips FROM a", 1, "no column 'g'"),
     ("SELECT city, 1 AS trips FROM trips UNION ALL SELECT city FROM trips", 1, "UNION of 2 and 1 columns"),
     ("SELECT city, 1 AS trips FROM trips WHERE driver IN (SELECT drivr FROM trips)", 1, "no column 'drivr'"),
+    ("SELECT city, fare * 2 AS trips FROM trips WHERE trips > 1", 1, "there is no column 'trips'"),
     ("SELECT city, x.y AS trips FROM trips", 1, "there is no table or column 'x'"),
 ]
 """What Spark's analyzer refuses: the query, the line and the words of the only problem."""
@@ -134,6 +135,9 @@ FITTING = [
     "SELECT city, count(*) AS trips FROM trips GROUP BY city WITH ROLLUP",
     "SELECT city, int(max(fare)) AS trips FROM trips GROUP BY ALL",
     "FROM trips SELECT city, 1 AS trips",
+    "SELECT city, count(*) FILTER (WHERE driver > 3) AS trips FROM trips GROUP BY city",
+    "SELECT city, round(percentile_cont(0.5) WITHIN GROUP (ORDER BY fare)) AS trips FROM trips GROUP BY city",
+    "SELECT city, size(collect_set(driver) FILTER (WHERE fare > 1)) AS trips FROM trips GROUP BY city",
     "SELECT city, size(filter(collect_set(driver), x -> x > 3)) AS trips FROM trips GROUP BY city",
     "SELECT t.city, count(*) AS trips FROM trips AS t LEFT ANTI JOIN trips u ON t.driver = u.driver GROUP BY t.city",
 ]

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from deltalake import DeltaTable
 
-from provender.errors import SqlError, TrainingSetError
+from provender.errors import SpecError, SqlError, TrainingSetError
 from provender.feast.apply import apply
 from provender.point_in_time.choice import Choice, Engine
 from provender.spark.features import in_periods
@@ -128,12 +128,16 @@ def test_spark_joins_to_the_same_checksum(model: Project) -> None:
 def test_what_is_wrong_with_the_sql_is_said_with_its_file(model: Project) -> None:
     sql = model.settings.repo / "models" / "high.sql"
     cases: dict[str, tuple[type[Exception], str]] = {
-        "SELECT nothing FROM readings": (SqlError, "high.sql"),
+        "SELECT nothing FROM readings": (SpecError, "high.sql:1: there is no column 'nothing'"),
         "SELECT key, at, 1 AS hour, true AS is_high FROM readings": (
-            TrainingSetError,
-            "no column event_timestamp",
+            SpecError,
+            "no column 'event_timestamp'",
         ),
-        "SELECT key, at AS event_timestamp, 1 AS hour FROM readings": (TrainingSetError, "no column is_high"),
+        "SELECT key, at AS event_timestamp, 1 AS hour FROM readings": (SpecError, "no column 'is_high'"),
+        "SELECT key, at AS event_timestamp, 1 DIV 0 AS hour, true AS is_high FROM readings": (
+            SqlError,
+            "high.sql",
+        ),
         "SELECT key, at AS event_timestamp, 'x' AS hour, true AS is_high FROM readings": (
             TrainingSetError,
             "'hour'",
