@@ -18,8 +18,8 @@ from provender.settings import Settings, load_settings
 from provender.spark import server
 from tests.engine import CHECKOUT
 
-BOUND_SECONDS = 60.0
-"""Of waits that take a second where the machine is quiet."""
+BOUND_SECONDS = 240.0
+"""Of waits that take seconds where the machine is quiet."""
 
 
 class Engine:
@@ -36,6 +36,10 @@ class Engine:
     def members(self, role: str) -> list[psutil.Process]:
         """``supervisor``, ``guard``, ``jvm`` (its launcher too), ``driver``, ``daemon`` or ``worker``."""
         return [process for process in self.processes() if _role(process) == role]
+
+    def roles(self) -> set[str]:
+        """What there is to kill."""
+        return {_role(process) for process in self.processes()} - {"gone"}
 
     def kill(self, role: str) -> bool:
         """SIGKILL for one of them; False where there is none now."""
@@ -90,6 +94,7 @@ def _role(process: psutil.Process) -> str:
 def _main(repo: str, attempt: str) -> None:
     import pyarrow as pa
 
+    from provender.spark.failures import spark_failures
     from provender.spark.session import spark_session
 
     def slowly(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -97,7 +102,7 @@ def _main(repo: str, attempt: str) -> None:
             time.sleep(0.2)  # so that there is a worker to kill
             yield batch
 
-    with spark_session(load_settings(repo), attempt) as spark:
+    with spark_session(load_settings(repo), attempt) as spark, spark_failures("working", "nowhere"):
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "1")
         print("working", flush=True)
         print("rows", spark.range(10).mapInArrow(slowly, "id long").count(), flush=True)
