@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import psutil
 
+from provender.local.guard import TITLE
 from provender.local.marks import marked
 from provender.settings import Settings, load_settings
 from provender.spark import server
@@ -82,8 +83,10 @@ def await_that(holds: Callable[[], bool], describe: Callable[[], str]) -> None:
 def _role(process: psutil.Process) -> str:
     try:
         words, parent = process.cmdline(), process.parent()
+        if TITLE in words:
+            return "guard"
         if "provender.spark.supervisor" in words:
-            return "guard" if parent and parent.cmdline() == words else "supervisor"
+            return "supervisor"
         if "provender.spark.engine.workers" in words:
             return "worker" if parent and parent.cmdline() == words else "daemon"
         return "driver" if words and words[-1].endswith("driver.py") and "java" not in words[0] else "jvm"
