@@ -19,7 +19,7 @@ from provender.settings import Settings, load_settings
 from provender.spark import server
 from tests.engine import CHECKOUT
 
-BOUND_SECONDS = 240.0
+BOUND_SECONDS = 600.0
 """Of waits that take seconds where the machine is quiet."""
 
 
