@@ -46,10 +46,10 @@ _HOST = "127.0.0.1"
 _JVM_OPTIONS = (
     "-XX:+UseParallelGC",
     # A JVM that ran out of memory lives on without some of its threads, and jobs wait for them: it ends instead. One
-    # that collects garbage a third of the time and finds next to none is out too (Java waits for 98%, for minutes).
+    # that collects garbage a quarter of the time and finds little is out too (Java waits for 98%, for minutes).
     "-XX:+ExitOnOutOfMemoryError",
-    "-XX:GCTimeLimit=30",
-    "-XX:GCHeapFreeLimit=5",
+    "-XX:GCTimeLimit=25",
+    "-XX:GCHeapFreeLimit=10",
     "-Duser.timezone=UTC",
     "-Dderby.system.home=/nonexistent",
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from provender.local.guard import TITLE
 from provender.local.marks import MARK, mark_of, marked
 
 OWNER = """
@@ -36,7 +37,9 @@ def start_owner(folder: Path, then: str) -> subprocess.Popen[str]:
 def test_a_guard_ends_what_its_killed_owner_started_and_says_so_first(tmp_path: Path) -> None:
     owner = start_owner(tmp_path, "time.sleep(60)")
     assert owner.stdout is not None and owner.stdout.readline() == "started\n"
-    assert len(marked(mark_of(tmp_path / "pid.json"))) == 3
+    found = marked(mark_of(tmp_path / "pid.json"))
+    assert len(found) == 3
+    assert [TITLE in process.cmdline() for process in found].count(True) == 1
     owner.send_signal(signal.SIGKILL)
     assert owner.stdout.read() == "", "the guard and the rest have closed what they inherited"
     owner.wait()

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from provender.local import jobs
+from provender.local.guard import TITLE
 from provender.local.jobs import JobState, Submission
 from provender.local.marks import is_running, mark_of, marked
 from provender.local.process import ProcessRecord
@@ -237,13 +238,8 @@ def test_a_guard_that_is_killed_is_replaced(submit: Submit) -> None:
 
 
 def guards_of(submission: Submission, runner: ProcessRecord) -> set[psutil.Process]:
-    """Forks of the runner: children with its command line, in sessions of their own."""
-    program = psutil.Process(runner.pid)
-    return {
-        child
-        for child in program.children()
-        if is_running(child) and child.cmdline() == program.cmdline() and os.getsid(child.pid) == child.pid
-    }
+    children = psutil.Process(runner.pid).children()
+    return {child for child in children if is_running(child) and TITLE in child.cmdline()}
 
 
 def test_a_new_submission_ends_what_an_earlier_one_left(submit: Submit) -> None:

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 
 import psutil
 
+from provender.local.guard import TITLE
 from provender.local.marks import marked
 from provender.settings import Settings, load_settings
 from provender.spark import server
 from tests.engine import CHECKOUT
 
-BOUND_SECONDS = 60.0
-"""Of waits that take a second where the machine is quiet."""
+BOUND_SECONDS = 600.0
+"""Of waits that take seconds where the machine is quiet."""
 
 
 class Engine:
@@ -36,6 +37,10 @@ class Engine:
     def members(self, role: str) -> list[psutil.Process]:
         """``supervisor``, ``guard``, ``jvm`` (its launcher too), ``driver``, ``daemon`` or ``worker``."""
         return [process for process in self.processes() if _role(process) == role]
+
+    def roles(self) -> set[str]:
+        """What there is to kill."""
+        return {_role(process) for process in self.processes()} - {"gone"}
 
     def kill(self, role: str) -> bool:
         """SIGKILL for one of them; False where there is none now."""
@@ -78,8 +83,10 @@ def await_that(holds: Callable[[], bool], describe: Callable[[], str]) -> None:
 def _role(process: psutil.Process) -> str:
     try:
         words, parent = process.cmdline(), process.parent()
+        if TITLE in words:
+            return "guard"
         if "provender.spark.supervisor" in words:
-            return "guard" if parent and parent.cmdline() == words else "supervisor"
+            return "supervisor"
         if "provender.spark.engine.workers" in words:
             return "worker" if parent and parent.cmdline() == words else "daemon"
         return "driver" if words and words[-1].endswith("driver.py") and "java" not in words[0] else "jvm"
@@ -90,6 +97,7 @@ def _role(process: psutil.Process) -> str:
 def _main(repo: str, attempt: str) -> None:
     import pyarrow as pa
 
+    from provender.spark.failures import spark_failures
     from provender.spark.session import spark_session
 
     def slowly(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -97,7 +105,7 @@ def _main(repo: str, attempt: str) -> None:
             time.sleep(0.2)  # so that there is a worker to kill
             yield batch
 
-    with spark_session(load_settings(repo), attempt) as spark:
+    with spark_session(load_settings(repo), attempt) as spark, spark_failures("working", "nowhere"):
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "1")
         print("working", flush=True)
         print("rows", spark.range(10).mapInArrow(slowly, "id long").count(), flush=True)
