@@ -1,7 +1,8 @@
 """The feature views as they were last applied, compiled for jobs that must not import Feast.
 
 ``provender apply`` writes ``applied/<project>.json`` under the storage root; a materialisation reads it. What is
-applied is what is materialised.
+applied is what is materialised. Definitions that were applied once and are not any more stay in the document, under
+``former``: a hash field's name is a checksum, so that what was written under them can be found by their names alone.
 """
 
 from __future__ import annotations
@@ -53,16 +54,37 @@ class AppliedView:
 
 
 def save_applied_views(storage: Storage, project: str, views: list[AppliedView]) -> None:
-    """Replaces what is applied for ``project``."""
-    document = {"applied": datetime.now(UTC).isoformat(), "views": [asdict(view) for view in views]}
+    """Replaces what is applied for ``project``. Definitions that this takes away are kept as former ones."""
+    try:
+        before = _read(storage, project)
+    except SettingsError:
+        before = {}  # the first apply, or a document that this one repairs
+    replaced = [*_parsed(before.get("former", [])), *_parsed(before.get("views", []))]
+    document = {
+        "applied": datetime.now(UTC).isoformat(),
+        "views": [asdict(view) for view in views],
+        "former": [asdict(view) for view in _not_among(views, replaced)],
+    }
     with storage.writing(_path(project)) as file:
         file.write(json.dumps(document, indent=1).encode())
 
 
 def load_applied_views(storage: Storage, project: str) -> list[AppliedView]:
-    """The applied views. Raises :class:`SettingsError` if nothing was ever applied."""
+    """The applied views. Raises :class:`SettingsError` if nothing was ever applied, or it cannot be read."""
+    return _parsed(_read(storage, project)["views"])
+
+
+def load_former_views(storage: Storage, project: str) -> list[AppliedView]:
+    """Definitions that were applied once, were to be online, and are not applied any more; oldest first, and empty if
+    there are none. A view whose features or join keys changed is there with those it had. Raises
+    :class:`SettingsError` as :func:`load_applied_views`."""
+    return _parsed(_read(storage, project).get("former", []))
+
+
+def _read(storage: Storage, project: str) -> dict[str, Any]:
     try:
-        document: dict[str, Any] = json.loads(storage.read(_path(project)))
+        document = json.loads(storage.read(_path(project)))
+        document["views"]
     except FileNotFoundError as error:
         raise SettingsError(
             f"no feature definitions of project {project!r} are applied",
@@ -70,7 +92,30 @@ def load_applied_views(storage: Storage, project: str) -> list[AppliedView]:
             unharmed="everything",
             remedy="provender apply",
         ) from error
-    return [AppliedView(**view) for view in document["views"]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise SettingsError(
+            f"the document of what is applied for project {project!r} cannot be read: {error}",
+            where=storage.uri(_path(project)),
+            unharmed="Feast's registry and all values",
+            remedy="provender apply  (writes it anew from the definitions)",
+        ) from error
+    return dict(document)
+
+
+def _parsed(views: list[dict[str, Any]]) -> list[AppliedView]:
+    return [AppliedView(**view) for view in views]
+
+
+def _not_among(views: list[AppliedView], replaced: list[AppliedView]) -> list[AppliedView]:
+    """Of ``replaced`` what could be online and ``views`` does not define, each definition once."""
+    defined = {_names(view) for view in views if view.online}
+    former = {_names(view): view for view in replaced if view.online}
+    return [view for names, view in former.items() if names not in defined]
+
+
+def _names(view: AppliedView) -> tuple[Any, ...]:
+    """What decides where the view's values are online, and which source wrote them."""
+    return view.view, view.source, tuple(sorted(view.join_keys)), tuple(sorted(view.features))
 
 
 def _path(project: str) -> str:
