@@ -167,7 +167,9 @@ def begin(connection_string: str, project: str, view: str, basis: Basis | None =
     return Begun(token, identities, basis)
 
 
-def confirm(connection_string: str, project: str, view: str, begun: Begun, marker: Marker | None = None) -> str:
+def confirm(
+    connection_string: str, project: str, view: str, begun: Begun, marker: Marker | None = None
+) -> str:
     """Takes the token back and, given a ``marker``, sets it and answers the session's id (else an empty text).
 
     Raises :class:`OnlineStoreError` if anything may have been lost since the token was left; then no marker is set.
@@ -242,4 +244,3 @@ def _evicted_since(part: Part, session: str) -> int:
     if not run_id:
         return 0
     return part.evicted - int(counted) if run_id == part.run_id else part.evicted
-

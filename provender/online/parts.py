@@ -72,5 +72,3 @@ def _slot(tag: str) -> int:
 def _packed(*parts: str) -> bytes:
     encoded = [part.encode() for part in parts]
     return b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in encoded)
-
-
