@@ -25,6 +25,7 @@ COMMANDS = (
     "stage",
     "ingest",
     "materialize",
+    "online",
     "publish",
     "training-set",
     "status",

@@ -1,4 +1,4 @@
-"""The online store is lost at any point of a materialisation: afterwards it holds what the log says, or says so itself."""
+"""The online store is lost at any point of a materialisation: the next one ends with what the log says."""
 
 from __future__ import annotations
 
