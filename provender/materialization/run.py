@@ -30,11 +30,12 @@ from provender.online.marker import Marker
 from provender.online.pipeline import Counts
 from provender.online.undefined import remove_undefined_features
 from provender.online.views import AppliedView
-from provender.point_in_time.log import CREATED, DELETED, EVENT, RECORDED
+from provender.point_in_time.log import CREATED, DELETED, EVENT, RECORDED, FeatureLog
 from provender.settings import Settings
 from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
-from provender.storage import storage_at
+from provender.specs.model import Source
+from provender.storage import Storage, storage_at
 
 _LOGS_OWN = {EVENT, CREATED, RECORDED, DELETED, "period"}
 """Columns of every feature table, which are no features."""
@@ -78,7 +79,7 @@ def materialize(
         asked = dict.fromkeys([view.view for view in views], Bounds()) if only is None else only
         plans = plans_of(settings, storage, source, ledger, asked, views, full)
         held.announce([plan.view.view for plan in plans])
-        run = _Run(settings, definitions, up_to, ledger.next_number(Job.MATERIALIZE), say)
+        run = _Run(settings, storage, source, definitions, up_to, ledger.next_number(Job.MATERIALIZE), say)
         notes = _warned(settings, say) if plans else []
         done = _write_views(run, plans, attempt)
         removed = remove_undefined_views(settings, definitions, source.name, say, is_sure=full)
@@ -100,6 +101,8 @@ class _Run:
     """What all views of one materialisation share."""
 
     settings: Settings
+    storage: Storage
+    source: Source
     definitions: Definitions
     up_to: datetime
     number: int
@@ -191,9 +194,21 @@ def _draft(
         started=started,
         recorded_up_to=reached,
         wrote=wrote,
+        read=_not_there_yet(run, views),
         counts=asdict(total) | ({"undefined": undefined} if undefined else {}),
         notes=notes,
     )
+
+
+def _not_there_yet(run: _Run, views: list[AppliedView]) -> list[dict[str, Any]]:
+    """The views whose table no ingest has made yet: nothing of them can be online, and nothing is due."""
+    source, storage = run.source, run.storage
+    paths = {view.view: source.path_of(source.table(view.table)) for view in views}
+    return [
+        {"view": view, "table": path, "versions": 0}
+        for view, path in paths.items()
+        if not FeatureLog(storage.uri(path)).exists
+    ]
 
 
 def _entry(written: Written, up_to: datetime) -> dict[str, Any]:

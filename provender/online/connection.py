@@ -128,7 +128,7 @@ def translated(connection_string: str, doing: str) -> Iterator[None]:
             remedy=_REMEDY,
         ) from error
     except redis.RedisError as error:
-        if "OOM command not allowed" in str(error):
+        if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error):
             raise _memory_full(connection_string, doing) from error
         raise OnlineStoreError(
             f"the online store at {address(connection_string)} refused a command while {doing}: {error}",
