@@ -187,3 +187,13 @@ def test_in_a_cluster_each_server_that_is_lost_is_seen(tmp_path: Path) -> None:
                 confirm(address, "shop", "v", begun, marker)
             session = confirm(address, "shop", "v", begin(address, "shop", "v"), marker)
             assert read_held(address, "shop").is_whole("v", session)
+        world = make_people(tmp_path / "home", address)
+        world.record({f"k{n}": (f"{n}@example.com", n) for n in range(60)}, 0)
+        world.materialize()
+        for hour, server in enumerate(cluster.servers, start=1):
+            server.client().flushall()
+            world.record({"k0": ("new@example.com", hour)}, hour)
+            assert "has lost" in world.materialize().wrote[0]["rebuilt"]
+            assert online(cluster.client(), view()) == world.expected(view())
+        world.record({"k1": ("new@example.com", 9)}, 9)
+        assert world.materialize().wrote[0]["rebuilt"] is None
