@@ -20,7 +20,7 @@ from provender import metrics
 from provender.errors import SourceNotReadyError
 from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
-from provender.ledger.progress import recorded_up_to
+from provender.ledger.progress import last_written, recorded_up_to
 from provender.materialization.engines import Write, opened, writer_of
 from provender.materialization.plan import Bounds, ViewPlan, Written, is_eviction_allowed, plans_of
 from provender.materialization.undefined import Definitions, remove_undefined_views
@@ -79,7 +79,9 @@ def materialize(
         asked = dict.fromkeys([view.view for view in views], Bounds()) if only is None else only
         plans = plans_of(settings, storage, source, ledger, asked, views, full)
         held.announce([plan.view.view for plan in plans])
-        run = _Run(settings, storage, source, definitions, up_to, ledger.next_number(Job.MATERIALIZE), say)
+        run = _Run(
+            settings, storage, source, ledger, definitions, up_to, ledger.next_number(Job.MATERIALIZE), say
+        )
         notes = _warned(settings, say) if plans else []
         done = _write_views(run, plans, attempt)
         removed = remove_undefined_views(settings, definitions, source.name, say, is_sure=full)
@@ -103,6 +105,7 @@ class _Run:
     settings: Settings
     storage: Storage
     source: Source
+    ledger: Ledger
     definitions: Definitions
     up_to: datetime
     number: int
@@ -194,20 +197,24 @@ def _draft(
         started=started,
         recorded_up_to=reached,
         wrote=wrote,
-        read=_not_there_yet(run, views),
+        read=_not_there_yet(run, views, done),
         counts=asdict(total) | ({"undefined": undefined} if undefined else {}),
         notes=notes,
     )
 
 
-def _not_there_yet(run: _Run, views: list[AppliedView]) -> list[dict[str, Any]]:
+def _not_there_yet(run: _Run, views: list[AppliedView], done: list[Written]) -> list[dict[str, Any]]:
     """The views whose table no ingest has made yet: nothing of them can be online, and nothing is due."""
-    source, storage = run.source, run.storage
-    paths = {view.view: source.path_of(source.table(view.table)) for view in views}
+    written = {view.plan.view.view for view in done} | last_written(
+        run.ledger, Job.MATERIALIZE, "view"
+    ).keys()
+    paths = {table.name: run.source.path_of(table) for table in run.source.tables}
     return [
-        {"view": view, "table": path, "versions": 0}
-        for view, path in paths.items()
-        if not FeatureLog(storage.uri(path)).exists
+        {"view": view.view, "table": paths[view.table], "versions": 0}
+        for view in views
+        if view.view not in written
+        and view.table in paths
+        and not FeatureLog(run.storage.uri(paths[view.table])).exists
     ]
 
 

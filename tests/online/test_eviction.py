@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import redis
 
 from provender.cli.main import main
 from provender.errors import OnlineStoreError, SettingsError
+from provender.ledger.progress import online_views
 from provender.online.eviction import check_eviction, read_memory
 from provender.online.marker import marker_key
 from provender.spark.upkeep import check_online_memory
@@ -157,3 +159,15 @@ def test_status_lists_what_is_online_and_not_defined_any_more(
     server.stop()
     assert main(command) == 0
     assert "was not asked" in capsys.readouterr().err
+
+
+def test_a_view_whose_table_no_ingest_has_made_is_not_asked_for_again(
+    world: World, server: RedisServer
+) -> None:
+    shutil.rmtree(world.project.folder / "storage/tables/people/people")
+    manifest = world.materialize()
+    assert manifest.document["read"] == [{"view": "person", "table": "tables/people/people", "versions": 0}]
+    assert "person" in online_views(world.project.ledger("people"))
+    world.record(PEOPLE, 1)
+    assert world.materialize().document["read"] == []
+    assert online(server.client(), view()) == world.expected(view())
