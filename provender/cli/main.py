@@ -28,6 +28,7 @@ COMMANDS = (
     "stage",
     "ingest",
     "materialize",
+    "online",
     "publish",
     "training-set",
     "status",

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from provender.errors import ProvenderError, SettingsError
+from provender.errors import OnlineStoreError, ProvenderError, SettingsError
 from provender.intervals import Partition, compress
 from provender.ledger import Ledger
 from provender.ledger.progress import staged_partitions
 from provender.ledger.status import SourceStatus, source_status
+from provender.materialization.undefined import WHOLE_VIEW, still_online
 from provender.online.views import load_applied_views
 from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
@@ -34,12 +36,46 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Raises :class:`SpecError` for an unknown source."""
-    statuses = all_statuses(load_settings(args.repo), args.sources, datetime.now(UTC))
+    settings = load_settings(args.repo)
+    statuses = all_statuses(settings, args.sources, datetime.now(UTC))
+    undefined = _undefined(settings)
     if args.json:
-        print(json.dumps([as_document(status) for status in statuses], indent=2))
-    else:
-        print("\n\n".join("\n".join(_lines(status)) for status in statuses) or "there are no sources yet")
+        documents = [
+            as_document(status) | {"undefined_online": undefined.get(status.source.name, {})}
+            for status in statuses
+        ]
+        print(json.dumps(documents, indent=2))
+        return 0
+    blocks = [
+        "\n".join(
+            [*_lines(status), *_undefined_lines(undefined.pop(status.source.name, {}), status.source.name)]
+        )
+        for status in statuses
+    ]
+    if not args.sources:
+        blocks += ["\n".join([source, *_undefined_lines(views, None)]) for source, views in undefined.items()]
+    print("\n\n".join(blocks) or "there are no sources yet")
     return 0
+
+
+def _undefined(settings: Settings) -> dict[str, dict[str, list[str]]]:
+    """Source to view to what is online of it and not defined any more. An online store that is away is said to be."""
+    try:
+        return still_online(settings, storage_at(settings.storage_root))
+    except (OnlineStoreError, SettingsError) as error:
+        print(
+            f"the online store was not asked for what is not defined any more: {error.what}", file=sys.stderr
+        )
+        return {}
+
+
+def _undefined_lines(views: dict[str, list[str]], source: str | None) -> Iterator[str]:
+    """``source``: None where there is no such source any more."""
+    for view, features in views.items():
+        what = "the whole view" if features == [WHOLE_VIEW] else ", ".join(features)
+        yield f"  still online   {view}: {what} (not defined any more)"
+    if views:
+        yield f"  mend with      {f'provender materialize {source}' if source else 'provender apply'}"
 
 
 def all_statuses(settings: Settings, names: list[str], now: datetime) -> list[SourceStatus]:

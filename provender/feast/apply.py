@@ -12,9 +12,11 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from feast import FeatureStore
@@ -23,7 +25,7 @@ from feast.feature_view import DUMMY_ENTITY_NAME
 from feast.infra.registry.registry import FEAST_OBJECT_TYPES
 from feast.repo_contents import RepoContents
 
-from provender.errors import ProvenderError, SettingsError, SpecError
+from provender.errors import OnlineStoreError, ProvenderError, SettingsError, SpecError
 from provender.feast import IMPORTED
 from provender.feast.definitions import applied_view
 from provender.feast.differences import differences
@@ -37,10 +39,11 @@ from provender.feast.registry import (
 )
 from provender.feast.repo import in_repo, read_contents
 from provender.feast.tables import resolve_in
-from provender.online.marker import delete_marker
-from provender.online.views import AppliedView, load_applied_views, save_applied_views
-from provender.online.writer import OnlineWriter
+from provender.materialization.undefined import remove_views, views_there
+from provender.online.undefined import views_not_defined
+from provender.online.views import AppliedView, load_applied_views, load_former_views, save_applied_views
 from provender.settings import Settings, load_settings
+from provender.spark.writer_lock import only_writer
 from provender.specs.catalog import Catalog
 from provender.specs.validation import find_in_sql
 from provender.specs.view_services import ALIAS_REMEDY, repeated_views
@@ -59,7 +62,8 @@ class Plan:
     views: list[AppliedView]
     """All feature views as the jobs will see them."""
     gone: list[AppliedView]
-    """Applied views that are not defined any more: their online values will be removed."""
+    """Views that were applied to be online and are not to be any more, with every definition they had: their online
+    values will be removed."""
     kept: list[str]
     """One line for each object that another process registered, changed or removed meanwhile, and this repo does
     not: it stays theirs."""
@@ -90,7 +94,8 @@ def apply(repo: Path | str | None, say: Say = print, began: datetime | None = No
 
     Processes that apply at once do so one after the other, and what others applied since ``began`` (default: now)
     stays, unless this repo changes the same object in another way: then nothing is registered. Online values of
-    deleted views are removed first, so the online store must be reachable if there are any.
+    views that are deleted, or not to be online any more, are removed first, when no materialization of their source
+    runs, so the online store must be reachable if there are any.
     Raises :class:`SpecError` as :func:`plan` and for such an object, :class:`OnlineStoreError`,
     :class:`RegistryError`, :class:`LockHeldError`.
     """
@@ -115,11 +120,19 @@ def _register(settings: Settings, store: FeatureStore, work: _Work, say: Say) ->
         say(line)
     for line in work.plan.kept:
         say(line)
-    _remove_online_values(settings, work.plan.gone, say)
-    if work.plan.changes:
-        store.registry.refresh(settings.project)
-        store.apply(work.to_apply, objects_to_delete=work.to_delete, partial=False)
-    save_applied_views(storage_at(settings.storage_root), settings.project, work.plan.views)
+    storage = storage_at(settings.storage_root)
+    with ExitStack() as locks:
+        # A materialisation that runs now would write the values of a view again that are removed here.
+        for source in sorted({view.source for view in work.plan.gone}):
+            locks.enter_context(
+                only_writer(settings, storage, source, "online", f"apply-{token_hex(4)}", say)
+            )
+        _remove_online_values(settings, work.plan, say)
+        if work.plan.changes:
+            store.registry.refresh(settings.project)
+            store.apply(work.to_apply, objects_to_delete=work.to_delete, partial=False)
+        save_applied_views(storage, settings.project, work.plan.views)
+    _remove_what_came_back(settings, storage, work.plan, say)
 
 
 def _differences(settings: Settings, store: FeatureStore, contents: RepoContents) -> list[FeastObjectDiff]:
@@ -147,15 +160,16 @@ def _work(
             remedy="bring the other change into this repo, then: provender apply",
         )
     ours = [diff for diff in diffs if named(diff) not in merged.theirs]
-    applied = {view.view: view for view in _applied(settings, storage_at(settings.storage_root))}
+    applied, former = _applied(settings, storage_at(settings.storage_root))
     their_views = merged.their_views
     as_jobs_see = [view for view in views if view.view not in their_views]
     as_jobs_see += [view for name, view in applied.items() if name in their_views]
-    known = {view.view for view in views} | their_views
+    online = {view.view for view in as_jobs_see if view.online}
+    taken = {name for name, view in applied.items() if view.online and name not in online}
     planned = Plan(
         changes=[line for line in map(_line, ours) if line],
         views=as_jobs_see,
-        gone=[view for name, view in applied.items() if name not in known],
+        gone=[view for view in (*former, *applied.values()) if view.view in taken and view.online],
         kept=[f"= {kind} {name}: as another process applied it" for kind, name in sorted(merged.theirs)],
     )
     return _Work(
@@ -212,22 +226,34 @@ def _check(settings: Settings, catalog: Catalog, contents: RepoContents) -> list
     return applied
 
 
-def _applied(settings: Settings, storage: Storage) -> list[AppliedView]:
+def _applied(settings: Settings, storage: Storage) -> tuple[dict[str, AppliedView], list[AppliedView]]:
+    """The views by name, and former definitions."""
     try:
-        return load_applied_views(storage, settings.project)
+        applied = load_applied_views(storage, settings.project)
+        return {view.view: view for view in applied}, load_former_views(storage, settings.project)
     except SettingsError:
-        return []  # the first apply
+        return {}, []  # the first apply, or a document that this one writes anew
 
 
-def _remove_online_values(settings: Settings, views: list[AppliedView], say: Say) -> None:
+def _remove_online_values(settings: Settings, planned: Plan, say: Say) -> None:
     """Feast's own clean-up leaves fields behind that it does not know, and does not unescape its pattern."""
-    writer = OnlineWriter(settings.redis, settings.project)
-    for view in views:
-        if not view.online:
-            continue
-        removed = writer.sweep(view.layout, "no row has this generation")
-        delete_marker(settings.redis, settings.project, view.view)
-        say(f"- online values of {view.view}: {removed} entities")
+    names = {view.view for view in planned.gone}
+    gone = views_not_defined(names, planned.views, planned.gone)
+    remove_views(settings, gone.values(), planned.views, say)
+
+
+def _remove_what_came_back(settings: Settings, storage: Storage, planned: Plan, say: Say) -> None:
+    """Removes views that an online store restored to an older state holds again. One that is away now is only named:
+    nothing of this apply depends on it."""
+    former = load_former_views(storage, settings.project)
+    online = {view.view for view in planned.views if view.online}
+    if not any(view.view not in online for view in former):
+        return
+    try:
+        again = views_not_defined(views_there(settings), planned.views, former)
+        remove_views(settings, again.values(), planned.views, say)
+    except OnlineStoreError as error:
+        say(f"the online store was not asked for views that are not defined any more: {error.what}")
 
 
 def _line(diff: FeastObjectDiff) -> str | None:
@@ -265,8 +291,8 @@ def show(planned: Plan, say: Say = print) -> None:
     """Prints what an apply would do."""
     for line in planned.changes or ["nothing to change in the registry"]:
         say(line)
-    for view in planned.gone:
-        say(f"- online values of {view.view}")
+    for name in sorted({view.view for view in planned.gone}):
+        say(f"- online values of {name}")
 
 
 if __name__ == "__main__":

@@ -55,6 +55,8 @@ class ProvenderEngineConfig(FeastConfigBaseModel):
     duckdb_rows: StrictInt = DUCKDB_ROWS
     rows_per_second: float | None = Field(default=None, gt=0)
     """At most so many rows go online in a second, for the sake of readers; None: no limit."""
+    allow_eviction: bool = False
+    """Whether an online store that may evict values is accepted, with a warning."""
 
 
 @dataclass

@@ -30,11 +30,12 @@ def ingested_partitions(ledger: Ledger) -> dict[str, dict[str, Any]]:
 
 
 def online_views(ledger: Ledger) -> dict[str, dict[str, Any]]:
-    """Per feature view its newest ``wrote`` entry. Every materialisation looks at every view of the source, so
-    ``recorded_up_to`` is the newest one's."""
+    """Per feature view its newest ``wrote`` entry, or that it has nothing to write yet. Every materialisation looks at
+    every view of the source, so ``recorded_up_to`` is the newest one's."""
     last = ledger.last(Job.MATERIALIZE)
     up_to = last.document["recorded_up_to"] if last else None
-    entries = last_written(ledger, Job.MATERIALIZE, "view")
+    entries = {entry["view"]: entry for entry in (last.document["read"] if last else [])}
+    entries |= last_written(ledger, Job.MATERIALIZE, "view")
     return {view: {**entry, "recorded_up_to": up_to} for view, entry in entries.items()}
 
 

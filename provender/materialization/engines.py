@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from provender.errors import SettingsError
-from provender.materialization.plan import ViewPlan, Written
+from provender.materialization.plan import SECTION, ViewPlan, Written
 from provender.materialization.rows import OnlineRows
 from provender.online.pipeline import Counts
 from provender.online.writer import OnlineWriter
@@ -21,14 +21,13 @@ from provender.settings import SETTINGS_FILE, Settings
 
 DUCKDB_ROWS = 10_000_000
 """Up to so many versions that are due this process writes: see ``docs/operations.md``."""
-SECTION = "batch_engine"
 Write = Callable[[ViewPlan], Written]
 
 
 @contextmanager
 def opened(settings: Settings, plans: list[ViewPlan], attempt: str, up_to: datetime) -> Iterator[Write]:
     """What writes a view. The largest one's size decides for all. Raises :class:`SparkUnavailableError`."""
-    writer = _writer(settings)
+    writer = writer_of(settings)
     rows = max(plan.log.rows(plan.due(up_to)) for plan in plans)
     if choice_of(settings, SECTION, DUCKDB_ROWS).made(rows) is Engine.DUCKDB:
         yield lambda plan: _write_here(writer, plan, up_to)
@@ -39,7 +38,7 @@ def opened(settings: Settings, plans: list[ViewPlan], attempt: str, up_to: datet
         yield write
 
 
-def _writer(settings: Settings) -> OnlineWriter:
+def writer_of(settings: Settings) -> OnlineWriter:
     """To the project's online store, with the limit that the settings set. Raises :class:`SettingsError`."""
     limit = section_of(settings, SECTION).get("rows_per_second")
     if limit is not None and not (isinstance(limit, int | float) and limit > 0):

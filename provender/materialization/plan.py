@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -12,14 +12,20 @@ from provender.errors import SpecError
 from provender.intervals import iso, parse_iso
 from provender.ledger import Job, Kind, Ledger
 from provender.ledger.progress import last_written
-from provender.online.marker import Marker, read_markers
+from provender.online.eviction import read_memory
+from provender.online.loss import Basis, Held, read_held
+from provender.online.marker import Marker, parse_marker, stored_markers
 from provender.online.pipeline import Counts
 from provender.online.views import AppliedView
 from provender.point_in_time import log as versions
+from provender.point_in_time.choice import section_of
 from provender.point_in_time.log import FeatureLog
 from provender.settings import Settings
 from provender.specs.model import FeatureTable, Source
 from provender.storage import Storage
+
+SECTION = "batch_engine"
+"""Of ``feature_store.yaml``: the settings of a materialisation."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,8 @@ class ViewPlan:
     changes: Recorded
     online_ttl_seconds: float | None
     bounds: Bounds = Bounds()
+    basis: Basis = field(default_factory=Basis)
+    """What the online store held when this was planned: still so when the first row is written."""
 
     @property
     def needs_histories(self) -> bool:
@@ -86,6 +94,10 @@ class Written:
     plan: ViewPlan
     counts: Counts
     is_whole: bool
+    session: str = ""
+    """What the online store names the writing by; empty unless it is whole."""
+    undefined: dict[str, int] = field(default_factory=dict)
+    """Feature that is not defined any more, to how many keys it was removed from."""
 
 
 def plans_of(
@@ -99,7 +111,7 @@ def plans_of(
 ) -> list[ViewPlan]:
     """Of the ``applied`` views that are asked for, with their bounds: those that have something to write."""
     chosen = [view for view in applied if view.view in views]
-    markers = read_markers(settings.redis, settings.project) if chosen else {}
+    store = _Store.read(settings) if chosen else None
     # What a marker says is compared with the entry of the manifest that wrote its view, not with the newest
     # materialisation, which may have found nothing to write, or the view not applied.
     state = last_written(ledger, Job.MATERIALIZE, "view")
@@ -108,18 +120,53 @@ def plans_of(
         spec = _table_of(source, view)
         path = source.path_of(spec)
         log = FeatureLog(storage.uri(path))
-        if not log.exists:
+        if not log.exists or store is None:
             continue
         _check_columns(view, log)
-        entry, marker = state.get(view.view), markers.get(view.view)
-        reason = "asked for with --full" if full else _why_rebuild(view, log.table_id, entry, marker)
+        entry = state.get(view.view)
+        reason = "asked for with --full" if full else _why_rebuild(view, log.table_id, entry, store)
         since = None if reason or entry is None else parse_iso(entry["recorded_up_to"])
         changes = _changes(ledger, path, since)
         if changes.anything or reason:
             ttl = spec.online_ttl.total_seconds() if spec.online_ttl is not None else None
-            plan = ViewPlan(view, log, path, log.table_id, since, reason, changes, ttl, views[view.view])
+            basis = Basis() if reason or entry is None else store.basis(view.view, entry)
+            plan = ViewPlan(
+                view, log, path, log.table_id, since, reason, changes, ttl, views[view.view], basis
+            )
             plans.append(plan)
     return plans
+
+
+@dataclass(frozen=True)
+class _Store:
+    """What the online store says of itself."""
+
+    markers: dict[str, str]
+    """View to the marker as it is stored."""
+    held: Held
+    counts_evictions: bool
+    """Whether a key that was evicted may have been one of ours, and that is not accepted."""
+    settings: Settings
+
+    @staticmethod
+    def read(settings: Settings) -> _Store:
+        memories = read_memory(settings.redis)
+        spares = all(memory.spares(settings.redis_key_ttl_seconds) for memory in memories)
+        counts = not spares and not is_eviction_allowed(settings)
+        markers = stored_markers(settings.redis, settings.project)
+        return _Store(markers, read_held(settings.redis, settings.project), counts, settings)
+
+    def marker(self, view: str) -> Marker | None:
+        text = self.markers.get(view)
+        return parse_marker(self.settings.redis, self.settings.project, text) if text is not None else None
+
+    def basis(self, view: str, entry: dict[str, Any]) -> Basis:
+        return Basis(entry.get("session", ""), self.markers.get(view, ""))
+
+
+def is_eviction_allowed(settings: Settings) -> bool:
+    """Whether the settings accept an online store that drops values. Raises :class:`SettingsError`."""
+    return bool(section_of(settings, SECTION).get("allow_eviction"))
 
 
 def _table_of(source: Source, view: AppliedView) -> FeatureTable:
@@ -146,16 +193,19 @@ def _check_columns(view: AppliedView, log: FeatureLog) -> None:
         )
 
 
-def _why_rebuild(
-    view: AppliedView, table_id: str, state: dict[str, Any] | None, marker: Marker | None
-) -> str:
+def _why_rebuild(view: AppliedView, table_id: str, state: dict[str, Any] | None, store: _Store) -> str:
     """Empty if what is online can be continued."""
     if state is None:
         return "it was never materialized"
+    marker = store.marker(view.view)
     if marker is None:
         return "the online store has lost its marker (flushed, or another server)"
     if marker.recorded_up_to < state["recorded_up_to"]:
         return f"the online store is older than the ledger (it holds what was recorded up to {marker.recorded_up_to})"
+    if "session" in state and not store.held.is_whole(view.view, state["session"]):
+        return "the online store has lost what was written last (flushed, failed over or restored, in part or whole)"
+    if store.counts_evictions and (evicted := store.held.evicted(view.view)):
+        return f"the online store has evicted {evicted} keys since it was written"
     if table_id not in (state["table_id"], marker.table_id) or state["table_id"] != marker.table_id:
         return "the feature table was created anew"
     if state["layout"] != view.layout_hash:

@@ -9,7 +9,7 @@ rule is that of :mod:`provender.spark.online_rows`, which does the same for what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,6 +61,8 @@ class OnlineRows:
 
     plan: ViewPlan
     up_to: datetime
+    keep: Callable[[pa.RecordBatch], pa.Array] | None = None
+    """Which rows of the log are looked at, as a mask of a batch with its keys and times; None: all."""
 
     @cached_property
     def is_anything_outside(self) -> bool:
@@ -112,15 +114,28 @@ class OnlineRows:
         and ``deleted``."""
         keys = [self.plan.view.column(name) for name in self.plan.view.join_keys]
         with _reading(self.plan.log.uri):
-            found = self._scanner([*keys, EVENT, CREATED, RECORDED, DELETED]).to_table()
+            found, rows = self._looked_at(self._scanner([*keys, EVENT, CREATED, RECORDED, DELETED]))
         columns = {f"k{number}": found.column(name) for number, name in enumerate(keys)}
         # DuckDB groups by something even where the table has one entity.
         columns = columns or {"k": pa.array(np.zeros(len(found), np.int8))}
         for name, column in (("event", EVENT), ("created", CREATED), ("recorded", RECORDED)):
             columns[name] = micros(found.column(column))
         columns["deleted"] = found.column(DELETED)
-        columns["row"] = pa.array(np.arange(len(found)))
+        columns["row"] = rows
         return pa.table(columns)
+
+    def _looked_at(self, scanner: ds.Scanner) -> tuple[pa.Table, pa.ChunkedArray]:
+        """The rows of the scanner that are to be kept, and their places in it."""
+        if self.keep is None:
+            found = scanner.to_table()
+            return found, pa.chunked_array([np.arange(len(found))])
+        first, kept, places = 0, [], [pa.array([], pa.int64())]
+        for batch in scanner.to_batches():
+            mask = self.keep(batch)
+            kept.append(batch.filter(mask))
+            places.append(pa.array(np.arange(first, first + batch.num_rows)).filter(mask))
+            first += batch.num_rows
+        return pa.Table.from_batches(kept, scanner.projected_schema), pa.chunked_array(places)
 
     def _wide(self) -> Iterator[pa.RecordBatch]:
         """The same rows in the same order, under the view's names."""

@@ -2,6 +2,9 @@
 
     versions recorded in (last, now] ─▶ newest row per key ─▶ Redis, newest wins ─▶ marker ─▶ manifest
 
+What is not defined any more is removed: by a rebuild what a view's features and keys were before, by every run views
+that are not to be online any more.
+
 A run may be bounded to some views and event timestamps, as Feast's own are. What it leaves out stays due: neither
 marker nor manifest then say that the log is online, so the next run finds it again.
 """
@@ -9,7 +12,7 @@ marker nor manifest then say that the log is online, so the next run finds it ag
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,18 +20,26 @@ from provender import metrics
 from provender.errors import SourceNotReadyError
 from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
-from provender.ledger.progress import recorded_up_to
-from provender.materialization.engines import Write, opened
-from provender.materialization.plan import Bounds, ViewPlan, Written, plans_of
+from provender.ledger.progress import last_written, recorded_up_to
+from provender.materialization.engines import Write, opened, writer_of
+from provender.materialization.plan import Bounds, ViewPlan, Written, is_eviction_allowed, plans_of
+from provender.materialization.undefined import Definitions, remove_undefined_views
+from provender.online.eviction import check_eviction
 from provender.online.loss import begin, confirm
-from provender.online.marker import Marker, write_marker
+from provender.online.marker import Marker
 from provender.online.pipeline import Counts
-from provender.online.views import AppliedView, load_applied_views
+from provender.online.undefined import remove_undefined_features
+from provender.online.views import AppliedView
+from provender.point_in_time.log import CREATED, DELETED, EVENT, RECORDED, FeatureLog
 from provender.settings import Settings
 from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
-from provender.storage import storage_at
+from provender.specs.model import Source
+from provender.storage import Storage, storage_at
 from provender.storage.disk import scratch_errors
+
+_LOGS_OWN = {EVENT, CREATED, RECORDED, DELETED, "period"}
+"""Columns of every feature table, which are no features."""
 
 
 @scratch_errors()
@@ -47,11 +58,13 @@ def materialize(
     out stays due.
 
     The manifest's ``wrote`` has one entry per view that is up to date now (``view``, ``table``, ``table_id``,
-    ``layout``, ``recorded_up_to``, ``rebuilt`` with the reason or null, ``written``, ``skipped``, ``deleted``); a
+    ``layout``, ``recorded_up_to``, ``rebuilt`` with the reason or null, ``written``, ``skipped``, ``deleted``,
+    ``session``, ``undefined`` with the keys from which each feature was removed that is not defined any more); a
     view of which something is still due has a note instead. ``recorded_up_to`` goes forward when no view is behind.
+    ``counts`` has the rows, and under ``undefined`` the values removed because nothing defines them any more.
 
-    Raises :class:`SourceNotReadyError` if nothing was ingested, :class:`SettingsError` if nothing is applied,
-    :class:`OnlineStoreError` with the address.
+    Raises :class:`SourceNotReadyError` if nothing was ingested, :class:`SettingsError` if nothing is applied or the
+    online store may evict values, :class:`OnlineStoreError` with the address.
     """
     started = datetime.now(UTC)
     source = Catalog.load(settings.repo).source(source_name)
@@ -63,15 +76,20 @@ def materialize(
             raise SourceNotReadyError(
                 f"{source.name}: nothing was ingested yet", remedy=f"provender ingest {source.name} PARTITION"
             )
-        applied = load_applied_views(storage, settings.project)
-        views = [view for view in applied if view.source == source.name and view.online]
+        definitions = Definitions.load(storage, settings.project)
+        views = definitions.online_of(source.name)
         asked = dict.fromkeys([view.view for view in views], Bounds()) if only is None else only
         plans = plans_of(settings, storage, source, ledger, asked, views, full)
         held.announce([plan.view.view for plan in plans])
-        done = _write_views(settings, plans, attempt, up_to, ledger.next_number(Job.MATERIALIZE), say)
+        run = _Run(
+            settings, storage, source, ledger, definitions, up_to, ledger.next_number(Job.MATERIALIZE), say
+        )
+        notes = _warned(settings, say) if plans else []
+        done = _write_views(run, plans, attempt)
+        removed = remove_undefined_views(settings, definitions, source.name, say, is_sure=full)
         is_whole = asked.keys() >= {view.view for view in views} and all(view.is_whole for view in done)
         reached = up_to if is_whole else _reached(ledger)
-        manifest = ledger.commit(_draft(attempt, started, reached, up_to, done, views))
+        manifest = ledger.commit(_draft(run, attempt, started, reached, done, views, removed, notes))
         held.finish()
     metrics.job_done(settings, manifest)
     return manifest
@@ -82,65 +100,124 @@ def _reached(ledger: Ledger) -> datetime | None:
     return last.recorded_up_to if last else None
 
 
-def _write_views(
-    settings: Settings, plans: list[ViewPlan], attempt: str, up_to: datetime, number: int, say: Say
-) -> list[Written]:
+@dataclass(frozen=True)
+class _Run:
+    """What all views of one materialisation share."""
+
+    settings: Settings
+    storage: Storage
+    source: Source
+    ledger: Ledger
+    definitions: Definitions
+    up_to: datetime
+    number: int
+    """Of the manifest to come."""
+    say: Say
+
+
+def _warned(settings: Settings, say: Say) -> list[str]:
+    """What is risky about the online store's memory. Raises :class:`SettingsError` if it may evict values."""
+    warnings = check_eviction(
+        settings.redis, settings.redis_key_ttl_seconds, is_allowed=is_eviction_allowed(settings)
+    )
+    for warning in warnings:
+        say(f"warning: {warning}")
+    return warnings
+
+
+def _write_views(run: _Run, plans: list[ViewPlan], attempt: str) -> list[Written]:
     if not plans:
         return []
     done = []
-    with opened(settings, plans, attempt, up_to) as write:
+    with opened(run.settings, plans, attempt, run.up_to) as write:
         for plan in plans:
             if plan.reason:
-                say(f"rebuilding {plan.view.view}: {plan.reason}")
-            done.append(_write_view(settings, plan, write, up_to, number, say))
+                run.say(f"rebuilding {plan.view.view}: {plan.reason}")
+            done.append(_write_view(run, plan, write))
     return done
 
 
-def _write_view(
-    settings: Settings, plan: ViewPlan, write: Write, up_to: datetime, number: int, say: Say
-) -> Written:
+def _write_view(run: _Run, plan: ViewPlan, write: Write) -> Written:
     """Writes one view and, if nothing of it is due any more, its marker."""
-    view = plan.view
-    begun = begin(settings.redis, settings.project, view.view)
+    settings, view = run.settings, plan.view
+    begun = begin(settings.redis, settings.project, view.view, plan.basis)
     written = write(plan)
     counts = written.counts
-    say(f"{view.view}: {counts.written} rows written, {counts.skipped} kept, {counts.deleted} removed")
-    confirm(settings.redis, settings.project, view.view, begun)
-    if written.is_whole:
-        marker = Marker(plan.log.uri, plan.table_id, iso(up_to), number)
-        write_marker(settings.redis, settings.project, view.view, marker)
-    return written
+    run.say(f"{view.view}: {counts.written} rows written, {counts.skipped} kept, {counts.deleted} removed")
+    undefined = _without_undefined(run, plan) if written.is_whole and plan.since is None else {}
+    marker = Marker(plan.log.uri, plan.table_id, iso(run.up_to), run.number) if written.is_whole else None
+    session = confirm(settings.redis, settings.project, view.view, begun, marker)
+    return replace(written, session=session, undefined=undefined)
+
+
+def _without_undefined(run: _Run, plan: ViewPlan) -> dict[str, int]:
+    """Removes what the view had and does not define any more; feature to how many keys."""
+    removed = remove_undefined_features(
+        writer_of(run.settings),
+        plan.view,
+        run.definitions.former,
+        run.definitions.applied,
+        set(plan.log.schema.names) - _LOGS_OWN,
+    )
+    for feature, keys in removed.items():
+        run.say(f"{plan.view.view}: {feature} is not defined any more, removed from {keys} keys")
+    return removed
 
 
 def _draft(
+    run: _Run,
     attempt: str,
     started: datetime,
     reached: datetime | None,
-    up_to: datetime,
     done: list[Written],
     views: list[AppliedView],
+    removed: dict[str, int],
+    notes: list[str],
 ) -> Draft:
-    wrote = [_entry(view, up_to) for view in done if view.is_whole]
-    notes = [f"{entry['view']} was rebuilt: {entry['rebuilt']}" for entry in wrote if entry["rebuilt"]]
+    wrote = [_entry(view, run.up_to) for view in done if view.is_whole]
+    notes = [
+        *notes,
+        *(f"{entry['view']} was rebuilt: {entry['rebuilt']}" for entry in wrote if entry["rebuilt"]),
+    ]
     notes += [
         f"{view.plan.view.view}: only {view.plan.bounds} was written; the rest is still due"
         for view in done
         if not view.is_whole
     ]
+    notes += [
+        f"{view} is not online any more: removed from {keys} entities" for view, keys in removed.items()
+    ]
     if not views:
         notes.append("no applied view with online=True reads this source")
     total = sum((view.counts for view in done), Counts())
+    undefined = sum(sum(view.undefined.values()) for view in done) + sum(removed.values())
     return Draft(
         Job.MATERIALIZE,
         attempt,
-        Kind.MANIFEST if wrote else Kind.RECEIPT,
+        Kind.MANIFEST if wrote or removed else Kind.RECEIPT,
         partitions={},
         started=started,
         recorded_up_to=reached,
         wrote=wrote,
-        counts=asdict(total),
+        read=_not_there_yet(run, views, done),
+        counts=asdict(total) | ({"undefined": undefined} if undefined else {}),
         notes=notes,
     )
+
+
+def _not_there_yet(run: _Run, views: list[AppliedView], done: list[Written]) -> list[dict[str, Any]]:
+    """The views whose table no ingest has made yet: nothing of them can be online, and nothing is due."""
+    written = {view.plan.view.view for view in done} | last_written(
+        run.ledger, Job.MATERIALIZE, "view"
+    ).keys()
+    paths = {table.name: run.source.path_of(table) for table in run.source.tables}
+    return [
+        {"view": view.view, "table": paths[view.table], "versions": 0}
+        for view in views
+        if view.view not in written
+        and view.table in paths
+        and not FeatureLog(run.storage.uri(paths[view.table])).exists
+    ]
 
 
 def _entry(written: Written, up_to: datetime) -> dict[str, Any]:
@@ -152,5 +229,7 @@ def _entry(written: Written, up_to: datetime) -> dict[str, Any]:
         "layout": plan.view.layout_hash,
         "recorded_up_to": iso(up_to),
         "rebuilt": plan.reason or None,
+        "session": written.session,
+        "undefined": written.undefined,
         **asdict(written.counts),
     }

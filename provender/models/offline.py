@@ -46,6 +46,7 @@ def materialized_up_to(storage: Storage, source: str, view: str) -> datetime:
             f"view {view} is not online: it was never materialised",
             where=f"source {source}",
             unharmed="whatever serves now",
-            remedy=f"provender materialize {source}, then run the deployment again",
+            remedy=f"make sure that the view is applied with online=True (provender apply), then: "
+            f"provender materialize {source}, and run the deployment again",
         )
     return parse_iso(entry["recorded_up_to"])

@@ -263,7 +263,8 @@ def _not_ready(artifact: Artifact, problems: Sequence[str]) -> DeployError:
         ),
         where="the online store, for the newest entities of the training set",
         unharmed="whatever serves now: nothing was changed",
-        remedy="provender status shows what is not materialised; materialize it, then run the deployment again",
+        remedy="what provender status lists as not online: the command beside it; where it lists nothing, the online "
+        "store lost these values: provender materialize SOURCE --full; then run the deployment again",
     )
 
 

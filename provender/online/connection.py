@@ -41,13 +41,7 @@ def parse_connection_string(text: str) -> tuple[list[tuple[str, int]], dict[str,
     parts = [part for part in text.split(",") if part]
     options: dict[str, Any] = {}
     for name, _, value in (part.partition("=") for part in parts if "=" in part):
-        if name in _TEXTS:
-            options[name] = value
-            continue
-        try:
-            options[name] = json.loads(value)
-        except json.JSONDecodeError:
-            options[name] = value
+        options[name] = _value(name, value)
     named = [part.rpartition(":") for part in parts if "=" not in part]
     is_whole = all(host and port.isdigit() for host, _, port in named)
     if not named or not is_whole or (len(named) > 1 and not options.get(CLUSTER_OPTION)):
@@ -58,6 +52,15 @@ def parse_connection_string(text: str) -> tuple[list[tuple[str, int]], dict[str,
             "(several servers: redis_type: redis_cluster)",
         )
     return [(host, int(port)) for host, _, port in named], options
+
+
+def _value(name: str, text: str) -> Any:
+    """As Feast reads it, JSON where it is that, but a password of digits stays text."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    return text if name in _TEXTS and not isinstance(value, str) else value
 
 
 def _refuse_unset(text: str) -> None:
@@ -104,6 +107,14 @@ def translated(connection_string: str, doing: str) -> Iterator[None]:
     """Redis' and the socket's errors become :class:`OnlineStoreError` with the address; this is the one crossing."""
     try:
         yield
+    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+        raise OnlineStoreError(
+            f"the online store at {address(connection_string)} refused the user or the password while {doing}: {error}",
+            where=address(connection_string),
+            unharmed="the offline tables, and every online value",
+            remedy="give online_store.connection_string in feature_store.yaml the server's own password=… "
+            "(and username=…) and a user that may run the command, then run again",
+        ) from error
     except (
         redis.ConnectionError,
         redis.TimeoutError,
@@ -117,9 +128,21 @@ def translated(connection_string: str, doing: str) -> Iterator[None]:
             remedy=_REMEDY,
         ) from error
     except redis.RedisError as error:
+        if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error):
+            raise _memory_full(connection_string, doing) from error
         raise OnlineStoreError(
             f"the online store at {address(connection_string)} refused a command while {doing}: {error}",
             where=address(connection_string),
             unharmed="the offline tables, and every online value written before: writing again changes nothing",
             remedy="read the server's log (memory, persistence, read-only replica?), then run again",
         ) from error
+
+
+def _memory_full(connection_string: str, doing: str) -> OnlineStoreError:
+    return OnlineStoreError(
+        f"the online store at {address(connection_string)} has reached its maxmemory while {doing}",
+        where=address(connection_string),
+        unharmed="the offline tables, and every online value written before: writing again changes nothing",
+        remedy="raise maxmemory (redis.conf, CONFIG SET, or a larger instance of the managed service), then run again; "
+        "keep maxmemory-policy noeviction, since any other drops values",
+    )

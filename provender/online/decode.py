@@ -48,7 +48,8 @@ def decode_value(data: bytes | None) -> Any:
     except KeyError as error:
         raise OnlineStoreError(
             f"an online value is of a type that is not read here (protobuf field {data[0] >> 3})",
-            remedy="read it through Feast, or write the view again with primitive types: provender materialize",
+            remedy="read it through Feast, or write all of the view again with primitive types: "
+            "provender materialize SOURCE --full",
         ) from error
 
 

@@ -32,13 +32,19 @@ def marker_key(project: str) -> str:
     return f"provender:marker:{project}"
 
 
-def read_markers(connection_string: str, project: str) -> dict[str, Marker]:
-    """Markers by view name; empty if there are none. Raises :class:`OnlineStoreError`."""
+def stored_markers(connection_string: str, project: str) -> dict[str, str]:
+    """Markers by view name, as they are stored; empty if there are none. Raises :class:`OnlineStoreError`."""
     with translated(connection_string, "reading the marker"):
         client = connect(connection_string)
         stored: dict[bytes, bytes] = client.hgetall(marker_key(project))  # type: ignore[assignment]
         client.close()
-    return {view.decode(): _parse(connection_string, project, text) for view, text in stored.items()}
+    return {view.decode(): text.decode(errors="surrogateescape") for view, text in stored.items()}
+
+
+def read_markers(connection_string: str, project: str) -> dict[str, Marker]:
+    """Markers by view name; empty if there are none. Raises :class:`OnlineStoreError`."""
+    stored = stored_markers(connection_string, project)
+    return {view: parse_marker(connection_string, project, text) for view, text in stored.items()}
 
 
 def write_marker(connection_string: str, project: str, view: str, marker: Marker) -> None:
@@ -57,7 +63,8 @@ def delete_marker(connection_string: str, project: str, view: str) -> None:
         client.close()
 
 
-def _parse(connection_string: str, project: str, text: bytes) -> Marker:
+def parse_marker(connection_string: str, project: str, text: str) -> Marker:
+    """A stored marker. Raises :class:`OnlineStoreError` if it is not one of ours."""
     try:
         return Marker(**json.loads(text))
     except (ValueError, TypeError) as error:

@@ -128,6 +128,28 @@ return deleted
 """KEYS: entity keys. ARGV: _g field, generation, then all of the view's fields. Removes the view's fields from
 keys that the generation did not write or confirm; answers how many keys lost something."""
 
+REMOVE = """
+local counts = {}
+for i = 1, #ARGV + 1 do counts[i] = 0 end
+for k = 1, #KEYS do
+  local held = redis.call('HMGET', KEYS[k], unpack(ARGV))
+  local found = {'HDEL', KEYS[k]}
+  for i = 1, #ARGV do
+    if held[i] then
+      counts[i] = counts[i] + 1
+      found[#found + 1] = ARGV[i]
+    end
+  end
+  if #found > 2 then
+    redis.call(unpack(found))
+    counts[#ARGV + 1] = counts[#ARGV + 1] + 1
+  end
+end
+return counts
+"""
+"""KEYS: entity keys. ARGV: hash fields to remove. Answers for each field how many keys lost it, and last how many keys
+lost any."""
+
 
 def digest(script: str) -> str:
     """What EVALSHA calls the script by."""

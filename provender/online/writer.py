@@ -31,7 +31,7 @@ from provender.online.cluster import servers_of
 from provender.online.connection import connect, is_cluster, translated
 from provender.online.layout import ViewLayout
 from provender.online.pipeline import Call, ClusterPipeline, Counts, Pace, Pipeline
-from provender.online.script import NEWEST_WINS, SWEEP, digest
+from provender.online.script import NEWEST_WINS, REMOVE, SWEEP, digest
 
 EVENT = "event_timestamp"
 CREATED = "created_timestamp"
@@ -137,7 +137,8 @@ class OnlineWriter:
         """
         arguments = [view.generation_field, generation.encode(), *_fields(view)]
         with translated(self.connection_string, f"sweeping view {view.view}"):
-            return sum(sum(answers) for answers in self._for_all_keys(view, SWEEP, lambda _: arguments))
+            answers = self._for_all_keys(view.key_prefix, SWEEP, lambda _: arguments)
+            return sum(sum(some) for some in answers)
 
     def expire(self, view: ViewLayout, online_ttl_seconds: float) -> int:
         """Removes values whose event timestamp is more than ``online_ttl_seconds`` ago; answers how many keys.
@@ -151,17 +152,30 @@ class OnlineWriter:
         guard = [b"%d" % (pack.to_micros(limit)[0] - 1), b"-%d" % (1 << 62)]
         row = [*guard, b"", b"", *[b""] * len(view.features)]
         with translated(self.connection_string, f"expiring view {view.view}"):
-            answers = self._for_all_keys(view, NEWEST_WINS, lambda keys: [*common, *row * keys])
+            answers = self._for_all_keys(view.key_prefix, NEWEST_WINS, lambda keys: [*common, *row * keys])
             return sum(int(answer[2]) for some in answers for answer in some)
+
+    def remove_fields(self, key_prefix: bytes, fields: list[bytes]) -> list[int]:
+        """Removes hash fields from every entity key of this project that starts with ``key_prefix``.
+
+        Answers for each field how many keys lost it, and last how many keys lost any. Other fields and other
+        projects' keys stay. Raises :class:`OnlineStoreError`.
+        """
+        sums = [0] * (len(fields) + 1)
+        with translated(self.connection_string, "removing what is not defined any more"):
+            for some in self._for_all_keys(key_prefix, REMOVE, lambda _: fields):
+                for answer in some:
+                    sums = [total + int(number) for total, number in zip(sums, answer, strict=True)]
+        return sums
 
     def _pipeline(self) -> Pipeline | ClusterPipeline:
         client = connect(self.connection_string)
         return ClusterPipeline(client) if isinstance(client, RedisCluster) else Pipeline(client)
 
     def _for_all_keys(
-        self, view: ViewLayout, script: str, arguments: Callable[[int], list[bytes]]
+        self, prefix: bytes, script: str, arguments: Callable[[int], list[bytes]]
     ) -> Iterator[list[Any]]:
-        """Runs ``script`` on every entity key with the view's join keys in this project, server by server.
+        """Runs ``script`` on every entity key of this project that starts with ``prefix``, server by server.
 
         ``arguments``: the script's, for so many keys. Yields the answers of about a thousand keys at a time.
         """
@@ -170,7 +184,7 @@ class OnlineWriter:
         try:
             for server in servers_of(client):
                 sha = server.script_load(script)
-                for keys in self._keys(server, view):
+                for keys in self.keys(server, prefix):
                     with server.pipeline(transaction=False) as pipeline:
                         for start in range(0, len(keys), per_call):
                             some = keys[start : start + per_call]
@@ -184,9 +198,9 @@ class OnlineWriter:
         """``rows_per_call``, where the keys of a call need not share a slot."""
         return 1 if is_cluster(self.connection_string) else self.rows_per_call
 
-    def _keys(self, server: redis.Redis, view: ViewLayout) -> Iterator[list[bytes]]:
-        """The server's entity keys with the view's join keys in this project, about a thousand at a time."""
-        pattern = _escape_glob(view.key_prefix) + b"*" + _escape_glob(self.project.encode())
+    def keys(self, server: redis.Redis, prefix: bytes) -> Iterator[list[bytes]]:
+        """The server's entity keys of this project that start with ``prefix``, about a thousand at a time."""
+        pattern = _escape_glob(prefix) + b"*" + _escape_glob(self.project.encode())
         ours = self.project.encode()
         found: list[bytes] = []
         for key in server.scan_iter(pattern, count=_SCAN_COUNT):

@@ -15,6 +15,9 @@ from pyspark.sql import SparkSession
 
 from provender.errors import SettingsError
 from provender.ledger import Ledger
+from provender.materialization.plan import is_eviction_allowed
+from provender.online.eviction import check_eviction
+from provender.online.loss import read_held
 from provender.online.views import load_applied_views
 from provender.online.writer import OnlineWriter
 from provender.retrievals import remove_old_retrievals
@@ -49,9 +52,10 @@ class Tidied:
 
 def tidy(settings: Settings, attempt: str, say: Say = print) -> list[Tidied]:
     """Compacts and vacuums every table that needs it, and removes expired values from the online store and old
-    retrievals from the storage.
+    retrievals from the storage. Last it looks whether the online store may drop values, or has.
 
-    Raises :class:`LockHeldError` if a writer does not let go of a table in an hour, :class:`OnlineStoreError`.
+    Raises :class:`LockHeldError` if a writer does not let go of a table in an hour, :class:`OnlineStoreError`,
+    :class:`SettingsError` for an online store that may evict values (then all else is done).
     """
     storage = storage_at(settings.storage_root)
     tidied = []
@@ -62,6 +66,7 @@ def tidy(settings: Settings, attempt: str, say: Say = print) -> list[Tidied]:
     _expire(settings, storage, say)
     if old := remove_old_retrievals(storage, datetime.now(UTC)):
         say(f"{len(old)} old retrievals removed")
+    check_online_memory(settings, storage, say)
     return tidied
 
 
@@ -114,3 +119,25 @@ def _expire(settings: Settings, storage: Storage, say: Say) -> None:
         if ttl is not None and view.online:
             removed = writer.expire(view.layout, ttl.total_seconds())
             say(f"{view.view}: {removed} expired keys removed")
+
+
+def check_online_memory(settings: Settings, storage: Storage, say: Say) -> None:
+    """Says what is risky about the online store's memory, and which views it may have evicted values of.
+
+    Raises :class:`SettingsError` if it may evict values, :class:`OnlineStoreError`. Nothing where nothing is online.
+    """
+    try:
+        views = [view.view for view in load_applied_views(storage, settings.project) if view.online]
+    except SettingsError:
+        return  # nothing is applied, so nothing is online
+    if not views:
+        return
+    held = read_held(settings.redis, settings.project)
+    for view in views:
+        if evicted := held.evicted(view):
+            say(f"warning: the online store has evicted {evicted} keys since view {view} was written")
+    warnings = check_eviction(
+        settings.redis, settings.redis_key_ttl_seconds, is_allowed=is_eviction_allowed(settings)
+    )
+    for warning in warnings:
+        say(f"warning: {warning}")

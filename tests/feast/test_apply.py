@@ -193,6 +193,28 @@ def test_a_deleted_view_takes_its_online_values_and_marker_with_it(
     assert [v.name for v in new_shop.store().list_feature_views()] == ["driver_trips"]
 
 
+@pytest.mark.redis
+@pytest.mark.parametrize(
+    "ended", ["", VIEWS.replace("hours=2),", "hours=2), online=False,")], ids=["deleted", "offline"]
+)
+def test_a_view_that_is_not_online_any_more_takes_with_it_what_was_taken_out_of_it_before(
+    new_shop: Shop, redis_server: RedisServer, ended: str
+) -> None:
+    new_shop.write("feature_store.yaml", SETTINGS.replace("127.0.0.1:1", redis_server.address))
+    apply(new_shop.repo, lambda line: None)
+    storage = storage_at(load_settings(new_shop.repo).storage_root)
+    (applied,) = load_applied_views(storage, "shop")
+    OnlineWriter(redis_server.address, "shop").write(applied.layout, [_one_row()])
+    write_marker(redis_server.address, "shop", applied.view, Marker("t", "i", "2026", 1))
+    kept = 'schema=[f for f in provender.schema("trips") if f.name != "city"]'
+    new_shop.write("views/trips_views.py", VIEWS.replace('schema=provender.schema("trips")', kept))
+    apply(new_shop.repo, lambda line: None)
+    assert redis_server.client().dbsize() == 2, "nothing is removed before the view is written anew"
+    new_shop.write("views/trips_views.py", ended)
+    assert "- online values of driver_trips: 1 entities" in said(new_shop)
+    assert redis_server.client().keys("*") == []
+
+
 def test_a_deleted_view_without_redis_is_an_error_and_stays_registered(shop: Shop) -> None:
     shop.write("views/trips_views.py", "")
     with pytest.raises(OnlineStoreError, match="127.0.0.1:1"):

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from provender.errors import OnlineStoreError
-from provender.online.loss import begin, confirm, writing_key
+from provender.online.loss import begin, confirm, read_held, session_key
 from provender.online.pipeline import Counts
 from provender.online.writer import OnlineWriter
 from tests.online.test_writer import VIEW, batch, row
@@ -28,9 +28,10 @@ def test_connections_that_are_cut_while_rows_are_written_are_opened_again(redis_
     assert redis_server.client().dbsize() == 10_000
 
 
-def test_an_untouched_store_is_confirmed_and_nothing_stays_behind(redis_server: RedisServer) -> None:
+def test_an_untouched_store_is_confirmed_and_no_token_stays_behind(redis_server: RedisServer) -> None:
     confirm(redis_server.address, "shop", "v", begin(redis_server.address, "shop", "v"))
-    assert not redis_server.client().exists(writing_key("shop"))
+    assert redis_server.client().hgetall(session_key("shop")) == {b"s:v": b"-"}
+    assert read_held(redis_server.address, "shop").views == {"v"}
 
 
 def test_a_store_that_was_flushed_or_restarted_meanwhile_is_not_called_complete(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_a_store_that_was_flushed_or_restarted_meanwhile_is_not_called_complete(
         begun = begin(server.address, "shop", "v")
         server.stop()
         server.start()
-        server.client().hset(writing_key("shop"), "v", begun.token)  # as from its own file
+        server.client().hset(session_key("shop"), "w:v", begun.token)  # as from its own file
         with pytest.raises(OnlineStoreError, match="restarted"):
             confirm(server.address, "shop", "v", begun)
     finally:

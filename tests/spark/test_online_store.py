@@ -88,6 +88,29 @@ def test_an_online_store_that_dies_while_rows_are_written_is_named_too(
     assert_online_is_right(project, server)
 
 
+@pytest.mark.parametrize("step", ["begin", "confirm"])
+def test_a_flush_before_the_first_row_or_after_the_last_is_seen_whoever_writes(
+    project: Project, server: RedisServer, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    from provender.materialization import run
+
+    deliver(project, 1, [("a", day(1), 1), ("b", day(1), 2)])
+    run_materialize(project, "first")
+    deliver(project, 2, [("a", day(2), 3)])
+    taken = getattr(run, step)
+
+    def flushed_before(*args: Any) -> Any:
+        server.client().flushall()
+        return taken(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, step, flushed_before)
+        assert "run it again" in failure(project, "flushed").remedy
+    manifest = run_materialize(project, "again")
+    assert all(entry["rebuilt"] for entry in manifest.wrote)
+    assert_online_is_right(project, server)
+
+
 def test_a_flushed_or_restored_store_is_rebuilt_and_full_removes_what_should_not_be_there(
     project: Project, server: RedisServer
 ) -> None:
