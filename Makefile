@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 RUN := $(UV) run --frozen --no-sync
 STAMP := .provender/installed
 
-.PHONY: help install demo up stop test test-fast test-slow test-exhaustive leak-check lint typing format pipeline bench bench-full requirements clean
+.PHONY: help install demo up stop test test-fast test-zone test-slow test-exhaustive leak-check lint typing format pipeline bench bench-full requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -46,6 +46,11 @@ test: install ## All tests but the slow ones (15 minutes on 2 cores)
 
 test-fast: install ## Tests that need no Spark, Airflow or server (1 minute)
 	@$(RUN) pytest -m "not slow and not spark and not airflow and not gcs and not postgres and not redis"
+
+test-zone: install ## What values mean, on machines in other time zones: fast tests in Kolkata, Spark's in New York (4 minutes)
+	@TZ=Asia/Kolkata $(RUN) pytest -m "not slow and not spark and not airflow and not gcs and not postgres and not redis"
+	@TZ=America/New_York $(RUN) pytest -m "spark and not slow and not exhaustive" tests/correctness tests/feast tests/spark \
+		-k "correctness or feast or contract or frames or narrowing or slices"
 
 test-slow: install ## Tests with a real Airflow, end to end (30 minutes)
 	@$(RUN) pytest -m slow

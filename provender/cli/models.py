@@ -13,6 +13,7 @@ from typing import Any
 from provender.errors import SpecError
 from provender.intervals import iso
 from provender.models.deployments import Deployment
+from provender.models.keys import key_standing
 from provender.models.store import ModelStore, Version, model_names
 from provender.settings import Settings, load_settings
 from provender.specs.models import ModelCatalog
@@ -75,9 +76,11 @@ def _show(settings: Settings, name: str | None, as_json: bool) -> int:
     catalog = ModelCatalog.load(settings.repo)
     stores = _stores(settings, catalog, name)
     if as_json:
-        print(json.dumps([as_document(store, detailed=name is not None) for store in stores], indent=2))
+        print(json.dumps([_document(settings, catalog, store, name) for store in stores], indent=2))
     elif name is not None:
-        print("\n".join(_detailed(stores[0], _judged(catalog, name))))
+        print(
+            "\n".join([*_detailed(stores[0], _judged(catalog, name)), *_key_lines(settings, catalog, name)])
+        )
     else:
         lines = [_overview(store, _judged(catalog, store.model)) for store in stores]
         print("\n".join(lines) or "there are no models yet")
@@ -91,6 +94,30 @@ def _stores(settings: Settings, catalog: ModelCatalog, name: str | None) -> list
     if name is not None and name not in known:
         raise SpecError(f"no model is called {name!r}", remedy=did_you_mean(name, known))
     return [ModelStore(storage, each) for each in ([name] if name else known)]
+
+
+def _document(
+    settings: Settings, catalog: ModelCatalog, store: ModelStore, asked: str | None
+) -> dict[str, Any]:
+    document = as_document(store, detailed=asked is not None)
+    if asked is not None and asked in catalog.models:
+        standing = key_standing(settings, catalog, asked)
+        document["keys"] = {
+            "complete": standing.complete.key if standing.complete else None,
+            "incomplete": standing.incomplete.key if standing.incomplete else None,
+            "because": standing.because,
+        }
+    return document
+
+
+def _key_lines(settings: Settings, catalog: ModelCatalog, name: str) -> Iterator[str]:
+    """The newest key that could be trained for, and what a newer one lacks."""
+    if name not in catalog.models:
+        return
+    standing = key_standing(settings, catalog, name)
+    yield f"\n  newest complete key  {standing.complete.key if standing.complete else 'none'}"
+    if standing.because:
+        yield f"  not trained for      {standing.because}"
 
 
 def as_document(store: ModelStore, *, detailed: bool) -> dict[str, Any]:

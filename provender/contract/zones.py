@@ -27,7 +27,7 @@ UNREADABLE = int(np.iinfo(np.int64).min)
 FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 """The moments of the years 0001 to 9999, in microseconds since 1970, both inclusive."""
 
-_EPOCH = datetime(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (of wall times, which have no zone)
 _MICRO = timedelta(microseconds=1)
 _FIXED = {"Z": 0, "UTC": 0, "UT": 0, "GMT": 0, "EST": -5 * 3600, "MST": -7 * 3600, "HST": -10 * 3600}
 _OFFSET = re.compile(

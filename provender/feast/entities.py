@@ -72,7 +72,21 @@ def from_sql(query: str, tables: Iterable[Table]) -> tuple[pa.Table, str]:
     if not column:
         raise EntityTimestampInferenceException("event_timestamp")
     at = result.schema.get_field_index(column)
-    return result.set_column(at, column, result.column(column).cast(STAMP)), column
+    return result.set_column(at, column, _in_utc(result.column(column), column)), column
+
+
+def _in_utc(times: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """In whole microseconds, cut off towards the past; a time without a zone is UTC."""
+    if pa.types.is_timestamp(times.type) and times.type.unit == "ns":
+        times = pc.floor_temporal(times, unit="microsecond")
+    try:
+        return times.cast(STAMP)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise TerminalError(
+            f"the entity rows' column {name} has type {times.type}, which is not read as a time: {error}",
+            unharmed="everything: nothing was read",
+            remedy=f"make it one in the SQL: CAST({name} AS TIMESTAMPTZ)",
+        ) from error
 
 
 def of_range(

@@ -1,8 +1,12 @@
 """May this version be deployed? Its metrics against thresholds, and against the serving model's on the same rows.
 
 A pipeline run ends in a result document (``models/<model>/runs/<run>.json``); of it the gate reads ``version``,
-``metrics``, and ``baseline``: the version that served when the run started, its metrics on the same held-out rows, and
-how many of these rows it was trained on (``seen_test_rows``), or null where nothing served.
+``metrics``, ``null_inputs``: the inputs that were null in every training row, and ``baseline``: the version that served
+when the run started, its metrics on the same held-out rows, and how many of these rows it was trained on
+(``seen_test_rows``), or null where nothing served.
+
+A version with a null input is rejected whatever its metrics: it has learnt nothing of a feature that serving would give
+it, and such a feature is nearly always a mistake (a ttl that is too short, rows older than the feature).
 """
 
 from __future__ import annotations
@@ -42,15 +46,18 @@ class Verdict:
     baseline: str | None
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...] = ()
+    null_inputs: tuple[str, ...] = ()
+    """Inputs of the model that were null in every training row."""
 
     @property
     def is_accepted(self) -> bool:
-        return all(each.holds for each in self.comparisons)
+        return not self.null_inputs and all(each.holds for each in self.comparisons)
 
     @property
     def reason(self) -> str:
         """Why, in one sentence."""
-        broken = [f"{each.metric} {_number(each.candidate)}: {each.condition}" for each in self.failed]
+        broken = [f"{name} is null in every training row" for name in self.null_inputs]
+        broken += [f"{each.metric} {_number(each.candidate)}: {each.condition}" for each in self.failed]
         if broken:
             return f"rejected, because of {'; '.join(broken)}"
         return "accepted: every condition holds" if self.comparisons else "accepted: the gate has no rules"
@@ -89,7 +96,10 @@ def judge(spec: ModelSpec, result: Mapping[str, Any], serving: str | None) -> Ve
         comparison for rule in spec.gate for comparison in _compare(spec, rule, metrics, baseline or {})
     )
     notes = tuple(_notes(baseline, result.get("test") or {}, serving))
-    return Verdict(result["version"], baseline["version"] if baseline else None, comparisons, notes)
+    null_inputs = tuple(result.get("null_inputs") or ())
+    return Verdict(
+        result["version"], baseline["version"] if baseline else None, comparisons, notes, null_inputs
+    )
 
 
 def _compare(

@@ -33,6 +33,14 @@ CANDIDATES_PER_ENTITY = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHOWN = 5
 _COUNTS = ("present", "given")
+_NOT_ONLINE = (
+    "what provender status lists as not online: the command beside it; where it lists nothing, the online store lost "
+    "these values: provender materialize SOURCE --full"
+)
+_TOO_OLD = (
+    "ingest and materialize the partitions that are newer (provender status lists them); where there are none, the "
+    "view's ttl is shorter than its data is late: make it longer in views/ and train again"
+)
 
 Row = dict[str, Any]
 Ask = Callable[[Sequence[Instance], bool], Answer]
@@ -169,12 +177,11 @@ def choose_entities(
     fresh = fresh_rows(features, artifact.signature.as_known, at, online)
     absent = [name for name, column in fresh.items() if not any(column)]
     if absent:
+        newest = {f.name: newest_online(f, online) for f in features if f.name in absent}
         raise _not_ready(
             artifact,
-            [
-                f"{name} is online, and fresh at {iso(at)}, for none of {len(candidates)} entities"
-                for name in absent
-            ],
+            [_absent(name, at, len(candidates), moment) for name, moment in newest.items()],
+            _NOT_ONLINE if None in newest.values() else _TOO_OLD,
         )
     nulls = [sum(column[place] is None for column in offline.values()) for place in range(len(candidates))]
     order = sorted(range(len(candidates)), key=nulls.__getitem__)
@@ -182,7 +189,10 @@ def choose_entities(
         order = [place for place in order if nulls[place] == 0]
     if not order:
         raise _not_ready(
-            artifact, [f"none of {len(candidates)} entities has all features, and others are refused"]
+            artifact,
+            [f"none of {len(candidates)} entities has all features, and others are refused"],
+            "set missing, stale or unknown_entity in the model's spec (serving) to as_null or default, or leave out "
+            "the features that are null so often",
         )
     chosen = sorted(order[: serving.smoke_entities])
     usable, expected = _at_places(usable, chosen), _at_places(offline, chosen)
@@ -193,7 +203,7 @@ def choose_entities(
         for row, name, left, right in differing(usable, expected, kinds)
     ]
     if differ:
-        raise _not_ready(artifact, differ)
+        raise _not_ready(artifact, differ, _NOT_ONLINE)
     return SmokeTest(artifact, serving, at, rows, expected)
 
 
@@ -229,6 +239,17 @@ def fresh_rows(
     return found
 
 
+def newest_online(feature: FeatureInput, online: OnlineFeatures) -> datetime | None:
+    """The newest event timestamp that is online for the feature's view, among the entities asked for."""
+    events = [event for event in online.times[feature.view].event if event is not None]
+    return _EPOCH + timedelta(microseconds=max(events)) if events else None
+
+
+def _absent(name: str, at: datetime, candidates: int, newest: datetime | None) -> str:
+    found = f"the newest there is of {iso(newest)}" if newest else "nothing of it is there"
+    return f"{name} is online, and fresh at {iso(at)}, for none of {candidates} entities: {found}"
+
+
 def _checked(artifact: Artifact, answer: Answer, count: int) -> Answer:
     if answer.version != artifact.version:
         raise _failed(artifact, f"version {answer.version or 'unknown'} answered, not {artifact.version}")
@@ -255,7 +276,7 @@ def _counted(feature: Mapping[str, Any]) -> Any:
     return feature.get("value") if feature.get("status") in _COUNTS else None
 
 
-def _not_ready(artifact: Artifact, problems: Sequence[str]) -> DeployError:
+def _not_ready(artifact: Artifact, problems: Sequence[str], remedy: str) -> DeployError:
     return DeployError(
         _listed(
             f"{artifact.model} version {artifact.version} was not deployed: its features are not online",
@@ -263,8 +284,7 @@ def _not_ready(artifact: Artifact, problems: Sequence[str]) -> DeployError:
         ),
         where="the online store, for the newest entities of the training set",
         unharmed="whatever serves now: nothing was changed",
-        remedy="what provender status lists as not online: the command beside it; where it lists nothing, the online "
-        "store lost these values: provender materialize SOURCE --full; then run the deployment again",
+        remedy=f"{remedy}; then run the deployment again",
     )
 
 

@@ -112,8 +112,13 @@ def _join_one(
 
 
 def connection() -> duckdb.DuckDBPyConnection:
-    """A DuckDB of its own, in memory, that reads no files but what it is given."""
-    return duckdb.connect(config={"preserve_insertion_order": False})
+    """Open a DuckDB of its own, in memory, whose session is in UTC wherever it runs.
+
+    DuckDB takes the machine's time zone by default, and with it the meaning of a time that names none.
+    """
+    duck = duckdb.connect(config={"preserve_insertion_order": False})
+    duck.execute("SET GLOBAL TimeZone = 'UTC'")
+    return duck
 
 
 def current_rows(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from pathlib import Path
 
 from pyspark.sql import Column, DataFrame, Window
@@ -16,12 +18,15 @@ from pyspark.sql import functions as F
 
 from provender.errors import SqlError
 from provender.intervals import Cadence
+from provender.spark.narrowing import Declared, declared_columns, narrowing_error
 from provender.spark.slices import SLICE, Slice, is_simple, slices_frame
 from provender.spark.tables import DELETED, PERIOD, key_types
 from provender.spark.types import DDL, quoted
+from provender.spark.versions import has_null_key
 from provender.specs.model import (
     CREATED_TIMESTAMP,
     EVENT_TIMESTAMP,
+    ColumnType,
     FeatureTable,
     Source,
 )
@@ -55,11 +60,25 @@ def desired_versions(
     ``sql`` and ``slices`` (those of ``raw``) are for derived tables.
 
     Columns: the table's keys and features, ``event_timestamp``, ``created_timestamp``, ``period``, ``deleted``.
-    Several versions of one (keys, event timestamp) have distinct created timestamps.
+    Several versions of one (keys, event timestamp) have distinct created timestamps. Keys of a derived table are
+    null where its SQL makes them null, in one row for each such group; those versions are counted, not stored.
+
+    Raises :class:`SqlError` for columns that the SQL does not give or gives in a type that cannot become the
+    declared one. A value that does not fit its declared type fails the frame's computation, in an error for which
+    :func:`provender.spark.narrowing.is_narrowing` holds; :func:`explain_narrowing` then names the rows.
     """
     if sql is None:
         return _as_it_is(source, table, raw)
     return _derived(source, table, sql, raw, slices)
+
+
+def explain_narrowing(
+    source: Source, table: FeatureTable, sql: Query, raw: DataFrame, slices: Sequence[Slice]
+) -> SqlError:
+    """Name the first values that do not fit their declared types. Runs the SQL of :func:`desired_versions` again."""
+    results = _run(source, sql, raw, slices, slices_frame(raw.sparkSession, slices))
+    columns = _declared(source, table, sql, results)
+    return narrowing_error(source, table.name, table.keys, results, columns, str(sql.path))
 
 
 def versions_schema(source: Source, table: FeatureTable) -> str:
@@ -163,12 +182,14 @@ def _output_types(source: Source, table: FeatureTable) -> dict[str, str]:
     }
 
 
-def _typed(source: Source, table: FeatureTable, sql: Query, results: DataFrame) -> DataFrame:
-    """The declared columns with the declared types; a row per key and slice, keys not null.
+def _declared(source: Source, table: FeatureTable, sql: Query, results: DataFrame) -> list[Declared]:
+    """The declared columns, keys first, with the types that the SQL gives.
 
-    Raises :class:`SqlError` naming the columns the SQL does not give.
+    Raises :class:`SqlError` naming the columns the SQL does not give, or gives in a type that never fits.
     """
-    wanted = _output_types(source, table)
+    wanted: dict[str, ColumnType] = {
+        column.name: column.type for column in (*source.keys_of(table), *source.features_of(table))
+    }
     missing = [name for name in wanted if name not in results.columns]
     if missing:
         raise SqlError(
@@ -178,12 +199,14 @@ def _typed(source: Source, table: FeatureTable, sql: Query, results: DataFrame) 
             unharmed="everything committed before; nothing of this attempt was written",
             remedy="name the column in the SQL, or correct keys and features in the spec",
         )
-    typed = results.select(
-        SLICE,
-        "_created",
-        *[F.col(quoted(name)).cast(kind).alias(name) for name, kind in wanted.items()],
-    )
-    return _one_row_a_key(source, table, typed.dropna(subset=list(table.keys)))
+    return declared_columns(f"{source.name}.{table.name}", wanted, results, str(sql.path))
+
+
+def _typed(source: Source, table: FeatureTable, sql: Query, results: DataFrame) -> DataFrame:
+    """The declared columns with the declared types; a row per key and slice, and one per group with a null key."""
+    columns = _declared(source, table, sql, results)
+    typed = results.select(SLICE, "_created", *[column.converted(table.keys) for column in columns])
+    return _one_row_a_key(source, table, typed)
 
 
 def _one_row_a_key(source: Source, table: FeatureTable, typed: DataFrame) -> DataFrame:
@@ -195,8 +218,9 @@ def _one_row_a_key(source: Source, table: FeatureTable, typed: DataFrame) -> Dat
         F.lit("; group by the keys"),
     )
     row = F.first(values)
+    several = (F.count("*") > 1) & ~has_null_key(table.keys)
     counted = typed.groupBy(SLICE, *keys).agg(
-        F.when(F.count("*") > 1, F.raise_error(problem)).otherwise(row).alias("_row")
+        F.when(several, F.raise_error(problem)).otherwise(row).alias("_row")
     )
     return counted.select(SLICE, *keys, "_row.*")
 
@@ -206,7 +230,10 @@ def _with_absences(table: FeatureTable, present: DataFrame, places: DataFrame) -
     keys = [quoted(key) for key in table.keys]
     first_seen = present.groupBy("_period", *keys).agg(F.min("_level").alias("_first_level"))
     expected = first_seen.join(places, "_period").where(F.col("_level") > F.col("_first_level"))
-    absent = expected.join(present.select(SLICE, *keys), [SLICE, *table.keys], "left_anti")
+    # Null keys are groups too here: of each it is counted whether it is there in the newest slice.
+    same = [F.col(f"expected.{name}").eqNullSafe(F.col(f"there.{name}")) for name in (SLICE, *keys)]
+    there = present.select(SLICE, *keys).alias("there")
+    absent = expected.alias("expected").join(there, reduce(and_, same), "left_anti")
     return present.unionByName(
         absent.select(
             SLICE,

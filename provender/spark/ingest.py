@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -39,8 +40,14 @@ from provender.spark.attempt import Attempt, partitions_of, prepare, query_of
 from provender.spark.checked import checked_rows
 from provender.spark.delta_log import Commit
 from provender.spark.failures import spark_failures
-from provender.spark.features import desired_versions, in_periods, versions_schema
+from provender.spark.features import (
+    desired_versions,
+    explain_narrowing,
+    in_periods,
+    versions_schema,
+)
 from provender.spark.limit import refuse_past_limit
+from provender.spark.narrowing import is_narrowing
 from provender.spark.record import draft, receipt
 from provender.spark.repair import repair_tables
 from provender.spark.session import spark_session, tune_for
@@ -159,10 +166,15 @@ def _raw_rows(
     """The raw table as it will be, as far as the touched periods go, and those periods.
 
     Touched is a period that rows are in which came, changed or went away. Of a partition that an attempt died
-    with nobody knows what was there before: there it is every period that may have had rows of it.
+    with nobody knows what was there before: there it is every period that may have had rows of it. Late rows of
+    periods before the source's ``start`` are left out: they are fragments of periods that are never delivered.
     """
     table, cadence = raw_table(work.storage, work.source), work.source.cadence
     accepted = rows.where(F.size("_reasons") == 0).select(*[quoted(name) for name in table.columns])
+    if counted.before_start:
+        accepted = accepted.where(
+            F.col("_period") >= F.lit(iso(work.source.first_partition.start)).cast("timestamp")
+        )
     with spark_failures("reading the raw table", table.uri):
         existed = table.exists()
         table.ensure(spark)
@@ -177,7 +189,7 @@ def _raw_rows(
         for partition in work.resumed:
             first = Partition.holding(cadence, partition.start - work.source.lateness)
             periods |= set(partitions_between(first, partition))
-        ordered = sorted(periods)
+        ordered = sorted(period for period in periods if period >= work.source.first_partition)
         kept = _of_periods(work, stored.where(~replaced), ordered)
         return kept.select(*accepted.columns).unionByName(accepted), ordered
 
@@ -248,13 +260,26 @@ def _changes(
         recorded = log.read(spark).where(in_periods("period", ranges))
         names = [feature.name for feature in work.source.features_of(table)]
         changes = versions.difference(desired, recorded, list(table.keys), names, work.newest_delivery)
-        changes = changes.localCheckpoint()
+        changes = _computed(work, table, changes, raw, slices)
         outcomes = tally.outcomes(changes, work.source)
     return Changes(
         versions.to_append(changes),
         sum(c.pop("appended") for c in outcomes.values()),
         outcomes,
     )
+
+
+def _computed(
+    work: Attempt, table: FeatureTable, changes: DataFrame, raw: DataFrame, slices: list[Slice]
+) -> DataFrame:
+    """``changes``, computed. Raises :class:`SqlError` naming the rows whose values do not fit the declared types."""
+    try:
+        return changes.localCheckpoint()
+    except PySparkException as error:
+        sql = work.sqls[table.name]
+        if sql is None or not is_narrowing(error):
+            raise
+        raise explain_narrowing(work.source, table, sql, raw, slices) from error
 
 
 def _write_features(work: Attempt, table: FeatureTable, changes: Changes) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from provender.records.csv_records import unclosed_note
 from provender.spark import tally
 from provender.spark.attempt import Attempt, sql_texts
 from provender.spark.tally import Tally
+from provender.spark.versions import NULL_KEYS
 from provender.spark.withdrawal import Withdrawn, withdrawal_notes
 from provender.specs.hashing import data_hash, descriptive_hash
 
@@ -63,9 +64,28 @@ def draft(
         wrote=wrote,
         spec={"data": spec, "descriptive": descriptive_hash(work.source)},
         counts=totals,
-        notes=[*_notes(work), *withdrawal_notes(withdrawn)],
+        notes=[*_notes(work), *_left_out(work, counted, placed), *withdrawal_notes(withdrawn)],
         resumed=bool(work.resumed),
     )
+
+
+def _left_out(work: Attempt, counted: Tally, placed: dict[str, dict[str, dict[str, int]]]) -> list[str]:
+    """What is in no feature: rows of periods before the source's start, groups with a null key."""
+    notes = []
+    if counted.before_start:
+        first = work.source.first_partition.key
+        notes.append(
+            f"{counted.before_start} accepted row(s) belong to periods before {first}, where {work.source.name} "
+            "starts: they are in the raw table and in no feature"
+        )
+    for table in work.source.tables:
+        groups = sum(tables[table.name].get(NULL_KEYS, 0) for tables in placed.values())
+        if groups:
+            notes.append(
+                f"{table.name}: the SQL gives {groups} group(s) with a null key ({', '.join(table.keys)}); no reader "
+                "can ask for them, so they are not stored"
+            )
+    return notes
 
 
 def _notes(work: Attempt) -> list[str]:

@@ -20,14 +20,21 @@ OUTCOMES = (versions.NEW, versions.CORRECTED, versions.WITHDRAWN, versions.UNCHA
 COUNTS = ("staged", "accepted", "quarantined", *OUTCOMES)
 """What a manifest of an ingest counts."""
 
+BEFORE_START = "before_start"
+"""Accepted rows of periods before the source's ``start``: kept in the raw table, and in no feature."""
+
+ONLY_IF_ANY = (BEFORE_START, versions.NULL_KEYS)
+"""What a manifest counts besides, where there is any."""
+
 
 @dataclass(frozen=True)
 class Tally:
-    """``partitions``: per key ``staged``, ``accepted``, ``quarantined`` and ``reasons`` (rows by reason)."""
+    """``partitions``: per key ``staged``, ``accepted``, ``quarantined``, ``reasons`` (rows by reason) and, if there are
+    any, ``before_start``."""
 
     partitions: dict[str, dict[str, Any]]
     periods: set[Partition]
-    """The periods that accepted rows belong to."""
+    """The periods that accepted rows belong to, from the source's first one on."""
 
     @property
     def accepted(self) -> int:
@@ -36,6 +43,10 @@ class Tally:
     @property
     def quarantined(self) -> int:
         return sum(entry["quarantined"] for entry in self.partitions.values())
+
+    @property
+    def before_start(self) -> int:
+        return sum(entry.get(BEFORE_START, 0) for entry in self.partitions.values())
 
 
 def count(rows: DataFrame, source: Source, staged: dict[str, Any]) -> Tally:
@@ -56,8 +67,13 @@ def count(rows: DataFrame, source: Source, staged: dict[str, Any]) -> Tally:
         entry["quarantined" if row["_reasons"] else "accepted"] += row["count"]
         for reason in row["_reasons"]:
             entry["reasons"][reason] += row["count"]
-        if row["period"] is not None:
-            periods.add(_partition(source, row["period"]))
+        if row["period"] is None:
+            continue
+        period = _partition(source, row["period"])
+        if period >= source.first_partition:
+            periods.add(period)
+        else:
+            entry[BEFORE_START] = entry.get(BEFORE_START, 0) + row["count"]
     for entry in entries.values():
         entry["reasons"] = dict(sorted(entry["reasons"].items()))
     return Tally(entries, periods)
@@ -71,12 +87,16 @@ def examples(rows: DataFrame, source: Source, keys: list[str], limit: int = 3) -
 
 
 def outcomes(changes: DataFrame, source: Source) -> dict[Partition, dict[str, int]]:
-    """Per period the outcomes of :func:`provender.spark.versions.difference`, and ``appended`` versions."""
+    """Per period the outcomes of :func:`provender.spark.versions.difference` (``null_keys`` if there are any), and
+    ``appended`` versions."""
     counted = versions.outcomes(changes).withColumn("period", F.unix_micros("period"))
-    return {
-        _partition(source, row["period"]): {name: row[name] for name in (*OUTCOMES, "appended")}
-        for row in counted.collect()
-    }
+    found = {}
+    for row in counted.collect():
+        counts = {name: row[name] for name in (*OUTCOMES, "appended")}
+        if row[versions.NULL_KEYS]:
+            counts[versions.NULL_KEYS] = row[versions.NULL_KEYS]
+        found[_partition(source, row["period"])] = counts
+    return found
 
 
 def by_partition(
@@ -88,20 +108,22 @@ def by_partition(
     for table, periods in features.items():
         for period, counts in periods.items():
             owner = next((p for p in partitions if p >= period), partitions[-1])
+            entry = placed[owner.key][table]
             for name, number in counts.items():
-                placed[owner.key][table][name] += number
+                entry[name] = entry.get(name, 0) + number
     return placed
 
 
 def totals(partitions: dict[str, dict[str, Any]]) -> dict[str, int]:
-    """Sums over partitions (and tables): staged, accepted, quarantined, new, corrected, withdrawn, unchanged."""
+    """Sums over partitions (and tables): staged, accepted, quarantined, new, corrected, withdrawn, unchanged, and
+    before_start and null_keys where there are any."""
     sums: Counter[str] = Counter()
     for entry in partitions.values():
-        for name in ("staged", "accepted", "quarantined"):
-            sums[name] += entry[name]
+        for name in ("staged", "accepted", "quarantined", BEFORE_START):
+            sums[name] += entry.get(name, 0)
         for counts in entry["features"].values():
             sums.update(counts)
-    return {name: sums[name] for name in COUNTS}
+    return {name: sums[name] for name in COUNTS} | {name: sums[name] for name in ONLY_IF_ANY if sums[name]}
 
 
 def _partition(source: Source, micros: int) -> Partition:

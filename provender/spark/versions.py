@@ -16,7 +16,10 @@ One shuffle and one sort by group; the result does not depend on the order in wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from functools import reduce
+from operator import or_
 
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
@@ -28,6 +31,8 @@ from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 
 OUTCOME = "outcome"
 NEW, CORRECTED, WITHDRAWN, UNCHANGED = "new", "corrected", "withdrawn", "unchanged"
+NULL_KEYS = "null_keys"
+"""The outcome of a group that the SQL gives a null key: no reader could ask for it, so it is counted and not stored."""
 
 
 def difference(
@@ -39,8 +44,8 @@ def difference(
     this created timestamp on there is no such row). ``log``: the same columns and ``recorded_timestamp``.
     ``withdrawn_at``: when it became known that raw rows were taken back.
 
-    Returns ``period``, ``outcome`` (``new``, ``corrected``, ``withdrawn`` or ``unchanged`` on one row of each
-    group, else null) and ``versions``, an array (often empty) of structs of the columns to append.
+    Returns ``period``, ``outcome`` (``new``, ``corrected``, ``withdrawn``, ``unchanged`` or ``null_keys`` on one row
+    of each group, else null) and ``versions``, an array (often empty) of structs of the columns to append.
     """
     columns = [*keys, *features, EVENT_TIMESTAMP, CREATED_TIMESTAMP, PERIOD, DELETED]
     chosen = [quoted(name) for name in columns]
@@ -51,7 +56,12 @@ def difference(
     group = [quoted(name) for name in (*keys, EVENT_TIMESTAMP)]
     order = Window.partitionBy(*group).orderBy(CREATED_TIMESTAMP, F.desc("_is_log"), RECORDED_TIMESTAMP)
     walked = _with_steps(_with_words(union, features, columns, order), order)
-    return _with_endings(walked, columns, withdrawn_at)
+    return _with_endings(walked, keys, columns, withdrawn_at)
+
+
+def has_null_key(keys: Sequence[str]) -> Column:
+    """Whether one of the columns ``keys`` is null."""
+    return reduce(or_, [F.col(quoted(key)).isNull() for key in keys], F.lit(False))
 
 
 def to_append(differences: DataFrame) -> DataFrame:
@@ -60,9 +70,11 @@ def to_append(differences: DataFrame) -> DataFrame:
 
 
 def outcomes(differences: DataFrame) -> DataFrame:
-    """``period``, ``new``, ``corrected``, ``withdrawn``, ``unchanged`` (groups) and ``appended`` (versions)."""
+    """``period``, ``new``, ``corrected``, ``withdrawn``, ``unchanged``, ``null_keys`` (groups) and ``appended``
+    (versions)."""
     counts = [
-        F.count_if(F.col(OUTCOME) == name).alias(name) for name in (NEW, CORRECTED, WITHDRAWN, UNCHANGED)
+        F.count_if(F.col(OUTCOME) == name).alias(name)
+        for name in (NEW, CORRECTED, WITHDRAWN, UNCHANGED, NULL_KEYS)
     ]
     return differences.groupBy(PERIOD).agg(*counts, F.sum(F.size("versions")).alias("appended"))
 
@@ -111,8 +123,11 @@ def _same(recorded: Column, desired: Column) -> Column:
     return F.when(recorded.isNull(), desired.getField("gone")).otherwise(recorded.eqNullSafe(desired))
 
 
-def _with_endings(walked: DataFrame, columns: list[str], withdrawn_at: datetime) -> DataFrame:
+def _with_endings(
+    walked: DataFrame, keys: list[str], columns: list[str], withdrawn_at: datetime
+) -> DataFrame:
     """Adds the last version where the log's newest says something else than the newest desired row."""
+    no_key = has_null_key(keys)
     log, desired = F.col("_log"), F.col("_desired")
     gone = desired.isNull() | desired.getField("state").getField("gone")
     overtaken = desired.isNull() | (desired.getField("created") < log.getField("created"))
@@ -122,14 +137,17 @@ def _with_endings(walked: DataFrame, columns: list[str], withdrawn_at: datetime)
     ends = F.col("_is_last") & log.isNotNull() & overtaken & stale
     changed = F.col("_appended") | ends
     outcome = (
-        F.when(~changed, F.lit(UNCHANGED))
+        F.when(no_key, F.when(~gone, F.lit(NULL_KEYS)))
+        .when(~changed, F.lit(UNCHANGED))
         .when(gone, F.lit(WITHDRAWN))
         .when(log.isNull(), F.lit(NEW))
         .otherwise(F.lit(CORRECTED))
     )
     versions = F.array_compact(
         F.array(
-            F.when(F.col("_append"), F.struct(*[F.col(quoted(name)).alias(name) for name in columns])),
+            F.when(
+                F.col("_append") & ~no_key, F.struct(*[F.col(quoted(name)).alias(name) for name in columns])
+            ),
             F.when(ends, _ending(columns, gone, withdrawn_at)),
         )
     )

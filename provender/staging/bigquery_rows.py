@@ -36,7 +36,7 @@ _TEXTS = {
 }
 _EXAMPLES: dict[str, tuple[str, Any]] = {
     "TIMESTAMP": ("TIMESTAMP", datetime(1970, 1, 1, tzinfo=UTC)),
-    "DATETIME": ("DATETIME", datetime(1970, 1, 1)),
+    "DATETIME": ("DATETIME", datetime(1970, 1, 1)),  # noqa: DTZ001 (BigQuery's DATETIME has no zone)
     "INTEGER": ("INT64", 0),
     "INT64": ("INT64", 0),
 }

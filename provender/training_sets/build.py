@@ -32,10 +32,10 @@ from provender.training_sets.lockfile import (
     LogRead,
     StoredTable,
 )
-from provender.training_sets.report import render
+from provender.training_sets.report import null_features, render
 from provender.training_sets.request import Request, SqlRows
 from provender.training_sets.rows import Rows, read_rows, with_types, without_gaps_in_time
-from provender.training_sets.summary import summarise
+from provender.training_sets.summary import Summary, summarise
 
 Say = Callable[[str], None]
 
@@ -96,9 +96,11 @@ def make_report(settings: Settings, training_set: TrainingSet) -> str:
     return training_set.report_uri
 
 
-def _write_report(storage: Storage, path: str, lockfile: Lockfile, found: pa.Table) -> None:
+def _write_report(storage: Storage, path: str, lockfile: Lockfile, found: pa.Table) -> Summary:
+    summary = summarise(lockfile.inputs, found)
     with storage.writing(path) as file:
-        file.write(render(lockfile, summarise(lockfile.inputs, found)).encode())
+        file.write(render(lockfile, summary).encode())
+    return summary
 
 
 def _rows(settings: Settings, request: Request, attempt: str) -> Rows:
@@ -147,12 +149,14 @@ def _write(settings: Settings, storage: Storage, inputs: Inputs, entities: pa.Ta
     data = found.select([*entities.column_names, *inputs.outputs])
     write_parquet(storage, f"{folder}/{DATA_FILE}", data)
     lockfile = Lockfile(inputs, datetime.now(UTC), _stored(DATA_FILE, data))
-    _write_report(storage, f"{folder}/{REPORT_FILE}", lockfile, found)
+    summary = _write_report(storage, f"{folder}/{REPORT_FILE}", lockfile, found)
     try:
         storage.create(f"{folder}/{LOCKFILE}", lockfile.to_bytes())
     except AlreadyExistsError:
         return open_training_set(storage, inputs.id)  # somebody built the same set meanwhile
     say(f"built {inputs.name} {inputs.id}: {len(data)} rows, {len(inputs.outputs)} features")
+    for name in null_features(summary):
+        say(f"  {name} is null in every row: a model can learn nothing of it (the report shows why)")
     return TrainingSet(storage.uri(folder), lockfile, is_new=True)
 
 

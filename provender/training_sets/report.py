@@ -54,12 +54,20 @@ def things_to_look_at(summary: Summary) -> list[str]:
             share = percent(view.unmatched, rows)
             found.append(f"{view.log.view} has nothing for {share} of the rows: {_why_unmatched(view)}.")
     matched = {view.log.view for view in summary.views if view.unmatched <= _MANY_UNMATCHED * rows}
+    found += [f"{name} is null in every one of the {number(rows)} rows." for name in null_features(summary)]
     for feature in summary.features:
+        if feature.missing == rows:
+            continue
         if feature.nulls > _MANY_NULLS * rows and feature.reference.partition(":")[0] in matched:
             found.append(f"{feature.name} is null in {percent(feature.nulls, rows)} of the rows.")
         elif feature.distinct == 1:
             found.append(f"{feature.name} has one value only.")
     return found
+
+
+def null_features(summary: Summary) -> list[str]:
+    """Features that are null (or NaN) in every row: a model can learn nothing of them."""
+    return [feature.name for feature in summary.features if summary.rows and feature.missing == summary.rows]
 
 
 def _why_unmatched(view: ViewSummary) -> str:

@@ -9,7 +9,13 @@ from pathlib import Path
 from provender.errors import SourceNotReadyError
 from provender.intervals import Partition
 from provender.ledger import Ledger
-from provender.models.keys import SourceProgress, cadence_of, newest_complete_key
+from provender.models.keys import (
+    SourceProgress,
+    cadence_of,
+    newest_complete_key,
+    newest_started_key,
+    why_incomplete,
+)
 from provender.settings import Settings
 from provender.specs.model import ColumnType
 from provender.specs.models import ModelCatalog, ModelSpec
@@ -76,11 +82,12 @@ def key_of(settings: Settings, catalog: ModelCatalog, spec: ModelSpec, key: str 
     progress = [SourceProgress.of(source, Ledger(storage, source.name)) for source in sources]
     newest = newest_complete_key(progress, cadence)
     if newest is None:
+        started = newest_started_key(progress, cadence)
         raise SourceNotReadyError(
-            f"no partition is in the tables and online for all sources of {spec.name}: "
-            f"{', '.join(source.name for source in sources)}",
+            f"no key is complete for all sources of {spec.name}: {', '.join(source.name for source in sources)}",
+            where=why_incomplete(progress, started) if started else "none of them has a partition online yet",
             unharmed="everything: nothing was read",
-            remedy="provender status shows what is missing",
+            remedy=f"see what is missing (provender status), or name one: provender training-set build {spec.name} KEY",
         )
     return newest
 

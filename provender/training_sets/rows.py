@@ -100,14 +100,46 @@ def without_gaps_in_time(rows: Rows) -> Rows:
 
 
 def _cast(table: pa.Table, name: str, kind: ColumnType) -> pa.ChunkedArray:
+    """The column as ``kind``: the same values, or an error. Arrow itself makes true of 2 and a number of a time."""
+    column = table.column(name)
+    if not _may_become(column.type, kind):
+        raise _unfit(name, column.type, kind, f"no {column.type} means a {kind}")
     try:
-        return table.column(name).cast(ARROW_TYPES[kind])
+        found = column.cast(ARROW_TYPES[kind])
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise TrainingSetError(
-            f"column {name!r} of the entity rows has type {table.schema.field(name).type} and does not fit {kind}: "
-            f"{error}",
-            remedy="cast it in the SQL, or give it another type in the model's spec",
-        ) from error
+        raise _unfit(name, column.type, kind, str(error)) from error
+    lost = _lost(column, found, kind)
+    if lost is not None and pc.any(lost).as_py():
+        raise _unfit(name, column.type, kind, f"{column.filter(lost)[0].as_py()!r} would be another value")
+    return found
+
+
+def _lost(given: pa.ChunkedArray, found: pa.ChunkedArray, kind: ColumnType) -> pa.ChunkedArray | None:
+    """Where Arrow changes a value without a word; None where it does not."""
+    if kind is ColumnType.FLOAT and pa.types.is_floating(given.type):
+        return pc.and_(pc.is_inf(found), pc.is_finite(given))
+    if kind is ColumnType.BOOL and pa.types.is_integer(given.type):
+        return pc.not_equal(given, found.cast(given.type))
+    return None
+
+
+def _may_become(given: pa.DataType, kind: ColumnType) -> bool:
+    if pa.types.is_null(given) or pa.types.is_string(given) or pa.types.is_large_string(given):
+        return True
+    if kind in (ColumnType.INT32, ColumnType.INT64, ColumnType.FLOAT, ColumnType.DOUBLE):
+        return bool(pa.types.is_integer(given) or pa.types.is_floating(given) or pa.types.is_decimal(given))
+    if kind is ColumnType.BOOL:
+        return bool(pa.types.is_boolean(given) or pa.types.is_integer(given))
+    if kind is ColumnType.TIMESTAMP:
+        return bool(pa.types.is_timestamp(given) or pa.types.is_date(given))
+    return True
+
+
+def _unfit(name: str, given: pa.DataType, kind: ColumnType, why: str) -> TrainingSetError:
+    return TrainingSetError(
+        f"column {name!r} of the entity rows has type {given} and does not fit {kind}: {why}",
+        remedy="cast it in the SQL, or give it another type in the model's spec",
+    )
 
 
 def _moments(column: pa.ChunkedArray, name: str, where: str) -> pa.ChunkedArray:

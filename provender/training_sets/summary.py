@@ -57,6 +57,8 @@ class FeatureSummary:
     reference: str
     type: str
     nulls: int
+    missing: int
+    """Nulls and NaN."""
     distinct: int
     mean: float | None
     """Of numbers and booleans."""
@@ -151,6 +153,7 @@ def _feature(joined: pa.Table, log: LogRead, name: str) -> FeatureSummary:
         reference=f"{log.view}:{log.columns[name].feature}",
         type=log.columns[name].type,
         nulls=column.null_count,
+        missing=pc.sum(pc.is_null(column, nan_is_null=True)).as_py() or 0,
         distinct=pc.count_distinct(values).as_py(),
         mean=float(finite.mean()) if finite is not None and has_numbers else None,
         values=_histogram(finite) if finite is not None and has_numbers else None,

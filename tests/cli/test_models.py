@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provender.cli.main import main
+from provender.intervals import iso
+from provender.ledger import Draft, Job, Kind
 from provender.models.deployments import Action, Deployment
 from provender.models.store import ModelStore
 from provender.storage import storage_at
@@ -81,6 +84,84 @@ def test_the_same_as_json(project: Project, versions: list[str], capsys: pytest.
     assert [each["state"] for each in document["versions"]] == ["rejected", "serving", "deployed"]
     assert [each["action"] for each in document["deployments"]] == ["deploy", "deploy", "reject"]
     assert document["trying"] is None
+
+
+SPEC: dict[str, Any] = {
+    "name": "rides",
+    "owner": "tests",
+    "cadence": "daily",
+    "start": date(2026, 3, 1),
+    "end": date(2026, 3, 4),
+    "raw": {"uri": "../raw/{partition}.csv"},
+    "event_timestamp": {"column": "at"},
+    "columns": [{"name": "city", "type": "STRING"}, {"name": "at", "type": "TIMESTAMP"}],
+    "tables": [{"name": "rides", "keys": ["city"]}],
+}
+MODEL = """
+name: late
+owner: tests
+entities: {uri: rows.parquet}
+label: is_late
+features: [rides:fare, tips:tip]
+window: 3d
+"""
+
+
+def test_a_model_says_which_key_is_complete_and_what_a_newer_one_lacks(
+    project: Project, versions: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """rides ends after 2026-03-03; tips goes on."""
+    for name, columns in (("rides", {}), ("tips", {"end": None})):
+        fare = [*SPEC["columns"], {"name": "fare" if name == "rides" else "tip", "type": "DOUBLE"}]
+        tables = [{"name": name, "keys": ["city"]}]
+        document = SPEC | {"name": name, "columns": fare, "tables": tables} | columns
+        project.write_source({key: value for key, value in document.items() if value is not None})
+        recorded = datetime(2026, 3, 9, tzinfo=UTC)
+        keys = ["2026-03-02", "2026-03-03", *(["2026-03-04"] if name == "tips" else [])]
+        entry = {"recorded": iso(recorded)}
+        ledger = project.ledger(name)
+        ledger.commit(
+            Draft(
+                Job.INGEST,
+                "a",
+                Kind.MANIFEST,
+                dict.fromkeys(keys, entry),
+                started=recorded,
+                recorded_up_to=recorded,
+            )
+        )
+        ledger.commit(
+            Draft(Job.MATERIALIZE, "b", Kind.MANIFEST, {}, started=recorded, recorded_up_to=recorded)
+        )
+    write_definitions(project)
+    assert call(project, "late") == 0
+    shown = capsys.readouterr().out
+    assert "newest complete key  2026-03-03" in shown
+    assert "2026-03-04 is not complete: rides ends with 2026-03-03 and never covers it" in shown
+    assert call(project, "late", "--json") == 0
+    (document,) = json.loads(capsys.readouterr().out)
+    assert document["keys"]["complete"] == "2026-03-03"
+    assert document["keys"]["incomplete"] == "2026-03-04"
+
+
+def write_definitions(project: Project) -> None:
+    """Views of both sources, and the model on them."""
+    views = """
+from datetime import timedelta
+from feast import Entity, FeatureView, ValueType
+import provender
+
+city = Entity(name="city", join_keys=["city"], value_type=ValueType.STRING)
+"""
+    for name in ("rides", "tips"):
+        views += (
+            f"{name} = FeatureView(name={name!r}, entities=[city], ttl=timedelta(days=1), "
+            f"schema=provender.schema({name!r}), source=provender.source({name!r}))\n"
+        )
+    for path, text in (("views/views.py", views), ("models/late.yaml", MODEL)):
+        file = project.settings.repo / path
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
 
 
 def test_a_misspelt_model_is_said(

@@ -126,6 +126,27 @@ def test_entity_rows_may_be_sql_over_feature_tables(shop: Shop) -> None:
     assert trips(shop, query) == [10]
 
 
+def test_times_in_entity_sql_that_name_no_zone_are_utc(shop: Shop) -> None:
+    """`make test-zone` runs this where DuckDB would say otherwise by itself."""
+    shop.ingest(version(1, 10, 0), recorded=500)
+    midnight, before = "2026-11-22 00:00:00", "2026-11-21 23:59:59"
+    for text, expected in (
+        (f"TIMESTAMPTZ '{midnight}'", [10]),
+        (f"TIMESTAMPTZ '{before}'", [None]),
+        (f"TIMESTAMP '{midnight}'", [10]),
+        (f"CAST('{before}' AS TIMESTAMPTZ)", [None]),
+        (f"TIMESTAMP_NS '{midnight}.000000001'", [10]),
+        ("DATE '2026-11-22'", [10]),
+        ("date_trunc('day', (SELECT max(event_timestamp) FROM trips.trips))", [10]),
+    ):
+        assert trips(shop, f"SELECT 1 AS driver_id, {text} AS event_timestamp") == expected, text
+    query = "SELECT driver_id, event_timestamp, hour(event_timestamp) AS hour FROM trips.trips"
+    found = shop.store().get_historical_features(entity_df=query, features=FEATURES).to_arrow()
+    assert found.column("hour").to_pylist() == [0]
+    with pytest.raises(TerminalError, match="is not read as a time"):
+        trips(shop, "SELECT 1 AS driver_id, 'yesterday' AS event_timestamp")
+
+
 def test_wrong_sql_is_one_error_with_duckdbs_words(shop: Shop) -> None:
     shop.ingest(version(1, 10, 0), recorded=500)
     with pytest.raises(TerminalError, match="entity rows' SQL cannot be run"):

@@ -206,6 +206,8 @@ def test_one_entity_that_is_missing_online_stops_it(world: World, shelf: Shelf) 
 def test_values_older_than_their_age_limit_stop_it(world: World, shelf: Shelf) -> None:
     error = fails(world, shelf, world.write_version(b"new"), key="2026-03-20")
     assert "fresh at 2026-03-21T03:00" in error.what
+    assert "the newest there is of 2026-03-10T00:00" in error.what
+    assert "make it longer" in error.remedy, "all of it is materialized: that would not help"
 
 
 def test_a_redis_that_is_down_stops_it_and_is_named(

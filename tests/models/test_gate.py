@@ -111,3 +111,16 @@ def test_a_flattering_or_outdated_comparison_is_noted() -> None:
     table = judge(spec(), result, "c" * 16).table()
     assert "trained on 40 of the 100 held-out rows" in table
     assert "cccccccccccccccc serves now" in table
+
+
+def test_an_input_that_was_null_in_every_training_row_is_named_and_rejects_the_version() -> None:
+    result = {
+        "version": "b" * 16,
+        "metrics": {"score": 0.9},
+        "null_inputs": ["carrier_day__delay"],
+        "baseline": None,
+    }
+    judged = judge(spec({"metric": "score", "min": 0.5}), result, None)
+    assert not judged.is_accepted
+    assert judged.reason == "rejected, because of carrier_day__delay is null in every training row"
+    assert judged.reason in judged.table()

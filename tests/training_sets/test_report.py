@@ -8,7 +8,7 @@ import pyarrow as pa
 from provender.storage import local_path
 from provender.training_sets.build import make_report
 from provender.training_sets.join import joined
-from provender.training_sets.report import things_to_look_at
+from provender.training_sets.report import null_features, things_to_look_at
 from provender.training_sets.summary import Summary, summarise
 from tests.feast.conftest import version
 from tests.training_sets.conftest import Builder
@@ -40,6 +40,15 @@ def test_what_is_likely_a_mistake_is_said(builder: Builder) -> None:
     assert "driver_trips has nothing for 50.0% of the rows" in said and "at most 2 h old" in said
     said = " ".join(things_to_look_at(summary_of(builder, (2, 10, 0), (2, 20, 1), (2, 30, 1), (1, 10, 1))))
     assert "driver_trips__trips is null in 75.0% of the rows" in said
+
+
+def test_a_feature_that_is_null_in_every_row_is_named(builder: Builder) -> None:
+    builder.shop.ingest(version(1, None, 0), version(2, None, 0), recorded=500)
+    summary = summary_of(builder, (1, 10, 1), (2, 20, 0))
+    assert null_features(summary)[0] == "driver_trips__trips"
+    assert "driver_trips__trips is null in every one of the 2 rows." in things_to_look_at(summary)
+    unmatched = summary_of(builder, (9, 10, 1), (8, 20, 0))
+    assert set(null_features(unmatched)) == {feature.name for feature in unmatched.features}
 
 
 class _Page(HTMLParser):

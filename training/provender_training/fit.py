@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from provender.errors import SpecError, TrainingSetError
+from provender.intervals import iso
 from provender.models.artifact import Column
 from provender.models.inputs import model_input
 from provender_training.data import Rows
@@ -42,7 +45,8 @@ class Recipe:
 
 
 def fit(recipe: Recipe, inputs: Sequence[Column], rows: Rows, target: Numbers) -> Any:
-    """The fitted estimator. Raises :class:`SpecError` if the module, its parameters or the data do not fit.
+    """The fitted estimator. Raises :class:`SpecError` if the module, its parameters or the data do not fit, and
+    :class:`TrainingSetError` where that may be because an input is null in every row.
 
     One thread: sums in another order are other numbers, and then another model.
     """
@@ -52,6 +56,9 @@ def fit(recipe: Recipe, inputs: Sequence[Column], rows: Rows, target: Numbers) -
         try:
             estimator.fit(model_input(rows.columns(names), names), target)
         except (TypeError, ValueError) as error:
+            empty = null_columns(rows, names)
+            if empty:
+                raise _nothing_to_learn(recipe, rows, empty, error) from error
             raise SpecError(
                 f"{recipe.module} cannot be fitted: {error}",
                 where="training of the model's spec",
@@ -59,6 +66,27 @@ def fit(recipe: Recipe, inputs: Sequence[Column], rows: Rows, target: Numbers) -
                 remedy="mend training.parameters or the module; columns: " + ", ".join(names),
             ) from error
     return estimator
+
+
+def null_columns(rows: Rows, names: Sequence[str]) -> list[str]:
+    """Those of the columns ``names`` that are null or NaN in every one of ``rows``."""
+    return [name for name in names if _is_null(rows.table.column(name))]
+
+
+def _is_null(column: pa.ChunkedArray) -> bool:
+    return bool(pc.all(pc.is_null(column, nan_is_null=True)).as_py())
+
+
+def _nothing_to_learn(recipe: Recipe, rows: Rows, empty: Sequence[str], error: Exception) -> TrainingSetError:
+    several = len(empty) > 1
+    return TrainingSetError(
+        f"{', '.join(empty)} {'are' if several else 'is'} null in every one of the {len(rows)} training rows, and "
+        f"{recipe.module} cannot be fitted to that",
+        where=f"training rows to {iso(rows.times[-1])}; the module said: {error}",
+        unharmed="whatever serves now; nothing was written",
+        remedy="leave it out of the model's features, or find out why it is null: the training set's report shows the "
+        "nulls of every feature and the ttl of its view",
+    )
 
 
 def predict(

@@ -16,7 +16,7 @@ from provender.models.runs import write_result
 from provender_training import canonical
 from provender_training.card import model_card, report
 from provender_training.evaluation import Evaluation, evaluate, examples, serving_score
-from provender_training.fit import Recipe, classes_of, fit, target_of
+from provender_training.fit import Recipe, classes_of, fit, null_columns, target_of
 from provender_training.plots import pictures
 from provender_training.publish import write_artifact
 from provender_training.signing import input_columns, signature_of
@@ -57,6 +57,7 @@ def evaluate_and_write(workspace: Workspace, output_uri: str, baseline_uri: str)
     recipe = Recipe(**workspace.read_json("train.json")["recipe"])
     evaluation = _evaluation(workspace)
     test = workspace.rows("test")
+    null_inputs = null_columns(workspace.rows("train"), evaluation.signature.inputs)
     loaded = workspace.read_json("load.json")
     drawn = pictures(evaluation)
     page = report(evaluation, drawn)
@@ -74,7 +75,8 @@ def evaluate_and_write(workspace: Workspace, output_uri: str, baseline_uri: str)
     }
     written = write_artifact(output_uri, evaluation.signature.model, loaded["lockfile_id"], files)
     serving = serving_score(baseline_uri, test, evaluation.actual, recipe.mode) if baseline_uri else None
-    write_result(output_uri, workspace.folder.name, _result(written, evaluation, loaded, serving))
+    result = {**_result(written, evaluation, loaded, serving), "null_inputs": null_inputs}
+    write_result(output_uri, workspace.folder.name, result)
     workspace.clear()
     return Evaluated(written, evaluation, page, card)
 

@@ -73,6 +73,21 @@ def test_the_artifact_is_whole_and_says_what_the_model_takes(result: dict[str, A
         artifact.files
     )
     assert artifact.metrics == result["metrics"]
+    assert result["null_inputs"] == []
+
+
+def test_a_feature_that_is_null_in_every_training_row_is_named(tmp_path: Path) -> None:
+    """By the train step, where the module cannot be fitted to it, and otherwise in the result, for the gate."""
+    table = planted.planted(600)
+    place = table.schema.get_field_index(planted.DELAY)
+    for name, column in (("nulls", pa.nulls(600, pa.float64())), ("nans", pa.array([float("nan")] * 600))):
+        empty = table.set_column(place, planted.DELAY, column)
+        with pytest.raises(TrainingSetError) as caught:
+            trained(tmp_path / name, empty)
+        assert f"{planted.DELAY} is null in every one of the 480 training rows" in caught.value.what
+        assert "window shape" not in caught.value.what
+    result = trained(tmp_path / "linear", empty, module=LINEAR, parameters={})
+    assert result["null_inputs"] == [planted.DELAY]
 
 
 def test_the_golden_rows_are_predicted_again(result: dict[str, Any]) -> None:

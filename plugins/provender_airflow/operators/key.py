@@ -20,6 +20,8 @@ from provender.models.keys import (
     choose,
     expected_key,
     newest_complete_key,
+    newest_started_key,
+    why_incomplete,
 )
 from provender.models.store import ModelStore
 from provender.specs.model import Source
@@ -63,13 +65,16 @@ class ChooseKeyOperator(BaseSensorOperator):
         cadence = cadence_of(sources.values())
         progress = [SourceProgress.of(source, Ledger(storage, source.name)) for source in sources.values()]
         waited = now - context["dag_run"].run_after
+        asked = _asked(cadence, context)
+        looked_at = asked or newest_started_key(progress, cadence)
         return choose(
-            _asked(cadence, context),
+            asked,
             newest_complete_key(progress, cadence),
             by_hand=context["dag_run"].run_type != "asset_triggered",
             decided=ModelStore(storage, self.model).decided_keys(),
             expected=expected_key(sources.values(), cadence, now),
             sources_are_busy=waited < LONGEST_WAIT and self._are_busy(sources, context),
+            incomplete=why_incomplete(progress, looked_at) if looked_at else "",
         )
 
     @staticmethod
