@@ -69,7 +69,7 @@ def _translated(step: str, where: str, error: PySparkException) -> ProvenderErro
         return SparkUnavailableError(what, where=where, unharmed=_UNHARMED, remedy="run again")
     if isinstance(error, AnalysisException) or (error.getSqlState() or "").startswith(_DATA_STATES):
         return SqlError(
-            text, where=where, unharmed=_UNHARMED, remedy=_remedy(where, error.getErrorClass() or "")
+            text, where=where, unharmed=_UNHARMED, remedy=_remedy(where, error.getCondition() or "")
         )
     return SparkJobError(text, where=where, unharmed=_UNHARMED, remedy="run the same command again")
 
