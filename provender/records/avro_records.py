@@ -20,7 +20,7 @@ import pyarrow as pa
 from provender.records.avro_types import AvroTypes, Decoder, whole
 from provender.records.batch import RecordBatch
 from provender.records.build import BATCH_ROWS, batch_of
-from provender.records.damage import DamagedFileError
+from provender.records.damage import UnreadableFileError
 from provender.records.names import placed
 from provender.records.unpack import CHUNK_BYTES, Readable
 
@@ -54,7 +54,7 @@ def avro_batches(
     """The records, in batches of at most :data:`BATCH_ROWS` or a block. Columns of a type that has no counterpart
     (records, arrays, maps, unions of several kinds) are given as their JSON text, in a field ``json``.
 
-    Raises :class:`DamagedFileError` for what is no Avro, ends in the middle, is packed by a codec that is not read,
+    Raises :class:`UnreadableFileError` for what is no Avro, ends in the middle, is packed by a codec that is not read,
     unpacks to more than ``most_bytes``, or has a declared column twice.
     """
     head = avro_head(file)
@@ -81,12 +81,12 @@ def _decoders(head: AvroHead, kept: Sequence[bool]) -> list[Decoder]:
             types.decoder(field["type"], keep=keep) for field, keep in zip(head.fields, kept, strict=True)
         ]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedFileError("damaged Avro: its schema cannot be read") from error
+        raise UnreadableFileError("damaged Avro: its schema cannot be read") from error
 
 
 def avro_schema(file: Readable) -> dict[str, Any]:
     """Reads ``file`` to its end. ``schema``: column name to Avro type (as JSON where it is not one word); ``twice``:
-    column names that occur twice, upper and lower case alike. Raises :class:`DamagedFileError`."""
+    column names that occur twice, upper and lower case alike. Raises :class:`UnreadableFileError`."""
     head = avro_head(file)
     for _ in _raw_blocks(file, head):
         pass
@@ -100,7 +100,7 @@ def avro_schema(file: Readable) -> dict[str, Any]:
 def avro_head(file: Readable) -> AvroHead:
     """Reads what stands before the first block."""
     if _take(file, 4) != _MAGIC:
-        raise DamagedFileError("damaged Avro: it does not begin as Avro does")
+        raise UnreadableFileError("damaged Avro: it does not begin as Avro does")
     metadata = _metadata(file)
     sync = _take(file, _SYNC_BYTES)
     try:
@@ -108,7 +108,7 @@ def avro_head(file: Readable) -> AvroHead:
         if not all({"name", "type"} <= field.keys() for field in record["fields"]):
             raise TypeError
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedFileError("damaged Avro: its rows are no records") from error
+        raise UnreadableFileError("damaged Avro: its rows are no records") from error
     return AvroHead(record, metadata.get("avro.codec", b"null").decode(errors="replace"), sync)
 
 
@@ -133,9 +133,9 @@ def _decoded(data: bytes, count: int, decoders: Sequence[Decoder]) -> list[list[
                     row.append(value)
             rows.append(row)
     except (IndexError, ValueError, OverflowError, RecursionError) as error:
-        raise DamagedFileError("damaged Avro: a row does not fit the schema") from error
+        raise UnreadableFileError("damaged Avro: a row does not fit the schema") from error
     if at != len(data):
-        raise DamagedFileError("damaged Avro: a block holds more than its rows")
+        raise UnreadableFileError("damaged Avro: a block holds more than its rows")
     return rows
 
 
@@ -145,7 +145,7 @@ def _blocks(file: Readable, head: AvroHead, most_bytes: int | None) -> Iterator[
         data = _unpacked(packed, head.codec, _MOST_BLOCK_BYTES)
         size += len(data)
         if most_bytes is not None and size > most_bytes:
-            raise DamagedFileError(
+            raise UnreadableFileError(
                 f"it unpacks to more than {most_bytes} bytes (raw.max_unpacked_bytes)",
                 "if that is what it should hold, set raw.max_unpacked_bytes in the spec; else deliver it again",
             )
@@ -156,10 +156,10 @@ def _raw_blocks(file: Readable, head: AvroHead) -> Iterator[tuple[int, bytes]]:
     while (first := file.read(1)) != b"":
         count, size = _whole(file, first), _whole(file)
         if not 0 <= count <= _MOST_ROWS or not 0 <= size <= _MOST_BLOCK_BYTES:
-            raise DamagedFileError("damaged Avro: a block has no size")
+            raise UnreadableFileError("damaged Avro: a block has no size")
         data = _take(file, size)
         if _take(file, _SYNC_BYTES) != head.sync:
-            raise DamagedFileError("damaged Avro: a block does not end where it should")
+            raise UnreadableFileError("damaged Avro: a block does not end where it should")
         yield count, data
 
 
@@ -182,8 +182,8 @@ def _unpacked(data: bytes, codec: str, most: int) -> bytes:
             with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
                 return bytes(stream.read(most))
     except (zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, pa.ArrowException) as error:
-        raise DamagedFileError(f"damaged Avro: a block cannot be unpacked ({codec})") from error
-    raise DamagedFileError(
+        raise UnreadableFileError(f"damaged Avro: a block cannot be unpacked ({codec})") from error
+    raise UnreadableFileError(
         f"its blocks are packed by {codec}, which is not read",
         "write it with the codec null, deflate, snappy, bzip2, xz or zstandard",
     )
@@ -221,7 +221,7 @@ def _metadata(file: Readable) -> dict[str, bytes]:
 def _octets(file: Readable) -> bytes:
     size = _whole(file)
     if not 0 <= size <= _MOST_METADATA_BYTES:
-        raise DamagedFileError("damaged Avro: its metadata have no end")
+        raise UnreadableFileError("damaged Avro: its metadata have no end")
     return _take(file, size)
 
 
@@ -230,7 +230,7 @@ def _whole(file: Readable, first: bytes = b"") -> int:
     while octets[-1] >= 0x80:
         octets += _take(file, 1)
         if len(octets) > 10:
-            raise DamagedFileError("damaged Avro: a number in it has no end")
+            raise UnreadableFileError("damaged Avro: a number in it has no end")
     return whole(octets, 0)[0]
 
 
@@ -240,7 +240,7 @@ def _take(file: Readable, size: int) -> bytes:
     while size:
         piece = file.read(min(size, CHUNK_BYTES))
         if not piece:
-            raise DamagedFileError("damaged Avro: it ends in the middle")
+            raise UnreadableFileError("damaged Avro: it ends in the middle")
         pieces.append(piece)
         size -= len(piece)
     return b"".join(pieces)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from provender.records.csv_rule import MOST_QUOTED, CsvRule, Row
-from provender.records.damage import DamagedFileError
+from provender.records.damage import UnreadableFileError
 from provender.records.dialect import Dialect
 
 BLOCK_BYTES = 4 << 20
@@ -71,7 +71,7 @@ class CsvBlocks:
             self._rule = CsvRule(self.dialect, width)
 
     def walk(self, pieces: Iterable[bytes]) -> Iterator[Block]:
-        """Gives the blocks behind the header. Raises :class:`DamagedFileError` for a line without an end."""
+        """Gives the blocks behind the header. Raises :class:`UnreadableFileError` for a line without an end."""
         for piece in pieces:
             self._buffer += piece
             self.is_blank = self.is_blank and not piece.strip()
@@ -93,7 +93,7 @@ class CsvBlocks:
         if not used:
             self._wanted = 2 * len(self._buffer)
         if len(self._buffer) > 5 * MOST_QUOTED:
-            raise DamagedFileError(f"line {self._lines + 1} has no end")
+            raise UnreadableFileError(f"line {self._lines + 1} has no end")
 
     def _pass(self, used: int) -> None:
         self._lines += _line_breaks(self._buffer[:used])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from provender.errors import ContractError
 
 
-class DamagedFileError(ValueError):
+class UnreadableFileError(ValueError):
     """The file cannot be read on: ``str()`` says why, in words for a person. ``remedy`` is what to do."""
 
     def __init__(self, why: str, remedy: str = "deliver the file again") -> None:
@@ -22,7 +22,7 @@ class DamagedFileError(ValueError):
         )
 
 
-class UndecodableError(DamagedFileError):
+class UndecodableError(UnreadableFileError):
     """A byte that is not in the declared encoding; ``at`` is its offset in the unpacked file."""
 
     def __init__(self, encoding: str, at: int, begins: bytes = b"") -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from provender.records.batch import RecordBatch
 from provender.records.build import BATCH_ROWS, text_batch
 from provender.records.csv_rule import Row
-from provender.records.damage import DamagedFileError
+from provender.records.damage import UnreadableFileError
 from provender.records.dialect import Dialect
 
 MOST_LINE_BYTES = 128 << 20
@@ -75,7 +75,7 @@ def json_records(
 ) -> Iterator[list[JsonRecord]]:
     """The records with the text they were delivered as, in lists of at most :data:`BATCH_ROWS` or a little more.
 
-    Raises :class:`DamagedFileError` for a line that has no end.
+    Raises :class:`UnreadableFileError` for a line that has no end.
     """
     reader = _Reader(declared)
     waiting: list[JsonRecord] = []
@@ -109,7 +109,7 @@ def count_json_lines(pieces: Iterable[bytes], line_break: str) -> int:
 
 
 def _whole_lines(pieces: Iterable[bytes], line_break: str) -> Iterator[bytes]:
-    """The text in blocks that end behind a line break. Raises :class:`DamagedFileError` for a line that has no end."""
+    """The text in blocks that end behind a line break. Raises :class:`UnreadableFileError` for a line that has no end."""
     ends = [line_break.encode()] if line_break else [b"\n", b"\r"]
     rest = b""
     for piece in pieces:
@@ -120,7 +120,7 @@ def _whole_lines(pieces: Iterable[bytes], line_break: str) -> Iterator[bytes]:
         else:
             rest += piece
         if len(rest) > MOST_LINE_BYTES:
-            raise DamagedFileError("a line of it has no end")
+            raise UnreadableFileError("a line of it has no end")
     yield rest
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from provender.records.damage import DamagedFileError
+from provender.records.damage import UnreadableFileError
 
 
 def placed(names: Sequence[str], declared: Sequence[str]) -> list[str | None]:
     """For each of a file's column ``names`` the name under which it is given: a declared one where it is that one in
     whatever letter case, else its own, made distinct. None for a column without a name.
 
-    Raises :class:`DamagedFileError` if the file names a declared column twice, upper and lower case alike.
+    Raises :class:`UnreadableFileError` if the file names a declared column twice, upper and lower case alike.
     """
     by_case = {name.lower(): name for name in reversed(declared)}
     exact, small = set(declared), [name.lower() for name in names]
@@ -30,9 +30,9 @@ def placed(names: Sequence[str], declared: Sequence[str]) -> list[str | None]:
     return found
 
 
-def twice_error(twice: Sequence[str]) -> DamagedFileError:
+def twice_error(twice: Sequence[str]) -> UnreadableFileError:
     """The file names columns twice."""
-    return DamagedFileError(
+    return UnreadableFileError(
         f"it names the column {', '.join(twice)} twice (upper and lower case are the same)",
         "deliver the file with distinct column names",
     )

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from provender.records.batch import RecordBatch
 from provender.records.build import BATCH_ROWS, batch_of
-from provender.records.damage import DamagedFileError
+from provender.records.damage import UnreadableFileError
 from provender.records.names import placed
 
 MALFORMED = "_malformed"
@@ -35,7 +35,7 @@ def parquet_batches(
     """The records, in batches of at most :data:`BATCH_ROWS`. ``groups``: of these row groups alone, the first of their
     records having the number ``first``.
 
-    Raises :class:`DamagedFileError` for what is no Parquet, a page that does not fit its checksum, columns that unpack
+    Raises :class:`UnreadableFileError` for what is no Parquet, a page that does not fit its checksum, columns that unpack
     to more than ``most_bytes``, and a declared column that is there twice.
     """
     try:
@@ -54,9 +54,9 @@ def parquet_batches(
                 yield _decodable([name for _, name in columns], arrays, malformed, first)
                 first += batch.num_rows
     except pa.ArrowNotImplementedError as error:
-        raise DamagedFileError(f"a declared column cannot be decoded: {_first_line(error)}") from error
+        raise UnreadableFileError(f"a declared column cannot be decoded: {_first_line(error)}") from error
     except (pa.ArrowException, OSError) as error:
-        raise DamagedFileError(f"damaged Parquet: {_first_line(error)}") from error
+        raise UnreadableFileError(f"damaged Parquet: {_first_line(error)}") from error
 
 
 def _first_line(error: BaseException) -> str:
@@ -107,7 +107,7 @@ def parquet_names(file: BinaryIO) -> list[str]:
     try:
         return [field.name for field in pq.read_schema(file)]
     except (pa.ArrowException, OSError) as error:
-        raise DamagedFileError(f"damaged Parquet: {_first_line(error)}") from error
+        raise UnreadableFileError(f"damaged Parquet: {_first_line(error)}") from error
 
 
 def plain_names(file: BinaryIO) -> list[str]:
@@ -153,7 +153,7 @@ def _refuse_too_large(parquet: pq.ParquetFile, wanted: list[str], most_bytes: in
             column = group.column(number)
             size += column.total_uncompressed_size if column.path_in_schema.split(".")[0] in wanted else 0
     if size > most_bytes:
-        raise DamagedFileError(
+        raise UnreadableFileError(
             f"it unpacks to {size} bytes (raw.max_unpacked_bytes)",
             "if that is what it should hold, set raw.max_unpacked_bytes in the spec; else deliver it again",
         )

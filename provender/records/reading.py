@@ -11,7 +11,7 @@ from provender.records.batch import RecordBatch
 from provender.records.build import with_constants
 from provender.records.csv_blocks import BLOCK_BYTES, CsvBlocks
 from provender.records.csv_records import count_records, csv_batches
-from provender.records.damage import DamagedFileError
+from provender.records.damage import UnreadableFileError
 from provender.records.dialect import Dialect, dialect_of
 from provender.records.folders import values_in
 from provender.records.json_records import count_json_lines, json_batches
@@ -75,7 +75,7 @@ def read_records(
         names = list(declared) if dialect_of(raw.options).header else positions
         for batch in _batches(opened, name, raw, names, part, say):
             yield with_constants(batch, values) if values else batch
-    except DamagedFileError as damage:
+    except UnreadableFileError as damage:
         raise damage.refused(name) from damage
 
 
@@ -121,7 +121,7 @@ def split(opened: BinaryIO, name: str, raw: Raw, least_bytes: int = PART_BYTES) 
         if kind == "csv":
             return _csv_parts(opened, name, raw, dialect, least_bytes)
         return _json_parts(opened, name, raw, dialect, least_bytes)
-    except DamagedFileError as damage:
+    except UnreadableFileError as damage:
         raise damage.refused(name) from damage
 
 
@@ -196,9 +196,9 @@ def _is_empty(opened: Any) -> bool:
 
 
 def refuse_packed_whole(name: str) -> None:
-    """Raises :class:`DamagedFileError` for Parquet and Avro that is compressed as a whole: it is compressed inside."""
+    """Raises :class:`UnreadableFileError` for Parquet and Avro that is compressed as a whole: it is compressed inside."""
     if compression_of(name) is not None and without_compression(name).endswith((".parquet", ".avro")):
-        raise DamagedFileError(
+        raise UnreadableFileError(
             "Parquet and Avro are not read where the whole file is compressed",
             "deliver it as it is: it is compressed inside",
         )

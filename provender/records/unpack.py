@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from provender.records.damage import DamagedFileError
+from provender.records.damage import UnreadableFileError
 from provender.records.snappy_blocks import is_hadoop_lz4, lz4_blocks, snappy_blocks
 
 CHUNK_BYTES = 1 << 20
@@ -53,11 +53,11 @@ def without_compression(name: str) -> str:
 
 
 def unpacked(file: Readable, name: str, most_bytes: int | None = None) -> Iterator[bytes]:
-    """Gives the file's bytes unpacked, in pieces. Raises :class:`DamagedFileError` for a damaged file, a compression
+    """Gives the file's bytes unpacked, in pieces. Raises :class:`UnreadableFileError` for a damaged file, a compression
     that is not read, and a file that unpacks to more than ``most_bytes`` (by default: see :data:`MOST_TIMES`)."""
     plain = without_compression(name)
     if unread := next((end for end in UNREAD if plain.endswith(end)), None):
-        raise DamagedFileError(
+        raise UnreadableFileError(
             f"{unread} is not read",
             f"deliver it as it is, or compressed as one of {' '.join(COMPRESSIONS)}",
         )
@@ -99,7 +99,7 @@ def _translated(pieces: Iterator[bytes], compression: str) -> Iterator[bytes]:
         yield from pieces
     except (zlib.error, lzma.LZMAError, EOFError, OSError, pa.ArrowException) as error:
         why = str(error).splitlines()[0] if str(error) else "it cannot be unpacked"
-        raise DamagedFileError(f"damaged {compression}: {why}") from error
+        raise UnreadableFileError(f"damaged {compression}: {why}") from error
 
 
 def _bounded(pieces: Iterator[bytes], read: _Counted, most_bytes: int | None) -> Iterator[bytes]:
@@ -107,7 +107,7 @@ def _bounded(pieces: Iterator[bytes], read: _Counted, most_bytes: int | None) ->
     for piece in pieces:
         size += len(piece)
         if size > (most_bytes if most_bytes is not None else max(LEAST_LIMIT_BYTES, MOST_TIMES * read.size)):
-            raise DamagedFileError(
+            raise UnreadableFileError(
                 f"it unpacks to more than {size - len(piece)} bytes (raw.max_unpacked_bytes)",
                 "if that is what it should hold, set raw.max_unpacked_bytes in the spec; else deliver it again",
             )

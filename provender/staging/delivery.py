@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from provender.errors import ContractError
-from provender.records.damage import DamagedFileError
+from provender.records.damage import UnreadableFileError
 from provender.records.reading import format_of
 from provender.records.unpack import unpacked
 from provender.specs.model import Source
@@ -104,7 +104,7 @@ def require_location(source: Source, file: RawFile) -> None:
             return
         with file.open() as opened:
             header = header_of(opened, name, source.raw) if _has_header(source) else None
-    except DamagedFileError as error:
+    except UnreadableFileError as error:
         _refuse_other_kind(source, file, {"name": name, "format": "", "unreadable": error.why})
         return
     if header is not None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from provender.records.avro_records import avro_schema
 from provender.records.csv_blocks import CsvBlocks
-from provender.records.damage import DamagedFileError, UndecodableError
+from provender.records.damage import UndecodableError, UnreadableFileError
 from provender.records.dialect import dialect_of
 from provender.records.parquet_records import CUT_BY, MALFORMED
 from provender.records.reading import format_of, refuse_packed_whole
@@ -43,7 +43,7 @@ def profile(file: BinaryIO, name: str, raw: Raw) -> dict[str, Any]:
             damage = _see_text(read, name, raw, told)
         elif file_format == "avro":
             told = avro_schema(read)
-    except DamagedFileError as error:
+    except UnreadableFileError as error:
         damage = error.why
     read.to_the_end()
     found: dict[str, Any] = {"format": file_format, "bytes": read.size, "sha256": read.sha.hexdigest()}
@@ -59,7 +59,7 @@ def profile(file: BinaryIO, name: str, raw: Raw) -> dict[str, Any]:
 
 
 def header_of(file: BinaryIO, name: str, raw: Raw) -> list[str] | None:
-    """A CSV file's column names, from its beginning; None if it has none. Raises :class:`DamagedFileError`."""
+    """A CSV file's column names, from its beginning; None if it has none. Raises :class:`UnreadableFileError`."""
     dialect = dialect_of(raw.options)
     blocks = CsvBlocks(dialect, CHUNK_BYTES)
     text = as_utf8(unpacked(file, name, raw.max_unpacked_bytes), dialect.encoding, dialect.encoding)
@@ -103,7 +103,7 @@ def _see_text(file: _Hashed, name: str, raw: Raw, told: dict[str, Any]) -> str |
     except UndecodableError as error:
         invalid_at, is_blank = error.at, False
         blocks.is_blank = False
-    except DamagedFileError as error:
+    except UnreadableFileError as error:
         damage, is_blank = error.why, False
     told.update({"invalid_at": invalid_at, "blank": blocks.is_blank if raw.format == "csv" else is_blank})
     if raw.format == "csv":

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from provender.errors import ContractError, SourceNotReadyError
 from provender.intervals import Partition, to_micros
-from provender.records.damage import DamagedFileError
+from provender.records.damage import UnreadableFileError
 from provender.records.dialect import dialect_of
 from provender.records.folders import folder_values, named_with
 from provender.records.json_records import JsonRecord, json_records
@@ -104,7 +104,7 @@ def _reading(source: Source, file: RawFile) -> Iterator[None]:
     """Gives errors of the reader the source and the place."""
     try:
         yield
-    except DamagedFileError as damage:
+    except UnreadableFileError as damage:
         raise _named(source, file, damage.refused(file.name)) from damage
     except ContractError as error:
         if error.where == file.where:

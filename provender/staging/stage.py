@@ -156,7 +156,8 @@ def _stage_one(
 ) -> dict[str, Any]:
     profiles = [_profiled(work, partition, file, name) for name, file in files.items()]
     for entry in profiles:
-        if work.source.raw.sql is None:  # a database is asked for the declared columns
+        # A database is asked for the declared columns, and a location was judged before it was cut.
+        if work.deliver is not None or work.source.raw.is_partitioned:
             require_delivery(work.source, files[entry["name"]], entry)
     content = digest([[p["name"], p["bytes"], p["sha256"]] for p in profiles])[:32]
     folder = f"staging/{work.source.name}/{partition.key}/{content}"
