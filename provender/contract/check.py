@@ -13,6 +13,8 @@ Reasons are short and stable, since people filter by them:
     nonexistent_time:<column> a wall time that a clock change skipped
     too_late                  the row's period began more than ``lateness`` before the partition that brings it
     after_partition           the row's event timestamp is not before the partition's end
+    event_in_future           the row's event timestamp is more than an hour later than its delivery was staged
+    created_in_future         so is its created timestamp: it would win over every correction until then
 """
 
 from __future__ import annotations
@@ -41,6 +43,9 @@ DEFAULT_MAX_LENGTH = 1 << 20
 WAIVABLE = ("too_late", "after_partition", "below_min", "above_max", "not_allowed", "too_long", "null")
 """Reasons a person may admit rows with; the others leave no value that could be admitted."""
 
+AHEAD = timedelta(hours=1)
+"""How far the clock of whoever made a row may be ahead of ours."""
+
 _MOMENT = pa.timestamp("us", "UTC")
 _INT64 = (-(2**63), 2**63 - 1)
 _RANGES = {ColumnType.INT32: (-(2**31), 2**31 - 1), ColumnType.INT64: _INT64}
@@ -55,6 +60,7 @@ class Delivery:
 
     ``is_json``: its records go by name, so that a name which a batch does not have is null. ``waived``: reasons, with a
     column or for all columns (``above_max:fare``, ``above_max``), that rows of this partition are admitted with.
+    ``arrived``: when the file was staged; None where nobody knows, and then no row is from the future.
     """
 
     partition: Partition
@@ -62,6 +68,7 @@ class Delivery:
     file: str
     is_json: bool = False
     waived: tuple[str, ...] = ()
+    arrived: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,8 @@ class _Check:
         return _lists({"malformed": malformed, **kept}, self.size)
 
     def _is_waived(self, reason: str) -> bool:
+        if reason.endswith("_in_future"):
+            return False
         waived = reason in self.delivery.waived or reason.partition(":")[0] in self.delivery.waived
         return waived and reason not in {f"null:{name}" for name in _indispensable(self.source)}
 
@@ -184,6 +193,13 @@ class _Check:
         if self.source.created_timestamp and self.created:
             yield from _time_violations(self.source.created_timestamp, self.created)
         yield from self._placement()
+        if self.delivery.arrived is not None:
+            yield from self._future(to_micros(self.delivery.arrived + AHEAD))
+
+    def _future(self, latest: int) -> Iterator[Violation]:
+        yield self.event.readable & (self.event.micros > latest), "event_in_future"
+        if self.created:
+            yield self.created.readable & (self.created.micros > latest), "created_in_future"
 
     def _placement(self) -> Iterator[Violation]:
         partition = self.delivery.partition

@@ -62,7 +62,8 @@ def open_store(settings: Settings) -> FeatureStore:
 
 def _opened(settings: Settings) -> FeatureStore:
     store = FeatureStore(str(settings.repo))
-    store.registry  # noqa: B018 (opens it)
+    with unreadable_entries(settings):
+        store.registry  # noqa: B018 (opens it)
     return store
 
 
@@ -112,7 +113,7 @@ def unreadable_entries(settings: Settings) -> Iterator[None]:
 
     try:
         yield
-    except (ProvenderError, SQLAlchemyError):
+    except (ProvenderError, SQLAlchemyError, ImportError):
         raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]

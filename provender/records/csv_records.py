@@ -28,8 +28,8 @@ def csv_batches(
     """The records of UTF-8 text. Without a header the columns are the ``declared`` ones in their order.
 
     ``header`` and ``first``: of a part in the middle of a file, the file's column names and the number of the part's
-    first record. ``say`` is told once of quotes that are never closed. Raises :class:`UnreadableFileError` for a declared
-    column that is there twice.
+    first record. ``say`` is told once of quotes that are never closed. Raises :class:`UnreadableFileError` for a
+    declared column that is there twice.
     """
     blocks = CsvBlocks(dialect)
     if header is not None:

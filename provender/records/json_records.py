@@ -109,7 +109,7 @@ def count_json_lines(pieces: Iterable[bytes], line_break: str) -> int:
 
 
 def _whole_lines(pieces: Iterable[bytes], line_break: str) -> Iterator[bytes]:
-    """The text in blocks that end behind a line break. Raises :class:`UnreadableFileError` for a line that has no end."""
+    """The text in blocks that end behind a line break. Raises :class:`UnreadableFileError` for a line without end."""
     ends = [line_break.encode()] if line_break else [b"\n", b"\r"]
     rest = b""
     for piece in pieces:

@@ -35,8 +35,8 @@ def parquet_batches(
     """The records, in batches of at most :data:`BATCH_ROWS`. ``groups``: of these row groups alone, the first of their
     records having the number ``first``.
 
-    Raises :class:`UnreadableFileError` for what is no Parquet, a page that does not fit its checksum, columns that unpack
-    to more than ``most_bytes``, and a declared column that is there twice.
+    Raises :class:`UnreadableFileError` for what is no Parquet, a page that does not fit its checksum, columns that
+    unpack to more than ``most_bytes``, and a declared column that is there twice.
     """
     try:
         with pq.ParquetFile(

@@ -196,7 +196,7 @@ def _is_empty(opened: Any) -> bool:
 
 
 def refuse_packed_whole(name: str) -> None:
-    """Raises :class:`UnreadableFileError` for Parquet and Avro that is compressed as a whole: it is compressed inside."""
+    """Raises :class:`UnreadableFileError` for Parquet and Avro compressed as a whole: they are compressed inside."""
     if compression_of(name) is not None and without_compression(name).endswith((".parquet", ".avro")):
         raise UnreadableFileError(
             "Parquet and Avro are not read where the whole file is compressed",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -72,10 +73,13 @@ def staged_files(
     found = []
     for key, entry in staged.items():
         partition, delivered = Partition.parse(source.cadence, key), parse_iso(entry["delivered"])
+        # Older manifests do not say when they were committed: their rows came before now.
+        arrived = parse_iso(entry["arrived"]) if "arrived" in entry else datetime.now(UTC)
         for file in entry["files"]:
             path = f"{entry['folder']}/{file['name']}"
             is_json = file["format"] == "json"
-            delivery = Delivery(partition, delivered, storage.uri(path), is_json, waived.get(key, ()))
+            admitted = waived.get(key, ())
+            delivery = Delivery(partition, delivered, storage.uri(path), is_json, admitted, arrived)
             if file["bytes"]:
                 found.append(StagedFile(path, file["name"], file["bytes"], delivery))
     return found

@@ -16,30 +16,38 @@ row by row.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from provender.errors import ContractError
-from provender.records.damage import UnreadableFileError
+from provender.records import hint
+from provender.records.csv_blocks import CsvBlocks
+from provender.records.damage import UndecodableError, UnreadableFileError
+from provender.records.dialect import dialect_of
+from provender.records.folders import folder_values
 from provender.records.reading import format_of
+from provender.records.text import as_utf8
 from provender.records.unpack import unpacked
 from provender.specs.model import Source
-from provender.staging.profile import header_of
 from provender.staging.raw_file import RawFile
 
 _HEAD_BYTES = 64 << 10
-_MOST_RECORDS = 200
+_MOST_OBJECTS = 200
 _SHOWN_BYTES = 80
 _SHOWN_COLUMNS = 12
-_SEPARATORS = (",", ";", "\t", "|")
-_MAGIC = {".parquet": b"PAR1", ".avro": b"Obj\x01", ".gz": b"\x1f\x8b", ".bz2": b"BZh"}
+_MAGIC = {
+    ".parquet": b"PAR1",
+    ".avro": b"Obj\x01",
+    ".gz": b"\x1f\x8b",
+    ".bz2": b"BZh",
+    ".zst": b"\x28\xb5\x2f\xfd",
+    ".xz": b"\xfd7zXZ\x00",
+}
 """How a file begins that is what its name says."""
 
 
@@ -49,11 +57,6 @@ class _Head:
 
     data: bytes
     is_whole: bool
-
-    def text(self, encoding: str) -> str:
-        if self.data.startswith((b"\xff\xfe", b"\xfe\xff")):
-            encoding = "UTF-16"
-        return self.data.decode(encoding, errors="replace").removeprefix("\ufeff")
 
 
 def require_delivery(source: Source, file: RawFile, found: dict[str, Any]) -> None:
@@ -67,63 +70,55 @@ def require_delivery(source: Source, file: RawFile, found: dict[str, Any]) -> No
         return
     if found.get("unreadable"):
         _refuse_other_kind(source, file, found)
-        return
-    if found.get("invalid_at") is not None:
+    elif found.get("invalid_at") is not None:
         return  # in another encoding than the spec's: the ingest names the byte
-    if found["format"] in ("parquet", "avro"):
+    elif found["format"] in ("parquet", "avro"):
         _require_columns(source, file, list(found.get("schema", {})), lambda: _rows_of(file, found))
-        return
-    head = _head(source, file, found["name"])
-    if found["format"] == "json":
-        _require_keys(source, file, head)
-    elif found.get("header") is not None:
-        _require_columns(source, file, found["header"], lambda: _has_records(source, head), head)
     else:
-        _require_fields(source, file, head)
+        _require_text(source, file, found["name"])
 
 
 def require_location(source: Source, file: RawFile) -> None:
     """Check the same of a file of a location that is cut by a time column, from its beginning alone.
 
-    A file of Parquet or Avro that cannot be read is left to the reader that cuts it.
+    Files of Parquet and Avro, and of another encoding, are left to the reader that cuts them.
     """
-    name = file.name
-    if not file.bytes:
-        return
-    kind = format_of(name, source.raw)
-    if kind in ("parquet", "avro"):
-        if kind == "parquet":
-            _require_schema(source, file)
+    if not file.bytes or format_of(file.name, source.raw) in ("parquet", "avro"):
         return
     try:
-        head = _head(source, file, name)
-        if not head.data.strip():
-            return
-        if source.raw.format == "json":
-            _require_keys(source, file, head)
-            return
-        with file.open() as opened:
-            header = header_of(opened, name, source.raw) if _has_header(source) else None
-    except UnreadableFileError as error:
-        _refuse_other_kind(source, file, {"name": name, "format": "", "unreadable": error.why})
+        _require_text(source, file, file.name)
+    except UndecodableError:
         return
-    if header is not None:
-        _require_columns(source, file, header, lambda: _has_records(source, head), head)
-    elif not _has_header(source):
-        _require_fields(source, file, head)
+    except UnreadableFileError as damage:
+        _refuse_other_kind(source, file, {"name": file.name, "format": "", "unreadable": damage.why})
 
 
-def _require_schema(source: Source, file: RawFile) -> None:
-    try:
-        with file.open() as opened, pq.ParquetFile(opened) as parquet:
-            names, rows = parquet.schema_arrow.names, parquet.metadata.num_rows
-    except (pa.ArrowException, OSError):
+def _require_text(source: Source, file: RawFile, name: str) -> None:
+    """Of CSV or JSON. Raises :class:`UnreadableFileError` for what cannot be unpacked or decoded."""
+    head = _head(source, file, name)
+    if not head.data.strip():
         return
-    _require_columns(source, file, names, lambda: bool(rows))
+    if source.raw.format == "json":
+        _require_keys(source, file, head)
+        return
+    blocks = CsvBlocks(dialect_of(source.raw.options), _HEAD_BYTES)
+    blocks.expect(len(_positions(source, file)))
+    with file.open() as opened:
+        block = next(blocks.walk(_text(source, opened, name)), None)
+    if blocks.header is not None:
+        _require_columns(source, file, blocks.header, lambda: block is not None, head)
+    elif block is not None and not blocks.dialect.header:
+        rows = blocks.reread(block) if block.rows is None else block.rows
+        if rows and all(isinstance(row, str) for row in rows):
+            width = len(_positions(source, file))
+            what = (
+                f"has no line of {width} fields among its first {len(rows)}, as many as columns are declared"
+            )
+            raise _no_delivery(source, file, what, head.data)
 
 
 def _refuse_other_kind(source: Source, file: RawFile, found: dict[str, Any]) -> None:
-    ends = (end for end in _MAGIC if found["name"].endswith(end) or f".{found['format']}" == end)
+    ends = (end for end in _MAGIC if found["name"].lower().endswith(end) or f".{found['format']}" == end)
     magic = next((_MAGIC[end] for end in ends), None)
     with file.open() as opened:
         beginning = opened.read(_SHOWN_BYTES)
@@ -132,21 +127,20 @@ def _refuse_other_kind(source: Source, file: RawFile, found: dict[str, Any]) -> 
 
 
 def _require_columns(
-    source: Source, file: RawFile, names: Iterable[str], has_rows: Any, head: _Head | None = None
+    source: Source, file: RawFile, names: list[str], has_rows: Callable[[], bool], head: _Head | None = None
 ) -> None:
     """``has_rows`` is asked only where it matters."""
     given = [name for name in names if name and name.strip()]
-    known = _plain(given) & _declared(source)
+    known = _plain([*given, *_in_folders(source, file)]) & _declared(source)
     lacking = _required(source) - known
-    hint = _hint(source, head) if head is not None else ""
     beginning = head.data if head is not None else _beginning(file)
     if not _is_enough(source, known):
         shown = ", ".join(name[:40] for name in given[:_SHOWN_COLUMNS]) or "none"
         what = f"names {len(known)} of the {len(_declared(source))} declared columns; it has {shown}"
-        raise _no_delivery(source, file, what, beginning, hint)
+        raise _no_delivery(source, file, what, beginning, _hint(source, names, head))
     if lacking and not has_rows():
         what = f"has no rows and lacks the required columns {', '.join(sorted(lacking))}"
-        raise _no_delivery(source, file, what, beginning, hint)
+        raise _no_delivery(source, file, what, beginning, _hint(source, names, head))
 
 
 def _require_keys(source: Source, file: RawFile, head: _Head) -> None:
@@ -160,23 +154,11 @@ def _require_keys(source: Source, file: RawFile, head: _Head) -> None:
         return  # one object that is longer than what was read
     if not objects:
         raise _no_delivery(source, file, "does not begin with a JSON object", head.data)
-    known = _plain(keys) & _declared(source)
+    known = _plain([*keys, *_in_folders(source, file)]) & _declared(source)
     if not _is_enough(source, known):
         shown = ", ".join(sorted(key[:40] for key in keys)[:_SHOWN_COLUMNS]) or "none"
         what = f"names {len(known)} of the {len(_declared(source))} declared columns in its first objects; they have"
         raise _no_delivery(source, file, f"{what} {shown}", head.data)
-
-
-def _require_fields(source: Source, file: RawFile, head: _Head) -> None:
-    """Of a CSV file without a header."""
-    width = len(source.columns)
-    records = _records(source, head)
-    # The last one may be cut where the head ends.
-    if records and width not in map(len, records) and (head.is_whole or len(records) > 1):
-        what = (
-            f"has no line of {width} fields among its first {len(records)}, as many as columns are declared"
-        )
-        raise _no_delivery(source, file, what, head.data, _hint(source, head))
 
 
 def _is_enough(source: Source, known: set[str]) -> bool:
@@ -214,19 +196,31 @@ def _rows_of(file: RawFile, found: dict[str, Any]) -> bool:
         return True  # the ingest says what is wrong with it
 
 
-def _has_records(source: Source, head: _Head) -> bool:
-    return not head.is_whole or len(_records(source, head)) > 1
+def _text(source: Source, opened: BinaryIO, name: str) -> Iterator[bytes]:
+    """As the reader sees it: unpacked, in UTF-8."""
+    dialect = dialect_of(source.raw.options)
+    return as_utf8(unpacked(opened, name, source.raw.max_unpacked_bytes), dialect.encoding, dialect.encoding)
 
 
 def _head(source: Source, file: RawFile, name: str) -> _Head:
-    """Raises what :func:`provender.records.unpack.unpacked` raises for a damaged file."""
     data = b""
     with file.open() as opened:
-        for piece in unpacked(opened, name, source.raw.max_unpacked_bytes):
+        for piece in _text(source, opened, name):
             data += piece
             if len(data) > _HEAD_BYTES:
                 return _Head(data[:_HEAD_BYTES], is_whole=False)
     return _Head(data, is_whole=True)
+
+
+def _in_folders(source: Source, file: RawFile) -> list[str]:
+    """Declared columns whose value stands in the name of a folder."""
+    return list(folder_values(file.where, [column.name for column in source.columns]))
+
+
+def _positions(source: Source, file: RawFile) -> list[str]:
+    """The columns of a CSV file without a header."""
+    elsewhere = _in_folders(source, file)
+    return [column.name for column in source.columns if column.name not in elsewhere]
 
 
 def _beginning(file: RawFile) -> bytes:
@@ -234,33 +228,11 @@ def _beginning(file: RawFile) -> bytes:
         return opened.read(_SHOWN_BYTES)
 
 
-def _records(source: Source, head: _Head, separator: str | None = None) -> list[list[str]]:
-    """The first records that are neither blank nor comments."""
-    options = source.raw.options
-    quote, comment = str(options.get("quote", '"')), str(options.get("comment", ""))
-    sep = separator or str(options.get("sep", ",")).replace("\\t", "\t")
-    text = head.text(str(options.get("encoding", "UTF-8"))).replace("\0", "\ufffd")
-    lines = [line for line in text.splitlines(keepends=True) if not (comment and line.startswith(comment))]
-    if len(sep) != 1:
-        return [line.split(sep) for line in lines if line.strip()][:_MOST_RECORDS]
-    quoting: dict[str, Any] = {"quotechar": quote} if len(quote) == 1 else {"quoting": csv.QUOTE_NONE}
-    found: list[list[str]] = []
-    try:
-        for record in csv.reader(io.StringIO("".join(lines), newline=""), delimiter=sep, **quoting):
-            if any(field.strip() for field in record):
-                found.append(record)
-            if len(found) == _MOST_RECORDS:
-                break
-    except csv.Error:
-        found += [[]]  # a field longer than any: there is something
-    return found
-
-
 def _json_values(head: _Head) -> Iterator[Any]:
     """The values one after the other, those of an array too; a line that is no JSON is passed over."""
-    decoder, text = json.JSONDecoder(), head.text("UTF-8")
+    decoder, text = json.JSONDecoder(), head.data.decode(errors="replace")
     at = 0
-    for _ in range(_MOST_RECORDS):
+    for _ in range(_MOST_OBJECTS):
         while at < len(text) and (text[at].isspace() or text[at] in "[,"):
             at += 1
         if at >= len(text):
@@ -276,28 +248,13 @@ def _json_values(head: _Head) -> Iterator[Any]:
         yield value
 
 
-def _has_header(source: Source) -> bool:
-    return str(source.raw.options.get("header", True)).lower() == "true"
-
-
-def _hint(source: Source, head: _Head) -> str:
+def _hint(source: Source, header: list[str], head: _Head | None) -> str:
     """Which option would read the file, if one would."""
+    if head is None:
+        return ""
     if b"\0" in head.data[:4] and head.data.strip(b"\0"):
-        return "it looks like UTF-16: set raw.options.encoding: UTF-16"
-    for separator in _SEPARATORS:
-        records = _records(source, head, separator)
-        if not records or len(records[0]) < 2:
-            continue
-        if _has_header(source) and _is_enough(source, _plain(records[0]) & _declared(source)):
-            return f'it is separated by {separator!r}: set raw.options.sep: "{_written(separator)}"'
-        if len(records[0]) == len(source.columns) and not _plain(records[0]) & _declared(source):
-            sep = "" if separator == "," else f' and raw.options.sep: "{_written(separator)}"'
-            return f"if its first line is a row, set raw.options.header: false{sep}"
-    return ""
-
-
-def _written(separator: str) -> str:
-    return "\\t" if separator == "\t" else separator
+        return "it looks like UTF-16: set raw.options to {encoding: UTF-16}"
+    return hint({"format": "csv", "header": header}, source) or ""
 
 
 def _no_delivery(source: Source, file: RawFile, what: str, beginning: bytes, hint: str = "") -> ContractError:

@@ -50,6 +50,22 @@ def reasons(*rows: dict[str, Any], **how: Any) -> list[list[str]]:
     return [row["_reasons"] for row in checked(batch_of(*rows), **how)]
 
 
+def test_a_row_from_after_its_delivery_is_not_admitted_however_new_it_claims_to_be() -> None:
+    columns = [*COLUMNS, {"name": "made", "type": "TIMESTAMP"}]
+    source = source_of(columns=columns, lateness="1d", created_timestamp={"column": "made"})
+    arrived = datetime(2026, 1, 6, 1, tzinfo=UTC)
+    delivery = Delivery(
+        PARTITION, arrived, "file:///x.csv", waived=("after_partition", "created_in_future"), arrived=arrived
+    )
+    made = ["2026-01-05T10:00:00Z", "2026-01-06T02:00:00Z", "2026-01-06T02:00:00.000001Z", "2062-01-05"]
+    rows = [GOOD | {"made": each} for each in made] + [GOOD | {"made": made[0], "at": "2062-01-05"}]
+    found = check(batch_of(*rows), source, delivery).column("_reasons").to_pylist()
+    assert found[:2] == [[], []]
+    assert found[2:] == [["created_in_future"], ["created_in_future"], ["event_in_future"]]
+    of_old = Delivery(PARTITION, arrived, "file:///x.csv")
+    assert check(batch_of(rows[3]), source, of_old).column("_reasons").to_pylist() == [[]]
+
+
 BROKEN = [
     ("null:key", {"key": None}),
     ("too_long:key", {"key": "äöüßäö"}),

@@ -354,7 +354,7 @@ TIME_FILES = [
         "a time that is still to come",
         "x.csv",
         _times("2062-11-20T10:00:00Z", T),
-        "b=1; after_partition 1",
+        "b=1; event_in_future 1, after_partition 1",
         cut=False,
     ),
     RawCase(

@@ -17,7 +17,7 @@ def test_a_delivery_is_known_later_than_the_one_it_replaces_whatever_the_clock_s
     make_readings(project)
     source = project.source("readings")
     delivered = []
-    for value, now in enumerate((NOON, NOON + HOUR, NOON - HOUR, day(1), NOON)):
+    for value, now in enumerate((NOON, NOON + HOUR, NOON - HOUR, day(3), NOON)):
         project.drop("readings", key_of(1), csv([("a", day(1), value)]))
         partition = Partition.parse(source.cadence, key_of(1))
         staged = stage(project.settings, source, [partition], f"stage-{value}", clock=lambda now=now: now)

@@ -186,11 +186,10 @@ def test_a_column_that_is_missing_is_the_contracts_matter(
 @pytest.mark.parametrize(
     ("data", "option"),
     [
-        (b"key;value;at\na;1;2026-01-01\n", 'raw.options.sep: ";"'),
-        (b"key\tvalue\tat\na\t1\t2026-01-01\n", 'raw.options.sep: "\\t"'),
-        (b"a,1,2026-01-01\nb,2,2026-01-01\n", "raw.options.header: false"),
-        (b"a|1|2026-01-01\n", 'raw.options.header: false and raw.options.sep: "|"'),
-        ("key,value,at\n".encode("utf-16-le"), "raw.options.encoding: UTF-16"),
+        (b"key;value;at\na;1;2026-01-01\n", "{sep: ';'}"),
+        (b"key\tvalue\tat\na\t1\t2026-01-01\n", r'{sep: "\t"}'),
+        (b"a,1,2026-01-01\nb,2,2026-01-01\n", "{header: false}"),
+        ("key,value,at\n".encode("utf-16-le"), "{encoding: UTF-16}"),
     ],
 )
 def test_the_message_names_the_option_that_would_read_the_file(
