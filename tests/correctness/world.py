@@ -102,7 +102,7 @@ def _rows(schedule: Schedule, number: int) -> st.SearchStrategy[RawRow]:
     lags = st.sampled_from([0, 0, 0, 1, 2, 3, -1])
     times = st.sampled_from([timedelta(0), HOUR, HOUR + MICROSECOND, DAY - MICROSECOND])
     values = st.sampled_from([None, 0, 1, 2, 3, 4, oracle.MOST + 1])
-    gaps = st.sampled_from([timedelta(0), -HOUR, HOUR, DAY, 400 * DAY]) if schedule.has_created else st.none()
+    gaps = st.sampled_from([timedelta(0), -HOUR, HOUR, DAY, 200 * DAY]) if schedule.has_created else st.none()
     return st.builds(
         lambda key, lag, time, value, gap: RawRow(
             key,
@@ -166,7 +166,7 @@ class World:
             "name": self.name,
             "owner": "tests",
             "cadence": "daily",
-            "start": day(1).date(),
+            "start": day(-30).date(),  # no row is of a day before it
             "delay": "1h",
             "lateness": "2d",
             "raw": {"uri": f"../raw/{self.name}/{{partition}}-*.csv"},
