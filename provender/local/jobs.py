@@ -23,6 +23,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -183,8 +184,20 @@ def submit(
     submission.renew()
     replace_text(submission.job_file, json.dumps(document, indent=1))
     runner = [sys.executable, "-m", "provender.local.job_runner", str(submission.folder)]
-    start_detached(runner, log=submission.log_file, pid_file=submission.pid_file, cwd=cwd, env=env)
+    with _held_back(signal.SIGTERM):
+        start_detached(runner, log=submission.log_file, pid_file=submission.pid_file, cwd=cwd, env=env)
     return submission
+
+
+@contextmanager
+def _held_back(number: signal.Signals) -> Iterator[None]:
+    """A process that is started in the block is born with the signal blocked: one that comes before the process can
+    handle it waits, instead of ending it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def find(state_dir: Path, name: str) -> Submission | None:
