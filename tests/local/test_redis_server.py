@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from provender.embedded_redis import config_file, password_in
 from provender.errors import SetupError
 from provender.local import redis_server
 from provender.local.process import ProcessRecord, free_port
@@ -34,6 +35,18 @@ def command(settings: Settings, *words: str) -> bytes:
         return connection.recv(4096)
 
 
+def logged_in(settings: Settings, *words: str) -> bytes:
+    """The answer after that to the password that was made for the server."""
+    password = password_in(config_file(settings.state_dir))
+    with socket.create_connection(redis_server.address(settings), timeout=5) as connection:
+        connection.sendall(f"AUTH {password}\r\n{' '.join(words)}\r\n".encode())
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while piece := connection.recv(4096):
+            answer += piece
+        return answer
+
+
 def test_redis_starts_once_and_stops(settings: Settings) -> None:
     told: list[str] = []
     redis_server.start(settings, told.append)
@@ -46,10 +59,10 @@ def test_redis_starts_once_and_stops(settings: Settings) -> None:
 
 def test_values_survive_a_restart(settings: Settings) -> None:
     redis_server.start(settings, lambda _: None)
-    assert command(settings, "SET", "a", "1") == b"+OK\r\n"
+    assert logged_in(settings, "SET", "a", "1").endswith(b"+OK\r\n")
     redis_server.stop(settings)
     redis_server.start(settings, lambda _: None)
-    assert command(settings, "GET", "a") == b"$1\r\n1\r\n"
+    assert logged_in(settings, "GET", "a").endswith(b"$1\r\n1\r\n")
 
 
 def test_a_password_is_asked_for_and_is_no_argument(settings: Settings) -> None:
