@@ -199,7 +199,7 @@ def _why_rebuild(view: AppliedView, table_id: str, state: dict[str, Any] | None,
         return "it was never materialized"
     marker = store.marker(view.view)
     if marker is None:
-        return "the online store has lost its marker (flushed, or another server)"
+        return "the online store has lost its marker (flushed, another server, or the view was not applied for a while)"
     if marker.recorded_up_to < state["recorded_up_to"]:
         return f"the online store is older than the ledger (it holds what was recorded up to {marker.recorded_up_to})"
     if "session" in state and not store.held.is_whole(view.view, state["session"]):

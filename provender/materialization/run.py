@@ -86,7 +86,8 @@ def materialize(
         )
         notes = _warned(settings, say) if plans else []
         done = _write_views(run, plans, attempt)
-        removed = remove_undefined_views(settings, definitions, source.name, say, is_sure=full)
+        written = {*last_written(ledger, Job.MATERIALIZE, "view"), *held.abandoned_work}
+        removed = remove_undefined_views(settings, definitions, source.name, written, say, is_sure=full)
         is_whole = asked.keys() >= {view.view for view in views} and all(view.is_whole for view in done)
         reached = up_to if is_whole else _reached(ledger)
         manifest = ledger.commit(_draft(run, attempt, started, reached, done, views, removed, notes))

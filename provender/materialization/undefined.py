@@ -44,16 +44,23 @@ class Definitions:
 
 
 def remove_undefined_views(
-    settings: Settings, definitions: Definitions, source: str, say: Say, *, is_sure: bool = False
+    settings: Settings,
+    definitions: Definitions,
+    source: str,
+    written: set[str],
+    say: Say,
+    *,
+    is_sure: bool = False,
 ) -> dict[str, int]:
     """Removes from the online store the views over ``source`` that are not to be online any more and still are.
 
-    Whether they are is told by what the store keeps beside the values; ``is_sure`` looks at the values in any case.
+    Whether they are is told by what the store keeps beside the values, which is asked only about views among
+    ``written``: those that were ever materialized, or begun to be. ``is_sure`` looks at the values in any case.
     Answers view to how many entities lost values. Raises :class:`OnlineStoreError`.
     """
     former = [view for view in definitions.former if view.source == source]
     gone = definitions.not_online & {view.view for view in former}
-    if not gone:
+    if not gone or not (is_sure or gone & written):
         return {}
     there = gone if is_sure else gone & views_there(settings)
     found = views_not_defined(there, definitions.applied, definitions.former)

@@ -62,7 +62,8 @@ def checked_rows(
         if table is not None:
             # Without rows Arrow's table has no pieces, which Spark cannot take.
             rows: Any = table if table.num_rows else []
-            return spark.createDataFrame(rows, _ddl(source)).localCheckpoint()
+            # In one piece: each piece of a few rows would be a file of its own in the raw table.
+            return spark.createDataFrame(rows, _ddl(source)).coalesce(1).localCheckpoint()
     return _by_workers(spark, storage, source, files)
 
 

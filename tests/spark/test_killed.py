@@ -35,8 +35,8 @@ INGEST_STEPS = [
 ]
 MATERIALIZE_STEPS = [
     ("before writing", "provender.materialization.run:_write_view", {"before": 1}),
-    ("after writing, before the marker", "provender.materialization.run:_write_view", {"after": 1}),
-    ("between the views", "provender.materialization.run:write_marker", {"after": 1}),
+    ("after writing, before the marker", "provender.materialization.run:confirm", {"before": 1}),
+    ("between the views", "provender.materialization.run:confirm", {"after": 1}),
     ("before the manifest", COMMIT, {"before": 1}),
 ]
 
