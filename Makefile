@@ -47,10 +47,10 @@ test: install ## All tests but the slow ones (15 minutes on 2 cores)
 test-fast: install ## Tests that need no Spark, Airflow or server (1 minute)
 	@$(RUN) pytest -m "not slow and not spark and not airflow and not gcs and not postgres and not redis"
 
-test-zone: install ## What values mean, on machines in other time zones: fast tests in Kolkata, Spark's in New York (4 minutes)
+test-zone: install ## What values mean, on machines in other time zones: fast tests in Kolkata, Spark's in New York (6 minutes)
 	@TZ=Asia/Kolkata $(RUN) pytest -m "not slow and not spark and not airflow and not gcs and not postgres and not redis"
-	@TZ=America/New_York $(RUN) pytest -m "spark and not slow and not exhaustive" tests/correctness tests/feast tests/spark \
-		-k "correctness or feast or contract or frames or narrowing or slices"
+	@TZ=America/New_York $(RUN) pytest tests/spark/test_contract.py tests/spark/test_frames.py tests/spark/test_narrowing.py \
+		tests/spark/test_slices.py tests/feast/test_retrieval_on_spark.py
 
 test-slow: install ## Tests with a real Airflow, end to end (30 minutes)
 	@$(RUN) pytest -m slow
