@@ -36,7 +36,7 @@ def refuse_withdrawal(
 ) -> Withdrawn:
     """Check how much of what the redelivered partitions of ``work`` had is not in ``rows`` any more.
 
-    ``rows`` are the checked rows of all staged partitions (:func:`provender.spark.contract.checked_rows`), ``done`` is
+    ``rows`` are the checked rows of all staged partitions (:func:`provender.spark.checked.checked_rows`), ``done`` is
     how each partition was ingested last. Taken back is an accepted raw row whose entity keys and event timestamp no
     accepted row has any more. Partitions that an attempt died with passed the guard then.
 
