@@ -7,6 +7,9 @@ UV := $(shell command -v uv || echo .provender/uv/bin/uv)
 PYTHON := .venv/bin/python
 RUN := $(UV) run --frozen --no-sync
 STAMP := .provender/installed
+# Compiled modules are kept: Airflow and Feast take seconds to compile, and each command and task is a process.
+export UV_COMPILE_BYTECODE := 1
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo up stop test test-fast test-zone test-slow test-exhaustive leak-check lint typing format pipeline bench bench-full requirements clean
 
