@@ -11,7 +11,7 @@ STAMP := .provender/installed
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo up stop test test-fast test-zone test-slow test-exhaustive leak-check lint typing format pipeline bench bench-full requirements clean
+.PHONY: help install demo up stop test test-fast test-zone test-slow test-exhaustive leak-check lint typing format pipeline bench bench-full docs requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -81,6 +81,10 @@ bench: install ## Benchmarks beside their peers: tables, JSON lines under bench/
 
 bench-full: install ## The same with the large sizes: hours
 	@$(RUN) python -m bench --full
+
+docs: install ## Build the documentation site into .provender/site; a warning is an error
+	@$(PYTHON) -m docs.tooling.reference
+	@UV_PROJECT_ENVIRONMENT=.provender/docs $(UV) run --frozen --only-group docs mkdocs build --strict
 
 requirements: install ## Export requirements.txt from the lock file
 	@$(UV) export --frozen --all-extras --no-hashes --no-emit-project --quiet -o requirements.txt

@@ -62,10 +62,13 @@ class Column(_Spec):
     """A raw column and its contract."""
 
     name: ColumnName
+    """Name of the raw column, matched in any letter case."""
     type: ColumnType
+    """``INT32``, ``INT64``, ``FLOAT``, ``DOUBLE``, ``STRING``, ``BOOL``, ``BYTES`` or ``TIMESTAMP``."""
     description: str = ""
+    """Text for people, shown in Feast."""
     required: bool = False
-    """A null is a violation (``null:<column>``)."""
+    """Whether a null is a violation (``null:<column>``)."""
     min: float | None = None
     """Smallest allowed value, inclusive."""
     max: float | None = None
@@ -75,13 +78,14 @@ class Column(_Spec):
     max_length: int | None = Field(default=None, ge=1)
     """Most characters a string may have."""
     allow_not_finite: bool = False
-    """NaN and infinity are values, not violations."""
+    """Whether NaN and infinity are values, not violations."""
 
 
 class Timestamp(_Spec):
     """A timestamp column and how to read it. Its type is TIMESTAMP, or the raw value's (INT64, STRING)."""
 
     column: ColumnName
+    """Name of the raw column."""
     format: str = "iso"
     """``iso`` (ISO 8601), ``epoch_s``, ``epoch_ms``, ``epoch_us``, or a Spark datetime pattern."""
     zone: str = "UTC"
@@ -114,12 +118,12 @@ class Raw(_Spec):
     options: dict[str, str | bool | int] = {}
     """How text is written, by Spark's names: :mod:`provender.records.dialect` has the list."""
     max_unpacked_bytes: int | None = Field(default=None, ge=1)
-    """The most that one file may unpack to; by default a hundred times its size, and a gigabyte in any case."""
+    """Most bytes that one file may unpack to. Default: 100 times its size, at least 1 GiB."""
     time_column: ColumnName | None = None
     """Column by which a location without placeholders, or a database, is cut into partitions, ``[start, end)``."""
     settle: Duration | None = None
-    """How long a file's size and time have to stand still before it counts as delivered. None: as
-    ``provender.staging.settle_seconds`` in ``feature_store.yaml`` says."""
+    """How long a file's size and modification time must not change before it counts as delivered. Default:
+    ``provender.staging.settle_seconds`` in ``feature_store.yaml``."""
 
     @property
     def is_partitioned(self) -> bool:
@@ -130,36 +134,42 @@ class Violations(_Spec):
     """What to do with rows that break the contract."""
 
     action: Literal["quarantine", "fail"] = "quarantine"
+    """``quarantine`` keeps such rows apart, up to ``max_share``; ``fail`` allows none."""
     max_share: float = Field(default=0.05, ge=0.0, le=1.0)
     """Largest share of a partition's rows that may be quarantined before the run fails, inclusive."""
     max_withdrawn_share: float | None = Field(default=None, ge=0.0, le=1.0)
     """Largest share of a partition's accepted rows that a redelivery may take back before the run stops, inclusive.
-    None: 0.5, and less than 10 rows never stop it."""
+    Default: 0.5, and fewer than 10 rows never stop it."""
 
 
 class OutputColumn(_Spec):
-    """A feature that a derived table's SQL gives."""
+    """A column that the SQL returns."""
 
     name: ColumnName
+    """Name of the column in the query's result."""
     type: ColumnType
+    """Declared type; see ``docs/sources.md`` for what fits."""
     description: str = ""
+    """Text for people, shown in Feast."""
 
 
 class FeatureTable(_Spec):
     """One offline table and, for a derived one, its SQL."""
 
     name: Identifier
+    """Name of the table, unique in the source: ``provender.source("<source>", "<table>")``."""
     keys: tuple[ColumnName, ...] = Field(min_length=1)
     """Entity key columns: raw columns; a derived table's may be its SQL's own, typed in ``features``."""
     description: str = ""
+    """Text for people, shown in Airflow and Feast."""
     sql: str | None = None
     """File of a Spark SQL query over the source's name, beside the spec. It sees the rows of one period."""
     features: tuple[OutputColumn, ...] = ()
-    """For a derived table: what the SQL gives besides the keys that are raw columns."""
+    """For a derived table: the columns that the SQL returns besides the keys that are raw columns."""
     columns: tuple[ColumnName, ...] | None = None
-    """For a table taken as it is: which raw columns (all, if not given)."""
+    """For a table without SQL: which raw columns. Default: all."""
     online_ttl: Duration | None = None
-    """How long a value lives in the online store, from its event timestamp. None: for ever."""
+    """How long a value lives in the online store, from its event timestamp. Default: no limit."""
 
     @property
     def is_derived(self) -> bool:
@@ -180,26 +190,37 @@ class Source(_Spec):
     """A named stream of raw rows with a cadence and a contract."""
 
     name: Identifier
+    """Lower-case letters, digits and ``_``; the name of the file."""
     description: str = ""
+    """Text for people, shown in Airflow and Feast."""
     owner: str
+    """Who is responsible, shown in Airflow and Feast."""
     tags: tuple[str, ...] = ()
+    """Labels, shown in Airflow and Feast."""
     cadence: Cadence
+    """``hourly``, ``daily``, ``weekly`` (from Monday) or ``monthly``, in UTC."""
     start: datetime
     """Start of the first partition (a date, or a UTC moment on the cadence's boundary)."""
     end: datetime | None = None
-    """End of the last partition, for a source that is closed. None: still running."""
+    """End (exclusive) of the last partition, for a source that is closed. Default: still running."""
     raw: Raw
+    """Where the raw rows are."""
     delay: Duration = timedelta(0)
     """How long after a partition's end its data is expected."""
     timeout: Duration = timedelta(days=1)
     """How long after that to wait before the run fails."""
     lateness: Duration = timedelta(0)
-    """How late a raw row may come: the partition that brings it may start this long after the row's period."""
+    """How late a raw row may arrive: the partition that brings it may start this long after the row's period."""
     event_timestamp: Timestamp
+    """When a row was true (event time)."""
     created_timestamp: Timestamp | None = None
+    """When a row could be known. Default: derived from the delivery."""
     columns: tuple[Column, ...] = Field(min_length=1)
+    """The raw columns and their contract."""
     violations: Violations = Violations()
+    """What to do with rows that break the contract."""
     tables: tuple[FeatureTable, ...] = Field(min_length=1)
+    """The feature tables."""
 
     def path_of(self, table: FeatureTable) -> str:
         """Where a table's log is, under the storage root."""
