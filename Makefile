@@ -18,13 +18,13 @@ help: ## List the commands
 
 install: $(STAMP) ## Install everything into this checkout: uv, the locked environment, Java if missing, Spark's jars
 
-$(STAMP): uv.lock training/uv.lock serving/uv.lock pyproject.toml provender/local/jars.py
+$(STAMP): uv.lock training/uv.lock serving/uv.lock pyproject.toml provender/spark/jars.py
 	@test -x "$(UV)" || command -v "$(UV)" >/dev/null || { echo "installing uv"; python3 -m venv .provender/uv && .provender/uv/bin/pip install --quiet uv; }
 	@echo "installing three locked environments: Airflow and Spark, training, serving (about 3 GB, once)"
 	@$(UV) sync --frozen --extra platform --quiet
 	@$(UV) sync --frozen --quiet --project training
 	@$(UV) sync --frozen --quiet --project serving
-	@$(PYTHON) -m provender.local.jars --repo feature_defs
+	@$(PYTHON) -m provender.spark.jars --repo feature_defs
 	@touch $@
 
 demo: install ## The main job on real data: ingest 2013's flights and weather, backfill in Airflow, read through Feast

@@ -21,13 +21,13 @@ from feast import FeatureStore
 from bench.joining_data import World, entity_rows, make_world
 from bench.results import Result, median, seconds
 from provender.point_in_time.choice import Choice, Engine, Work
-from provender.point_in_time.engine import Lookup
-from provender.point_in_time.log import FeatureLog
+from provender.point_in_time.duckdb_join import Lookup
+from provender.point_in_time.spark.plan import tasks_for
+from provender.point_in_time.spark.run import SparkJoin
 from provender.spark import server
-from provender.spark.join.plan import tasks_for
-from provender.spark.join.run import SparkJoin
 from provender.spark.session import spark_session
 from provender.storage import spark_path
+from provender.tables.feature_log import FeatureLog
 
 SIZES = (50_000, 500_000)
 FULL_SIZES = (*SIZES, 5_000_000)

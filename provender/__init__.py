@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from provender.feast.borrowed import definitions as definitions
     from provender.feast.sources import schema as schema
     from provender.feast.sources import source as source
-    from provender.frames import ingest as ingest
+    from provender.ingestion.dataframe import ingest as ingest
 
 __version__ = "0.1.0"
 
@@ -25,7 +25,7 @@ _HOMES = {
     "source": "provender.feast.sources",
     "schema": "provender.feast.sources",
     "definitions": "provender.feast.borrowed",
-    "ingest": "provender.frames",
+    "ingest": "provender.ingestion.dataframe",
 }
 
 

@@ -16,7 +16,7 @@ from provender.intervals import Partition
 from provender.ledger import Ledger, Manifest
 from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.storage import Storage, storage_at
 
 CHECKOUT = Path(__file__).parents[1]
@@ -67,7 +67,7 @@ class Project:
 
     def run(self, source: str, *keys: str, attempt: str | None = None) -> Manifest:
         """Stages and ingests the partitions ``keys`` in one attempt."""
-        from provender.spark.ingest import ingest
+        from provender.ingestion.ingest import ingest
         from provender.staging import stage
 
         spec = self.source(source)

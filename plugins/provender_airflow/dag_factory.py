@@ -27,7 +27,7 @@ from provender.errors import SourceNotReadyError, SpecError
 from provender.intervals import Cadence
 from provender.specs.catalog import Catalog
 from provender.specs.loader import load_source
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender_airflow.docs import broken_docs, source_docs
 from provender_airflow.operators.bigquery import PublishOperator
 from provender_airflow.operators.feast import IngestOperator, MaterializeOperator, RecordInFeastOperator

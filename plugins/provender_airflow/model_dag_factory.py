@@ -27,10 +27,10 @@ from airflow.sdk import (
 )
 
 from provender.intervals import Cadence
-from provender.models.keys import cadence_of
-from provender.specs.model import Source
 from provender.specs.models import ModelCatalog, ModelSpec
 from provender.specs.models.cadences import rolls_up
+from provender.specs.source import Source
+from provender.training_sets.keys import cadence_of
 from provender_airflow.dag_factory import broken_dag, dag_or_broken
 from provender_airflow.docs import model_docs
 from provender_airflow.operators.feast import features_asset

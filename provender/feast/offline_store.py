@@ -1,7 +1,7 @@
 """Feast's offline store over provender's feature tables: ``offline_store.type`` in ``feature_store.yaml``.
 
 Feast resolves names, projections, on-demand views and services; this turns what is left into lookups for the
-point-in-time join (:mod:`provender.point_in_time.engine`).
+point-in-time join (:mod:`provender.point_in_time.duckdb_join`).
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from pydantic import StrictInt, StrictStr
 
 from provender.errors import SpecError, TerminalError
 from provender.feast import entities as rows
-from provender.feast.definitions import columns_of_view, join_keys_of_view
 from provender.feast.online_password import give_online_password
 from provender.feast.reads import log_read
 from provender.feast.registry import anchor_registry_paths
 from provender.feast.retrieval import ProvenderRetrievalJob, Staged
 from provender.feast.tables import Table, all_tables, resolve, resolve_in, settings_of
+from provender.feast.view_columns import columns_of_view, join_keys_of_view
 from provender.feast.writes import add_rows
 from provender.point_in_time.choice import DUCKDB_ROWS, Choice, Engine, Work
-from provender.point_in_time.engine import Lookup, connection, current_rows
-from provender.point_in_time.log import CREATED, EVENT
-from provender.spark.types import DDL
+from provender.point_in_time.duckdb_join import Lookup, connection, current_rows
 from provender.specs.catalog import Catalog
+from provender.tables.feature_log import CREATED, EVENT
+from provender.tables.types import DDL
 from provender.training_sets.lockfile import LogRead
 
 anchor_registry_paths()

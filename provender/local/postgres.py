@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from provender.errors import SetupError
-from provender.local.process import is_listening, replace_text, require_free_port
+from provender.processes.process import is_listening, replace_text, require_free_port
 
 HOST = "127.0.0.1"
 _SCRIPT = Path(__file__).parents[2] / "deploy/postgres/create-databases.sh"

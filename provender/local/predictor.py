@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from provender.errors import DeployError, PredictorError, SetupError
-from provender.local.process import (
+from provender.processes.process import (
     is_recorded,
     last_line,
     replace_text,

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from provender.errors import SettingsError
+from provender.materialization.duckdb_rows import OnlineRows
 from provender.materialization.plan import SECTION, ViewPlan, Written
-from provender.materialization.rows import OnlineRows
 from provender.online.pipeline import Counts
 from provender.online.writer import OnlineWriter
 from provender.point_in_time.choice import Engine, choice_of, section_of
@@ -32,7 +32,7 @@ def opened(settings: Settings, plans: list[ViewPlan], attempt: str, up_to: datet
     if choice_of(settings, SECTION, DUCKDB_ROWS).made(rows) is Engine.DUCKDB:
         yield lambda plan: _write_here(writer, plan, up_to)
         return
-    from provender.spark.online_write import spark_writer  # Spark takes a second to import
+    from provender.materialization.spark_write import spark_writer  # Spark takes a second to import
 
     with spark_writer(settings, writer, plans, attempt, up_to) as write:
         yield write

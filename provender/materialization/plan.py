@@ -17,12 +17,12 @@ from provender.online.loss import Basis, Held, read_held
 from provender.online.marker import Marker, parse_marker, stored_markers
 from provender.online.pipeline import Counts
 from provender.online.views import AppliedView
-from provender.point_in_time import log as versions
 from provender.point_in_time.choice import section_of
-from provender.point_in_time.log import FeatureLog
 from provender.settings import Settings
-from provender.specs.model import FeatureTable, Source
+from provender.specs.source import FeatureTable, Source
 from provender.storage import Storage
+from provender.tables import feature_log as versions
+from provender.tables.feature_log import FeatureLog
 
 SECTION = "batch_engine"
 """Of ``feature_store.yaml``: the settings of a materialisation."""

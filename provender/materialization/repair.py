@@ -23,22 +23,22 @@ from provender.errors import SourceNotReadyError, SpecError
 from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
 from provender.ledger.progress import recorded_up_to
+from provender.materialization.duckdb_rows import OnlineRows
 from provender.materialization.engines import writer_of
 from provender.materialization.plan import Bounds, Recorded, ViewPlan
-from provender.materialization.rows import OnlineRows
 from provender.materialization.undefined import Definitions
 from provender.online import layout as pack
 from provender.online.observed import Version, key_values, read_versions, versions_after
 from provender.online.pipeline import Counts
 from provender.online.views import AppliedView
 from provender.online.writer import CREATED, EVENT, GUARD_CREATED, GUARD_EVENT, OnlineWriter
-from provender.point_in_time.log import FeatureLog
 from provender.settings import Settings
-from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
-from provender.specs.model import ColumnType, Source
 from provender.specs.problems import did_you_mean
+from provender.specs.source import ColumnType, Source
 from provender.storage import Storage, storage_at
+from provender.storage.source_lock import Say, only_writer
+from provender.tables.feature_log import FeatureLog
 
 _BATCH_KEYS = 10_000
 

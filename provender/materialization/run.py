@@ -30,13 +30,13 @@ from provender.online.marker import Marker
 from provender.online.pipeline import Counts
 from provender.online.undefined import remove_undefined_features
 from provender.online.views import AppliedView
-from provender.point_in_time.log import CREATED, DELETED, EVENT, RECORDED, FeatureLog
 from provender.settings import Settings
-from provender.spark.writer_lock import Say, only_writer
 from provender.specs.catalog import Catalog
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.storage import Storage, storage_at
 from provender.storage.disk import scratch_errors
+from provender.storage.source_lock import Say, only_writer
+from provender.tables.feature_log import CREATED, DELETED, EVENT, RECORDED, FeatureLog
 
 _LOGS_OWN = {EVENT, CREATED, RECORDED, DELETED, "period"}
 """Columns of every feature table, which are no features."""

@@ -17,11 +17,11 @@ import pyarrow as pa
 import yaml
 
 from provender.errors import SettingsError
-from provender.point_in_time.engine import Lookup, bounds_of, join, micros
+from provender.point_in_time.duckdb_join import Lookup, bounds_of, join, micros
 from provender.settings import SETTINGS_FILE, Settings
 
 if TYPE_CHECKING:
-    from provender.spark.join.run import SparkJoin
+    from provender.point_in_time.spark.run import SparkJoin
 
 DUCKDB_ROWS = 20_000_000
 """Up to so many rows DuckDB is faster and fits a laptop's memory: see ``docs/semantics.md``."""
@@ -99,7 +99,7 @@ class Work:
         return self.choice.made(rows_to_read(self.entities, self.timestamp_column, self.lookups))
 
     def done(self) -> pa.Table:
-        """What :func:`provender.point_in_time.engine.join` gives. Raises Spark's errors in addition."""
+        """What :func:`provender.point_in_time.duckdb_join.join` gives. Raises Spark's errors in addition."""
         if self.engine is Engine.DUCKDB:
             known = self.filter_by_created_timestamp
             return join(self.entities, self.timestamp_column, self.lookups, filter_by_created_timestamp=known)
@@ -109,7 +109,7 @@ class Work:
 
     def on_spark(self) -> SparkJoin:
         """The same on Spark, whoever is chosen."""
-        from provender.spark.join.run import SparkJoin  # Spark takes a second to import
+        from provender.point_in_time.spark.run import SparkJoin  # Spark takes a second to import
 
         return SparkJoin(
             self.settings,

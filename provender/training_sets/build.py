@@ -116,7 +116,7 @@ def _raw_rows(settings: Settings, entities: SqlRows | str | Rows, attempt: str) 
         return entities
     if isinstance(entities, str):
         return read_rows(entities)
-    from provender.spark.entity_rows import rows_by_sql
+    from provender.training_sets.spark_rows import rows_by_sql
 
     return rows_by_sql(settings, entities, attempt)
 

@@ -9,11 +9,11 @@ import pyarrow as pa
 from provender.errors import TrainingSetError
 from provender.online.layout import ARROW_TYPES
 from provender.point_in_time.choice import DUCKDB_ROWS, Choice, Work, choice_of
-from provender.point_in_time.engine import Lookup
-from provender.point_in_time.log import CREATED, DELETED, EVENT, RECORDED, FeatureLog
+from provender.point_in_time.duckdb_join import Lookup
 from provender.settings import Settings
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 from provender.storage import storage_at
+from provender.tables.feature_log import CREATED, DELETED, EVENT, RECORDED, FeatureLog
 from provender.training_sets.checksum import STAMP, canonical
 from provender.training_sets.lockfile import Inputs, LogRead
 

@@ -23,7 +23,7 @@ from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 
 from provender.feast.apply import apply
 from provender.ledger import Draft, Job, Kind, Ledger
-from provender.point_in_time.oracle import lookup
+from provender.point_in_time.rule import lookup
 from provender.settings import load_settings
 from provender.storage import storage_at
 from tests.feast.conftest import SETTINGS

@@ -67,7 +67,7 @@ def test_it_runs_the_processes_of_the_compose_file(profile: Profile) -> None:
 def test_postgres_starts_once_and_every_role_needs_its_password(tmp_path: Path) -> None:
     import psycopg
 
-    from provender.local.process import free_port
+    from provender.processes.process import free_port
 
     port = free_port()
     passwords = {name: f"password-of-{name}" for name in PASSWORDS}

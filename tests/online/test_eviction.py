@@ -15,7 +15,7 @@ from provender.errors import OnlineStoreError, SettingsError
 from provender.ledger.progress import online_views
 from provender.online.eviction import check_eviction, read_memory
 from provender.online.marker import marker_key
-from provender.spark.upkeep import check_online_memory
+from provender.upkeep.run import check_online_memory
 from tests.online.world import World, make_people, online, view
 from tests.servers import RedisServer
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from provender.point_in_time.choice import DUCKDB_ROWS, Choice, Engine, rows_to_read
-from provender.point_in_time.engine import Lookup
-from provender.point_in_time.log import FeatureLog
+from provender.point_in_time.duckdb_join import Lookup
+from provender.tables.feature_log import FeatureLog
 from tests.point_in_time.logs import STAMP, at
 from tests.point_in_time.test_engine import SIMPLE, entities, simple, write_log
 

@@ -55,7 +55,7 @@ def test_an_ingest_whose_jvm_is_killed_says_so_in_seconds_and_works_when_run_aga
         assert engine.kill("jvm")
 
     with monkeypatch.context() as patch:
-        patch.setattr("provender.spark.ingest.tune_for", killing)
+        patch.setattr("provender.ingestion.ingest.tune_for", killing)
         with pytest.raises(SparkUnavailableError) as caught:
             own.run("readings", key_of(1), attempt="killed")
     assert time.monotonic() - killed_at[0] < SEEN_SECONDS

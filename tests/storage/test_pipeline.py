@@ -47,8 +47,8 @@ class Pipeline:
 
     def run(self, attempt: str) -> list[Manifest]:
         """Stage, ingest and materialize the day."""
+        from provender.ingestion.ingest import ingest
         from provender.materialization.run import materialize
-        from provender.spark.ingest import ingest
         from provender.staging import stage
 
         source = Catalog.load(self.settings.repo).source("trips")
@@ -73,8 +73,8 @@ class Pipeline:
 def pipeline(tmp_path: Path, gcs_server: GcsServer, redis_server: RedisServer) -> Iterator[Pipeline]:
     """An applied feature repo whose storage and raw files are on the emulator, with a Spark engine of its own."""
     from provender.feast.apply import apply
-    from provender.local.jars import install
     from provender.spark import server
+    from provender.spark.jars import install
 
     bucket, repo = gcs_server.new_bucket(), tmp_path / "feature_defs"
     source = yaml.safe_load(SPEC)
@@ -108,10 +108,10 @@ def test_the_whole_pipeline_runs_on_gcs(pipeline: Pipeline) -> None:
     from feast import FeatureStore
 
     from provender.point_in_time.choice import Choice, Engine
-    from provender.spark.upkeep import tidy
     from provender.training_sets.build import build
     from provender.training_sets.join import joined
     from provender.training_sets.request import Request
+    from provender.upkeep.run import tidy
 
     pipeline.deliver(CSV)
     staged, ingested, online = pipeline.run("first")

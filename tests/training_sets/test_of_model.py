@@ -10,17 +10,17 @@ from deltalake import DeltaTable
 
 from provender.errors import SpecError, SqlError, TrainingSetError
 from provender.feast.apply import apply
+from provender.ingestion.features import in_periods
 from provender.point_in_time.choice import Choice, Engine
-from provender.spark.features import in_periods
 from provender.spark.session import spark_session
-from provender.spark.tables import feature_table, raw_table
-from provender.spark.upkeep import compact, small_files
+from provender.tables.tables import feature_table, raw_table
 from provender.training_sets.build import build
 from provender.training_sets.diff import Cause, diff
 from provender.training_sets.folder import TrainingSet
 from provender.training_sets.join import joined
 from provender.training_sets.request import request_of_model
 from provender.training_sets.verify import verify
+from provender.upkeep.run import compact, small_files
 from tests.engine import Project
 from tests.spark.readings import csv, day, deliver, key_of, make_readings
 

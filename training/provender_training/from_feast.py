@@ -8,7 +8,7 @@ from typing import Any
 
 from provender.errors import TrainingSetError
 from provender.settings import find_repo, load_settings
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 from provender.training_sets.build import build
 from provender.training_sets.request import Request
 

@@ -12,7 +12,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from provender.intervals import Cadence, Partition
 from provender.ledger import Ledger
-from provender.models.keys import (
+from provender.model_registry.store import ModelStore
+from provender.specs.models import ModelCatalog
+from provender.specs.source import Source
+from provender.storage import storage_at
+from provender.training_sets.keys import (
     Choice,
     SourceProgress,
     Step,
@@ -23,10 +27,6 @@ from provender.models.keys import (
     newest_started_key,
     why_incomplete,
 )
-from provender.models.store import ModelStore
-from provender.specs.model import Source
-from provender.specs.models import ModelCatalog
-from provender.storage import storage_at
 from provender_airflow.dag_factory import PREFIX
 from provender_airflow.task_settings import task_settings
 

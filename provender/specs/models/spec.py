@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from provender.specs.model import EVENT_TIMESTAMP, ColumnName, Duration, Identifier, OutputColumn
+from provender.specs.source import EVENT_TIMESTAMP, ColumnName, Duration, Identifier, OutputColumn
 
 
 def _reference(value: str) -> str:
