@@ -84,7 +84,7 @@ bench-full: install ## The same with the large sizes: hours
 
 docs: install ## Build the documentation site into .provender/site; a warning is an error
 	@$(PYTHON) -m docs.tooling.reference
-	@UV_PROJECT_ENVIRONMENT=.provender/docs $(UV) run --frozen --only-group docs mkdocs build --strict
+	@NO_MKDOCS_2_WARNING=1 UV_PROJECT_ENVIRONMENT=.provender/docs $(UV) run --frozen --only-group docs mkdocs build --strict
 
 requirements: install ## Export requirements.txt from the lock file
 	@$(UV) export --frozen --all-extras --no-hashes --no-emit-project --quiet -o requirements.txt

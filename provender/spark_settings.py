@@ -172,7 +172,7 @@ class DataprocSettings(_Section):
     env: dict[str, str] = {}
     """Environment variables of the driver. Not for secrets: a batch's description shows them."""
     secrets: dict[str, str] = {}
-    """Environment variable to ``projects/P/secrets/S/versions/V`` of Secret Manager, which the driver reads at start."""
+    """Environment variable to ``projects/P/secrets/S/versions/V`` of Secret Manager; the driver reads it at start."""
     repo: str = IMAGE_REPO
     """Folder of the feature repo in the image."""
     launcher: str = f"file://{LAUNCHER}"

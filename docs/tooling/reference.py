@@ -23,8 +23,8 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from provender.settings import Settings
-from provender.specs.model import Source
 from provender.specs.models.spec import ModelSpec
+from provender.specs.source import Source
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 _COMMAND = "python -m docs.tooling.reference"
@@ -178,7 +178,9 @@ def _name(annotation: Any) -> str:
         return _choices([each.value for each in annotation])
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
-    return _NAMES.get(annotation, "any" if annotation is Any else getattr(annotation, "__name__", str(annotation)))
+    return _NAMES.get(
+        annotation, "any" if annotation is Any else getattr(annotation, "__name__", str(annotation))
+    )
 
 
 def _choices(values: Sequence[str]) -> str:

@@ -116,7 +116,7 @@ class Raw(_Spec):
     format: Literal["csv", "parquet", "json", "avro"] = "csv"
     """A file called ``.parquet`` or ``.avro`` is read as such in any case; what is compressed is unpacked."""
     options: dict[str, str | bool | int] = {}
-    """How text is written, by Spark's names: :mod:`provender.specs.dialect` has the list."""
+    """How text is written, by Spark's names; ``docs/sources.md`` has the list."""
     max_unpacked_bytes: int | None = Field(default=None, ge=1)
     """Most bytes that one file may unpack to. Default: 100 times its size, at least 1 GiB."""
     time_column: ColumnName | None = None
