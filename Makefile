@@ -66,6 +66,7 @@ leak-check: install ## Break the rules of the join and the online writer one by 
 
 lint: install ## Style, imports and the walls between packages
 	@$(RUN) ruff check . && $(RUN) ruff format --check .
+	@PYTHONPATH=.:plugins $(RUN) lint-imports --no-cache
 
 format: install ## Rewrite the code in the project's style
 	@$(RUN) ruff check --fix . && $(RUN) ruff format .

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _build(settings: Settings, args: argparse.Namespace) -> int:
-    from provender.training_sets.build import build
+    from provender.feast.training_set import build
 
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     attempt = f"cli-{getpass.getuser()}-{moment}-{secrets.token_hex(3)}"

@@ -17,8 +17,8 @@ from google.auth import exceptions as auth
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from provender.clients.google_errors import first_line, no_credentials
 from provender.errors import BigQueryError, ProvenderError, SettingsError, TerminalError
+from provender.google_errors import first_line, no_credentials
 from provender.settings import BigQuerySettings
 from provender.storage.readers import KEY_VARIABLE, key_file
 

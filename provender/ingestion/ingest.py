@@ -51,6 +51,7 @@ from provender.ledger.progress import (
 )
 from provender.settings import Settings
 from provender.spark.failures import spark_failures
+from provender.spark.interrupt import interrupter
 from provender.spark.session import spark_session, tune_for
 from provender.specs.catalog import Catalog
 from provender.specs.deliverable import require_deliverable
@@ -58,7 +59,7 @@ from provender.specs.source import FeatureTable
 from provender.staging.copies import restore_copies
 from provender.storage import storage_at
 from provender.storage.disk import scratch_errors
-from provender.storage.source_lock import Say, only_writer
+from provender.storage.source_lock import Say, source_lock
 from provender.tables.delta_log import Commit
 from provender.tables.repair import repair_tables
 from provender.tables.tables import (
@@ -105,7 +106,7 @@ def ingest(
     sqls = {table.name: query_of(catalog, source, table) for table in source.tables}
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name, clock)
-    with only_writer(settings, storage, source.name, "tables", attempt, say) as held:
+    with source_lock(storage, source.name, "tables", attempt, say, interrupter(settings)) as held:
         repair_tables(storage, source, ledger, say)
         left = frozenset(partitions_of(source, held.abandoned_work))
         work = prepare(settings, storage, source, sqls, ledger, attempt, partitions, left, clock)

@@ -37,8 +37,8 @@ def refuse_withdrawal(
     """Check how much of what the redelivered partitions of ``work`` had is not in ``rows`` any more.
 
     ``rows`` are the checked rows of all staged partitions (:func:`provender.ingestion.checked_rows.checked_rows`),
-    ``done`` is how each partition was ingested last. Taken back is an accepted raw row whose entity keys and event timestamp no
-    accepted row has any more. Partitions that an attempt died with passed the guard then.
+    ``done`` is how each partition was ingested last. Taken back is an accepted raw row whose entity keys and event
+    timestamp no accepted row has any more. Partitions that an attempt died with passed the guard then.
 
     Returns the partitions past ``violations.max_withdrawn_share``; raises :class:`WithdrawalError` for them unless
     ``allowed``. Reads the raw rows of redelivered partitions, and nothing where there are none.

@@ -6,22 +6,20 @@ its rows to Arrow's. Above it, Spark sorts what one machine cannot hold, and wri
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from provender.errors import SettingsError
 from provender.materialization.duckdb_rows import OnlineRows
 from provender.materialization.plan import SECTION, ViewPlan, Written
-from provender.online.pipeline import Counts
+from provender.materialization.writing import Write, generation_of, remove_stale_keys
 from provender.online.writer import OnlineWriter
 from provender.point_in_time.choice import Engine, choice_of, section_of
 from provender.settings import SETTINGS_FILE, Settings
 
 DUCKDB_ROWS = 10_000_000
 """Up to so many versions that are due this process writes: see ``docs/operations.md``."""
-Write = Callable[[ViewPlan], Written]
 
 
 @contextmanager
@@ -64,16 +62,4 @@ def _write_here(writer: OnlineWriter, plan: ViewPlan, up_to: datetime) -> Writte
         generation=generation,
         online_ttl_seconds=plan.online_ttl_seconds,
     )
-    return Written(plan, counts + swept(writer, plan, generation), is_whole)
-
-
-def generation_of(plan: ViewPlan, is_whole: bool) -> str | None:
-    """A stamp for the rows of a full rebuild, so that what has another can be removed.
-
-    A part has none: it must neither replace what is newer nor remove what it did not look at."""
-    return secrets.token_hex(8) if plan.since is None and is_whole else None
-
-
-def swept(writer: OnlineWriter, plan: ViewPlan, generation: str | None) -> Counts:
-    """Removes what a full rebuild did not write."""
-    return Counts() if generation is None else Counts(deleted=writer.sweep(plan.view.layout, generation))
+    return Written(plan, counts + remove_stale_keys(writer, plan, generation), is_whole)

@@ -13,9 +13,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from provender.errors import OnlineStoreError
-from provender.materialization.engines import Write, generation_of, swept
 from provender.materialization.plan import ViewPlan, Written
 from provender.materialization.spark_rows import is_anything_outside, online_rows
+from provender.materialization.writing import Write, generation_of, remove_stale_keys
 from provender.online.layout import ViewLayout
 from provender.online.pipeline import Counts
 from provender.online.writer import OnlineWriter
@@ -56,7 +56,7 @@ def _write_view(spark: SparkSession, writer: OnlineWriter, plan: ViewPlan, up_to
     if row["error"]:
         raise OnlineStoreError(**json.loads(row["error"]))
     counts = Counts(row["written"] or 0, row["skipped"] or 0, row["deleted"] or 0)
-    return Written(plan, counts + swept(writer, plan, generation), is_whole)
+    return Written(plan, counts + remove_stale_keys(writer, plan, generation), is_whole)
 
 
 def _share_of(writer: OnlineWriter, spark: SparkSession) -> OnlineWriter:

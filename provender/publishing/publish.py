@@ -35,7 +35,7 @@ from provender.specs.catalog import Catalog
 from provender.specs.source import FeatureTable, Source
 from provender.storage import HeldLock, Storage, storage_at
 from provender.storage.disk import scratch_errors
-from provender.storage.source_lock import LOCK_TIMEOUT_SECONDS, Say
+from provender.storage.source_lock import Say, source_lock
 from provender.tables.feature_log import FeatureLog
 
 
@@ -56,13 +56,10 @@ def publish(
     source = Catalog.load(settings.repo).source(source_name)
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)
-    lock = storage.lock(
-        f"{source.name}.published",
-        attempt,
-        timeout_seconds=LOCK_TIMEOUT_SECONDS,
-        waiting=lambda holder: say(f"waiting for {holder}, which is publishing {source.name}"),
-    )
-    with lock as held, translated(f"{warehouse.project}.{warehouse.dataset}"):
+    with (
+        source_lock(storage, source.name, "published", attempt, say) as held,
+        translated(f"{warehouse.project}.{warehouse.dataset}"),
+    ):
         up_to = recorded_up_to(ledger)
         if up_to is None:
             raise SourceNotReadyError(

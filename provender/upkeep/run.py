@@ -22,13 +22,14 @@ from provender.online.views import load_applied_views
 from provender.online.writer import OnlineWriter
 from provender.settings import Settings
 from provender.spark.failures import spark_failures
+from provender.spark.interrupt import interrupter
 from provender.spark.session import spark_session
 from provender.specs.catalog import Catalog
 from provender.specs.source import Source
 from provender.storage import Storage, storage_at
 from provender.storage.readers import delta_options
 from provender.storage.retrievals import remove_old_retrievals
-from provender.storage.source_lock import Say, only_writer
+from provender.storage.source_lock import Say, source_lock
 from provender.tables.repair import repair_tables
 from provender.tables.tables import DeltaTable, tables_of
 from provender.tables.types import quoted
@@ -61,7 +62,7 @@ def tidy(settings: Settings, attempt: str, say: Say = print) -> list[Tidied]:
     tidied = []
     for source in Catalog.load(settings.repo).sources.values():
         # What an attempt that died has left stays named in the lock, for the next ingest.
-        with only_writer(settings, storage, source.name, "tables", attempt, say):
+        with source_lock(storage, source.name, "tables", attempt, say, interrupter(settings)):
             tidied += list(_tidy_source(settings, storage, source, attempt, say))
     _expire(settings, storage, say)
     if old := remove_old_retrievals(storage, datetime.now(UTC)):

@@ -2,8 +2,8 @@
 
 Nothing of an artifact is executed. Its files are checked against their hashes; ``model.skops`` may only name types
 that skops trusts or that are in :data:`provender.model_registry.skops_allowlist.TRUSTED`; and a model is taken only
-if it answers its own held-out rows as it did when it was trained, so that another version of a library, or of a processor, that
-changes predictions is found here and not by a user.
+if it answers its own held-out rows as it did when it was trained, so that another version of a library, or of a
+processor, that changes predictions is found here and not by a user.
 """
 
 from __future__ import annotations

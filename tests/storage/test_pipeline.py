@@ -107,8 +107,8 @@ def pipeline(tmp_path: Path, gcs_server: GcsServer, redis_server: RedisServer) -
 def test_the_whole_pipeline_runs_on_gcs(pipeline: Pipeline) -> None:
     from feast import FeatureStore
 
+    from provender.feast.training_set import build
     from provender.point_in_time.choice import Choice, Engine
-    from provender.training_sets.build import build
     from provender.training_sets.join import joined
     from provender.training_sets.request import Request
     from provender.upkeep.run import tidy

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from provender.feast.apply import apply
+from provender.feast.training_set import build
 from provender.settings import Settings, load_settings
-from provender.training_sets.build import build
 from provender.training_sets.folder import TrainingSet
 from provender.training_sets.request import Request
 from tests.feast.conftest import SETTINGS, SPEC, VIEWS, Shop

@@ -10,11 +10,11 @@ from deltalake import DeltaTable
 
 from provender.errors import SpecError, SqlError, TrainingSetError
 from provender.feast.apply import apply
+from provender.feast.training_set import build
 from provender.ingestion.features import in_periods
 from provender.point_in_time.choice import Choice, Engine
 from provender.spark.session import spark_session
 from provender.tables.tables import feature_table, raw_table
-from provender.training_sets.build import build
 from provender.training_sets.diff import Cause, diff
 from provender.training_sets.folder import TrainingSet
 from provender.training_sets.join import joined

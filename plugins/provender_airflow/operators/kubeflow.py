@@ -16,13 +16,8 @@ from provender.model_registry.store import ModelStore
 from provender.settings import Settings
 from provender.specs.models import ModelCatalog
 from provender.storage import storage_at
-from provender_airflow.kubeflow.backend import (
-    KubeflowBackend,
-    RunHandle,
-    TrainingRun,
-    backend_for,
-    training_run,
-)
+from provender_airflow.kubeflow.backend import KubeflowBackend, RunHandle, TrainingRun, training_run
+from provender_airflow.kubeflow.backends import backend_for
 from provender_airflow.local_jobs import error_from_dict
 from provender_airflow.task_settings import task_settings
 from provender_airflow.triggers.kubeflow import trigger_for

@@ -20,8 +20,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.resumable_media import DataCorruption
 
-from provender.clients.google_errors import first_line, no_credentials
 from provender.errors import SettingsError, StorageError
+from provender.google_errors import first_line, no_credentials
 from provender.storage.readers import KEY_VARIABLE, emulator_url, key_file
 
 _ANY_PROJECT = "provender"

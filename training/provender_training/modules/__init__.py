@@ -8,8 +8,8 @@ A module, named in a model's ``training.module``, is any importable Python modul
 ``classification`` or ``regression``; ``parameters`` are ``training.parameters`` of the spec. The estimator has
 scikit-learn's ``fit(X, y)``, ``predict(X)`` and, for a classification, ``predict_proba(X)``; ``X`` is what
 :func:`provender.model_registry.inputs.model_input` gives. All preprocessing is part of it, since it is what is
-served, and it is made of scikit-learn's classes only: the file format holds no code, so it cannot hold a class of yours. The
-same rows have to give the same estimator: fix ``random_state``.
+served, and it is made of scikit-learn's classes only: the file format holds no code, so it cannot hold a class of
+yours. The same rows have to give the same estimator: fix ``random_state``.
 """
 
 from __future__ import annotations
