@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from provender.embedded_redis import with_password
+from provender.engine_settings import BatchEngineSettings, EngineChoice
 from provender.errors import SettingsError
 from provender.spark_settings import SparkSettings
 
@@ -26,6 +27,8 @@ REDIS_VARIABLE = "PROVENDER_REDIS"
 REGISTRY_VARIABLE = "PROVENDER_REGISTRY"
 """What the registry's ``path: ${PROVENDER_REGISTRY}`` stands for."""
 SETTINGS_FILE = "feature_store.yaml"
+_FEASTS = {"join": "offline_store", "batch_engine": "batch_engine"}
+"""Fields of :class:`Settings` that are read from a section of Feast's, and that section."""
 
 
 class KubeflowSettings(BaseModel):
@@ -139,6 +142,10 @@ class Settings(BaseModel):
     """The dataset that feature tables are published to. Default: nothing is published."""
     offline_store: str = ""
     """Feast's ``offline_store.type``."""
+    join: EngineChoice = EngineChoice()
+    """The rest of ``offline_store``, where its type is ours."""
+    batch_engine: BatchEngineSettings = BatchEngineSettings()
+    """Feast's ``batch_engine``, where its type is ours."""
     redis: str = Field(default="", repr=False)
     """Feast's ``online_store.connection_string`` with environment variables substituted as Feast does (an unset one is
     left in place, and is an error when the value is needed); with ``cluster=true`` for ``redis_type: redis_cluster``,
@@ -188,25 +195,34 @@ def _from_document(folder: Path, path: Path, document: dict[str, Any]) -> Settin
     ours = dict(document.get("provender") or {})
     online = document.get("online_store")
     online = online if isinstance(online, dict) else {}
-    offline = document.get("offline_store")
+    offline, batch = document.get("offline_store"), document.get("batch_engine")
     storage_root = str(ours.pop("storage_root", "../.provender/storage"))
     state_dir = Path(ours.pop("state_dir", "../.provender"))
     try:
-        return Settings(
-            repo=folder,
-            project=str(document["project"]),
-            storage_root=_absolute_uri(folder, storage_root),
-            state_dir=(folder / state_dir).resolve(),
-            offline_store=str(offline.get("type", "") if isinstance(offline, dict) else offline or ""),
-            redis=with_password(_redis(online), (folder / state_dir).resolve()),
-            redis_key_ttl_seconds=online.get("key_ttl_seconds"),
-            **ours,
+        return Settings.model_validate(
+            {
+                "repo": folder,
+                "project": str(document["project"]),
+                "storage_root": _absolute_uri(folder, storage_root),
+                "state_dir": (folder / state_dir).resolve(),
+                "offline_store": str(offline.get("type", "") if isinstance(offline, dict) else offline or ""),
+                "join": offline if isinstance(offline, dict) else {},
+                "batch_engine": batch if isinstance(batch, dict) else {},
+                "redis": with_password(_redis(online), (folder / state_dir).resolve()),
+                "redis_key_ttl_seconds": online.get("key_ttl_seconds"),
+                **ours,
+            }
         )
     except ValidationError as error:
-        problems = "; ".join(f"provender.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{_key_of(e['loc'])}: {e['msg']}" for e in error.errors())
         raise SettingsError(
             problems, where=str(path), remedy="see docs/reference/settings.md for the keys"
         ) from error
+
+
+def _key_of(location: tuple[int | str, ...]) -> str:
+    first, *rest = map(str, location)
+    return ".".join([_FEASTS.get(first, f"provender.{first}"), *rest])
 
 
 def _redis(online: dict[str, Any]) -> str:

@@ -64,6 +64,7 @@ class Project:
         document = yaml.safe_load(path.read_text())
         document["batch_engine"] = {"type": "provender.feast.engine.ProvenderEngine", "engine": engine}
         path.write_text(yaml.safe_dump(document, sort_keys=False))
+        self.settings = load_settings(path.parent)
 
     def run(self, source: str, *keys: str, attempt: str | None = None) -> Manifest:
         """Stages and ingests the partitions ``keys`` in one attempt."""

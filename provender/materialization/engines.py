@@ -10,16 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from provender.errors import SettingsError
+from provender.engine_settings import Engine
 from provender.materialization.duckdb_rows import OnlineRows
-from provender.materialization.plan import SECTION, ViewPlan, Written
+from provender.materialization.plan import ViewPlan, Written
 from provender.materialization.writing import Write, generation_of, remove_stale_keys
 from provender.online.writer import OnlineWriter
-from provender.point_in_time.choice import Engine, choice_of, section_of
-from provender.settings import SETTINGS_FILE, Settings
-
-DUCKDB_ROWS = 10_000_000
-"""Up to so many versions that are due this process writes: see ``docs/operations.md``."""
+from provender.settings import Settings
 
 
 @contextmanager
@@ -27,7 +23,7 @@ def opened(settings: Settings, plans: list[ViewPlan], attempt: str, up_to: datet
     """What writes a view. The largest one's size decides for all. Raises :class:`SparkUnavailableError`."""
     writer = writer_of(settings)
     rows = max(plan.log.rows(plan.due(up_to)) for plan in plans)
-    if choice_of(settings, SECTION, DUCKDB_ROWS).made(rows) is Engine.DUCKDB:
+    if settings.batch_engine.engine_for(rows) is Engine.DUCKDB:
         yield lambda plan: _write_here(writer, plan, up_to)
         return
     from provender.materialization.spark_write import spark_writer  # Spark takes a second to import
@@ -37,17 +33,12 @@ def opened(settings: Settings, plans: list[ViewPlan], attempt: str, up_to: datet
 
 
 def writer_of(settings: Settings) -> OnlineWriter:
-    """To the project's online store, with the limit that the settings set. Raises :class:`SettingsError`."""
-    limit = section_of(settings, SECTION).get("rows_per_second")
-    if limit is not None and not (isinstance(limit, int | float) and limit > 0):
-        raise SettingsError(
-            f"{SECTION}.rows_per_second: {limit!r} is no number above 0",
-            where=str(settings.repo / SETTINGS_FILE),
-            unharmed="everything",
-            remedy="rows_per_second: 50000, or leave it out",
-        )
+    """Return a writer to the project's online store, with the limit that the settings set."""
     return OnlineWriter(
-        settings.redis, settings.project, settings.redis_key_ttl_seconds, rows_per_second=limit
+        settings.redis,
+        settings.project,
+        settings.redis_key_ttl_seconds,
+        rows_per_second=settings.batch_engine.rows_per_second,
     )
 
 

@@ -22,7 +22,7 @@ from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
 from provender.ledger.progress import last_written, recorded_up_to
 from provender.materialization.engines import opened, writer_of
-from provender.materialization.plan import Bounds, ViewPlan, Written, is_eviction_allowed, plans_of
+from provender.materialization.plan import Bounds, ViewPlan, Written, plans_of
 from provender.materialization.undefined import Definitions, remove_undefined_views
 from provender.materialization.writing import Write
 from provender.online.eviction import check_eviction
@@ -121,7 +121,7 @@ class _Run:
 def _warned(settings: Settings, say: Say) -> list[str]:
     """What is risky about the online store's memory. Raises :class:`SettingsError` if it may evict values."""
     warnings = check_eviction(
-        settings.redis, settings.redis_key_ttl_seconds, is_allowed=is_eviction_allowed(settings)
+        settings.redis, settings.redis_key_ttl_seconds, is_allowed=settings.batch_engine.allow_eviction
     )
     for warning in warnings:
         say(f"warning: {warning}")

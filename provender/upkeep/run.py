@@ -15,7 +15,6 @@ from pyspark.sql import SparkSession
 
 from provender.errors import SettingsError
 from provender.ledger import Ledger
-from provender.materialization.plan import is_eviction_allowed
 from provender.online.eviction import check_eviction
 from provender.online.loss import read_held
 from provender.online.views import load_applied_views
@@ -138,7 +137,7 @@ def check_online_memory(settings: Settings, storage: Storage, say: Say) -> None:
         if evicted := held.evicted(view):
             say(f"warning: the online store has evicted {evicted} keys since view {view} was written")
     warnings = check_eviction(
-        settings.redis, settings.redis_key_ttl_seconds, is_allowed=is_eviction_allowed(settings)
+        settings.redis, settings.redis_key_ttl_seconds, is_allowed=settings.batch_engine.allow_eviction
     )
     for warning in warnings:
         say(f"warning: {warning}")
