@@ -70,7 +70,13 @@ def _entities(rows: list[dict[str, Any]]) -> pa.Table:
     )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.parametrize("examples", [40, pytest.param(400, marks=pytest.mark.exhaustive)])
+def test_the_join_is_the_oracles(examples: int) -> None:
+    settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])(
+        is_the_oracles
+    )()
+
+
 @given(
     log=logs,
     rows=entity_rows,
@@ -79,7 +85,7 @@ def _entities(rows: list[dict[str, Any]]) -> pa.Table:
     recorded=st.none() | st.integers(100, 110).map(at),
     files=st.integers(1, 3),
 )
-def test_the_join_is_the_oracles(
+def is_the_oracles(
     log: list[dict[str, Any]],
     rows: list[dict[str, Any]],
     ttl: timedelta,
