@@ -1,5 +1,8 @@
 """Fixtures every test may ask for, and the order of test files."""
 
+import os
+from collections.abc import Iterator
+
 import pytest
 
 pytest_plugins = [
@@ -11,6 +14,15 @@ pytest_plugins = [
     "tests.bigquery.emulator",
     "tests.bigquery.feast_on_emulator",
 ]
+
+
+@pytest.fixture(autouse=True)
+def same_umask() -> Iterator[None]:
+    """Commands that run in the test's process make files private from then on; the next test is not to notice."""
+    umask = os.umask(0o022)
+    os.umask(umask)
+    yield
+    os.umask(umask)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
