@@ -7,11 +7,15 @@ UV := $(shell command -v uv || echo .provender/uv/bin/uv)
 PYTHON := .venv/bin/python
 RUN := $(UV) run --frozen --no-sync
 STAMP := .provender/installed
+# Test files are shared by as many processes; each starts servers and a Spark engine of its own when a test asks for them.
+WORKERS ?= 2
+PYTEST = $(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+LIGHT := not slow and not spark and not airflow and not gcs and not postgres and not redis
 # Compiled modules are kept: Airflow and Feast take seconds to compile, and each command and task is a process.
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo up stop test test-fast test-zone test-slow test-exhaustive leak-check lint typing format pipeline bench bench-full docs requirements clean
+.PHONY: help install demo up stop test test-fast test-slow test-exhaustive leak-check lint typing format pipeline bench bench-full docs requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -42,24 +46,20 @@ stop: ## Stop what `make up` and `make demo` started
 	@test -x $(PYTHON) && $(PYTHON) -m provender down || echo "nothing is installed here, so nothing runs"
 	@test ! -d .provender/full || $(PYTHON) -m provender.local.full down
 
-test: install ## All tests but the slow ones (15 minutes on 2 cores)
-	@$(RUN) pytest -m "not slow and not exhaustive"
+test: install ## All tests but the slow ones (15 minutes on 2 cores), on machines in Kolkata and New York
+	@TZ=Asia/Kolkata $(PYTEST) -m "$(LIGHT) and not exhaustive"
+	@TZ=America/New_York $(PYTEST) -m "not slow and not exhaustive and not ($(LIGHT))"
 	@training/.venv/bin/python -m pytest training/tests
 	@serving/.venv/bin/python -m pytest serving/tests
 
 test-fast: install ## Tests that need no Spark, Airflow or server (1 minute)
-	@$(RUN) pytest -m "not slow and not spark and not airflow and not gcs and not postgres and not redis"
-
-test-zone: install ## What values mean, on machines in other time zones: fast tests in Kolkata, Spark's in New York (6 minutes)
-	@TZ=Asia/Kolkata $(RUN) pytest -m "not slow and not spark and not airflow and not gcs and not postgres and not redis"
-	@TZ=America/New_York $(RUN) pytest tests/spark/test_contract.py tests/spark/test_frames.py tests/spark/test_narrowing.py \
-		tests/spark/test_slices.py tests/feast/test_retrieval_on_spark.py
+	@$(PYTEST) -m "$(LIGHT) and not exhaustive"
 
 test-slow: install ## Tests with a real Airflow, end to end (30 minutes)
-	@$(RUN) pytest -m slow
+	@$(PYTEST) -W default -m "slow and not exhaustive"
 
 test-exhaustive: install ## The generated cases of the correctness suite, ten times as many
-	@$(RUN) pytest -m exhaustive
+	@$(PYTEST) -m exhaustive
 
 leak-check: install ## Break the rules of the join and the online writer one by one: each has to be noticed by a test
 	@$(RUN) python -m tests.correctness.leak_check
