@@ -66,7 +66,9 @@ class Pipeline:
         path = self.settings.repo / "feature_store.yaml"
         engine = {"type": "provender.feast.engine.ProvenderEngine", "engine": "spark"}
         path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"batch_engine": engine}))
-        materialize(load_settings(path.parent), "trips", f"spark-{secrets.token_hex(4)}", full=True, say=print)
+        materialize(
+            load_settings(path.parent), "trips", f"spark-{secrets.token_hex(4)}", full=True, say=print
+        )
 
 
 @pytest.fixture
