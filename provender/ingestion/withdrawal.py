@@ -122,15 +122,22 @@ def _counts(work: Attempt, compared: DataFrame) -> list[tuple[str, int, int]]:
     return sorted((by_start[start], lost, had) for start, (lost, had) in found.items())
 
 
+def _shown(name: str, kind: str) -> Expr:
+    """A time as Spark writes it, in the session's UTC: collected, it would be in this machine's zone."""
+    column = F.col(quoted(name))
+    return column.cast("string").alias(name) if kind == "timestamp" else column
+
+
 def _refusal(work: Attempt, compared: DataFrame, counted: Withdrawn, share: float) -> WithdrawalError:
     lines = [f"{key}: {found['rows']} of {found['of']} rows" for key, found in list(counted.items())[:10]]
     more = f"\n    and {len(counted) - 10} more partitions" if len(counted) > 10 else ""
     partitions = [Partition.parse(work.source.cadence, key) for key in counted]
     starts = [F.lit(iso(partition.start)).cast("timestamp") for partition in partitions]
     lost = compared.where(F.col("_lost") & F.col("_partition").isin(*starts)).drop("_lost", "_partition")
+    first_lost = lost.orderBy(*map(quoted, lost.columns)).limit(_SHOWN)
     examples = [
         ", ".join(f"{'at' if name == '_event' else name} {value}" for name, value in row.asDict().items())
-        for row in lost.orderBy(*map(quoted, lost.columns)).limit(_SHOWN).collect()
+        for row in first_lost.select(*[_shown(name, kind) for name, kind in lost.dtypes]).collect()
     ]
     name, (first, last) = work.source.name, compress(partitions)[0]
     asked = first.key if first == last else f"{first.key}..{last.key}"
