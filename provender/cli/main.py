@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from provender import __version__
 from provender.cli import options
 from provender.cli.exit_codes import ExitCode, as_text
-from provender.errors import ProvenderError
+from provender.errors import ProvenderError, SetupError
 from provender.private import keep_private
 from provender.settings import load_settings
 from provender.storage.disk import scratch_errors
@@ -62,6 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ProvenderError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.startswith("provender"):
+            raise
+        print(_not_installed(error.name), file=sys.stderr)
+        return ExitCode.TERMINAL
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -79,6 +84,13 @@ def parse(given: Sequence[str]) -> argparse.Namespace:
     module, rest = importlib.import_module(_module(command)), list(given[place + 1 :])
     rest = module.with_verb(rest) if hasattr(module, "with_verb") else rest
     return parser(command).parse_args([*given[: place + 1], *rest])
+
+
+def _not_installed(module: str) -> SetupError:
+    return SetupError(
+        f"this command needs {module}, which is not installed",
+        remedy="pip install 'provender[local]' for one machine, or the extra of provender that brings it",
+    )
 
 
 def _complete() -> None:

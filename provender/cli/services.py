@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from provender.cli import options
-from provender.local import services
 from provender.settings import load_settings
+
+if TYPE_CHECKING:
+    from provender.local.services import ServiceStatus
 
 HELP = "list what runs on this machine for this checkout, and where its logs are"
 
@@ -21,6 +24,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 1 if a service does not run."""
+    from provender.local import services  # psutil, which the core has not
+
     found = services.status(load_settings(arguments.repo))
     if arguments.json:
         options.print_json([asdict(service) for service in found])
@@ -30,5 +35,5 @@ def run(arguments: argparse.Namespace) -> int:
     return _exit_code(found)
 
 
-def _exit_code(found: list[services.ServiceStatus]) -> int:
+def _exit_code(found: list[ServiceStatus]) -> int:
     return 0 if all(service.state == "running" for service in found) else 1

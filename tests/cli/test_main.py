@@ -74,6 +74,26 @@ def test_a_repo_may_be_called_like_a_command(tmp_path: Path, capsys: pytest.Capt
     assert "no feature_store.yaml there" in capsys.readouterr().err
 
 
+def test_help_and_version_need_the_core_alone() -> None:
+    program = (
+        "import sys\n"
+        "for name in ('pyspark', 'feast', 'airflow', 'pandas', 'duckdb', 'redis', 'deltalake', 'psutil'):\n"
+        "    sys.modules[name] = None\n"
+        "from provender.cli.main import main; main(['--help'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_library_that_is_not_installed_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "feast", None)
+    monkeypatch.delitem(sys.modules, "provender.feast.apply", raising=False)
+    assert cli.main(["--repo", str(REPO), "apply", "--dry-run"]) == 3
+    assert "pip install 'provender[local]'" in capsys.readouterr().err
+
+
 def test_validate_imports_nothing_heavy() -> None:
     program = (
         "import sys; from provender.cli.main import main; main(['--repo', sys.argv[1], 'validate']); "
