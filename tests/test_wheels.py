@@ -25,7 +25,7 @@ from tests.engine import CHECKOUT, JARS
 DAY = "2013-01-01"
 LEFT_OUT = ("provender/demo/", "provender/local/full.py", "provender/local/postgres.py", "tests/", "dags/")
 COUNT = """
-import json, sys
+import json, os
 import deltalake
 from feast import FeatureStore
 from provender.settings import load_settings
@@ -34,7 +34,8 @@ settings = load_settings("feature_defs")
 rows = lambda path: deltalake.DeltaTable(f"{settings.storage_root}/{path}").to_pyarrow_table().num_rows
 online = FeatureStore("feature_defs").get_online_features(
     features=["carrier_day:flights"], entity_rows=[{"carrier": "UA"}]).to_dict()
-print(json.dumps({"carriers": rows("tables/flights/carrier"), "online": online["flights"][0]}))
+print(json.dumps({"carriers": rows("tables/flights/carrier"), "online": online["flights"][0]}), flush=True)
+os._exit(0)  # a thread of Arrow's can abort the process while the interpreter ends, after the answer
 """
 
 
