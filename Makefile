@@ -5,27 +5,30 @@ SHELL := /bin/bash
 # uv comes from the machine if it has one; otherwise it is installed into the checkout.
 UV := $(shell command -v uv || echo .provender/uv/bin/uv)
 VENV_PYTHON := .venv/bin/python
-FAST := -m "not slow and not spark and not airflow and not gcs and not postgres and not redis"
 RUN := $(UV) run --frozen --no-sync
 STAMP := .provender/installed
+# Test files are shared by as many processes; each starts servers and a Spark engine of its own when a test asks for them.
+WORKERS ?= 2
+PYTEST = $(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+LIGHT := not slow and not spark and not airflow and not gcs and not postgres and not redis
 # Compiled modules are kept: Airflow and Feast take seconds to compile, and each command and task is a process.
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo up stop test test-fast test-zone test-slow test-exhaustive test-python leak-check lint typing format pipeline bench bench-full requirements cli-docs wheels clean
+.PHONY: help install demo up stop test test-fast test-slow test-exhaustive test-python leak-check lint typing format pipeline bench bench-full docs requirements cli-docs wheels clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## Install everything into this checkout: uv, the locked environment, Java if missing, Spark's jars
 
-$(STAMP): uv.lock training/uv.lock serving/uv.lock pyproject.toml provender/local/jars.py
+$(STAMP): uv.lock training/uv.lock serving/uv.lock pyproject.toml provender/spark/jars.py
 	@test -x "$(UV)" || command -v "$(UV)" >/dev/null || { echo "installing uv"; python3 -m venv .provender/uv && .provender/uv/bin/pip install --quiet uv; }
 	@echo "installing three locked environments: Airflow and Spark, training, serving (about 3 GB, once)"
 	@$(UV) sync --frozen --extra platform --quiet
 	@$(UV) sync --frozen --quiet --project training
 	@$(UV) sync --frozen --quiet --project serving
-	@$(VENV_PYTHON) -m provender.local.jars --repo feature_defs
+	@$(VENV_PYTHON) -m provender.spark.jars --repo feature_defs
 	@touch $@
 
 demo: install ## The main job on real data: ingest 2013's flights and weather, backfill in Airflow, read through Feast
@@ -43,30 +46,27 @@ stop: ## Stop what `make up` and `make demo` started
 	@test -x $(VENV_PYTHON) && $(VENV_PYTHON) -m provender down || echo "nothing is installed here, so nothing runs"
 	@test ! -d .provender/full || $(VENV_PYTHON) -m provender.local.full down
 
-test: install ## All tests but the slow ones (15 minutes on 2 cores)
-	@$(RUN) pytest -m "not slow and not exhaustive"
+test: install ## All tests but the slow ones (15 minutes on 2 cores), on machines in Kolkata and New York
+	@TZ=Asia/Kolkata $(PYTEST) -m "$(LIGHT) and not exhaustive"
+	@TZ=America/New_York $(PYTEST) -m "not slow and not exhaustive and not ($(LIGHT))"
 	@training/.venv/bin/python -m pytest training/tests
 	@serving/.venv/bin/python -m pytest serving/tests
 
 test-fast: install ## Tests that need no Spark, Airflow or server (1 minute)
-	@$(RUN) pytest $(FAST)
-
-test-zone: install ## What values mean, on machines in other time zones: fast tests in Kolkata, Spark's in New York (6 minutes)
-	@TZ=Asia/Kolkata $(RUN) pytest $(FAST)
-	@TZ=America/New_York $(RUN) pytest tests/spark/test_contract.py tests/spark/test_frames.py tests/spark/test_narrowing.py \
-		tests/spark/test_slices.py tests/feast/test_retrieval_on_spark.py
+	@$(PYTEST) -m "$(LIGHT) and not exhaustive"
 
 test-slow: install ## Tests with a real Airflow, end to end (30 minutes)
-	@$(RUN) pytest -m slow
+	@$(PYTEST) -W default -m "slow and not exhaustive"
 
 test-exhaustive: install ## The generated cases of the correctness suite, ten times as many
-	@$(RUN) pytest -m exhaustive
+	@$(PYTEST) -m exhaustive
 
 leak-check: install ## Break the rules of the join and the online writer one by one: each has to be noticed by a test
 	@$(RUN) python -m tests.correctness.leak_check
 
 lint: install ## Style, imports and the walls between packages
 	@$(RUN) ruff check . && $(RUN) ruff format --check .
+	@PYTHONPATH=.:plugins $(RUN) lint-imports --no-cache
 
 format: install ## Rewrite the code in the project's style
 	@$(RUN) ruff check --fix . && $(RUN) ruff format .
@@ -83,6 +83,10 @@ bench: install ## Benchmarks beside their peers: tables, JSON lines under bench/
 bench-full: install ## The same with the large sizes: hours
 	@$(RUN) python -m bench --full
 
+docs: install ## Build the documentation site into .provender/site; a warning is an error
+	@$(VENV_PYTHON) -m docs.tooling.reference
+	@NO_MKDOCS_2_WARNING=1 UV_PROJECT_ENVIRONMENT=.provender/docs $(UV) run --frozen --only-group docs mkdocs build --strict
+
 cli-docs: install ## Write docs/cli.md from the command line's parser
 	@$(VENV_PYTHON) -m provender.cli.reference > docs/cli.md
 
@@ -93,7 +97,7 @@ wheels: ## Build both packages: dist/*.whl
 test-python: PYTHON ?= 3.12
 test-python: ## The fast tests on another Python, in an environment of its own: make test-python PYTHON=3.12
 	@UV_PROJECT_ENVIRONMENT=.provender/python-$(PYTHON) $(UV) sync --frozen --quiet --extra platform --python $(PYTHON)
-	@.provender/python-$(PYTHON)/bin/python -m pytest $(FAST)
+	@.provender/python-$(PYTHON)/bin/python -m pytest -m "$(LIGHT) and not exhaustive"
 
 requirements: install ## Export requirements.txt from the lock file
 	@$(UV) export --frozen --all-extras --no-hashes --no-emit-project --quiet -o requirements.txt

@@ -11,14 +11,14 @@ from pyspark.sql import SparkSession
 from bench.repos import flights_repo
 from bench.results import Result, median, seconds
 from provender.demo.raw import flights_by_day
+from provender.ingestion.ingest import ingest
 from provender.intervals import Partition, parse_range
 from provender.ledger import Kind
 from provender.settings import Settings
-from provender.spark.ingest import ingest
 from provender.spark.session import spark_session
-from provender.spark.types import DDL
 from provender.specs.catalog import Catalog
 from provender.staging import stage
+from provender.tables.types import DDL
 
 _RUNS = 3
 COPIES = 3

@@ -20,14 +20,15 @@ from feast import FeatureStore
 
 from bench.joining_data import World, entity_rows, make_world
 from bench.results import Result, median, seconds
-from provender.point_in_time.choice import Choice, Engine, Work
-from provender.point_in_time.engine import Lookup
-from provender.point_in_time.log import FeatureLog
+from provender.engine_settings import Engine, EngineChoice
+from provender.point_in_time.duckdb_join import Lookup
+from provender.point_in_time.join import PointInTimeJoin
+from provender.point_in_time.spark.plan import tasks_for
+from provender.point_in_time.spark.run import SparkJoin
 from provender.spark import server
-from provender.spark.join.plan import tasks_for
-from provender.spark.join.run import SparkJoin
 from provender.spark.session import spark_session
 from provender.storage import spark_path
+from provender.tables.feature_log import FeatureLog
 
 SIZES = (50_000, 500_000)
 FULL_SIZES = (*SIZES, 5_000_000)
@@ -61,8 +62,8 @@ def _at(world: World, size: int) -> tuple[list[Result], float]:
     spark, floor, duck = [], [], []
     for number in range(_RUNS + 1):
         floor.append(seconds(partial(_shuffle_and_sort, world, entities, f"{size}-{number}")))
-        spark.append(seconds(_work(world, entities, Engine.SPARK).done))
-        duck.append(seconds(_work(world, entities, Engine.DUCKDB).done))
+        spark.append(seconds(_work(world, entities, Engine.SPARK).run))
+        duck.append(seconds(_work(world, entities, Engine.DUCKDB).run))
     _check_equal(world, entities)
     least, ours, single = median(floor[1:]), median(spark[1:]), median(duck[1:])
     ratio, name = ours / least, f"join {size:,} entity rows"
@@ -75,15 +76,17 @@ def _at(world: World, size: int) -> tuple[list[Result], float]:
     ], ours
 
 
-def _work(world: World, entities: pa.Table, engine: Engine) -> Work:
+def _work(world: World, entities: pa.Table, engine: Engine) -> PointInTimeJoin:
     """As the offline store does it, from the log's first file listing on."""
     lookup = Lookup(FeatureLog(world.uri), {"driver": "driver"}, {"f0": "f0", "f1": "f1", "f2": "f2"})
-    return Work(world.settings, entities, "event_timestamp", [lookup], choice=Choice(engine))
+    return PointInTimeJoin(
+        world.settings, entities, "event_timestamp", [lookup], choice=EngineChoice(engine=engine)
+    )
 
 
 def _seconds_of(world: World, size: int, engine: Engine) -> float:
     entities = entity_rows(size)
-    taken = [seconds(_work(world, entities, engine).done) for _ in range(_RUNS + 1)]
+    taken = [seconds(_work(world, entities, engine).run) for _ in range(_RUNS + 1)]
     return median(taken[1:])
 
 
@@ -108,8 +111,8 @@ def _shuffle_and_sort(world: World, entities: pa.Table, name: str) -> None:
 
 
 def _check_equal(world: World, entities: pa.Table) -> None:
-    spark = _work(world, entities, Engine.SPARK).done()
-    if not spark.equals(_work(world, entities, Engine.DUCKDB).done()):
+    spark = _work(world, entities, Engine.SPARK).run()
+    if not spark.equals(_work(world, entities, Engine.DUCKDB).run()):
         raise RuntimeError("Spark and DuckDB do not give the same")
 
 

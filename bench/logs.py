@@ -13,9 +13,9 @@ import yaml
 from deltalake import write_deltalake
 
 from bench.repos import bare_repo
+from provender.engine_settings import Engine
 from provender.ledger import Draft, Job, Kind, Ledger
 from provender.online.views import AppliedView, save_applied_views
-from provender.point_in_time.choice import Engine
 from provender.settings import SETTINGS_FILE, Settings
 from provender.storage import storage_at
 

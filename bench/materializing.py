@@ -27,9 +27,9 @@ from bench.logs import SOURCE, VIEW, Log, guarded, log_repo, materialize_with
 from bench.reading_meanwhile import readers_curve
 from bench.results import Result, median, seconds
 from bench.servers import redis_process
+from provender.engine_settings import Engine
 from provender.materialization.run import materialize
 from provender.online.writer import OnlineWriter
-from provender.point_in_time.choice import Engine
 from provender.settings import Settings
 from provender.spark.session import spark_session
 

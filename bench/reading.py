@@ -26,7 +26,7 @@ from provender.online import layout as pack
 from provender.online.layout import ViewLayout
 from provender.online.reader import Reader
 from provender.online.writer import OnlineWriter
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 
 PROJECT = "bench"
 LIMIT = 1.3

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from provender.local import redis_server
-from provender.local.process import free_port, is_listening
+from provender.processes.process import free_port, is_listening
 
 _START_SECONDS = 60.0
 

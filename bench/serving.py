@@ -24,7 +24,7 @@ from bench.reading import PROJECT, VIEWS, entity_rows, fill
 from bench.repos import CHECKOUT
 from bench.results import Result
 from bench.servers import redis_process, server_process
-from provender.local.process import free_port, replace_text
+from provender.processes.process import free_port, replace_text
 
 SERVING = CHECKOUT / "serving"
 CONNECTIONS = (1, 8, 32)

@@ -13,19 +13,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from provender.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from provender.feast.borrowed import definitions as definitions
     from provender.feast.sources import schema as schema
     from provender.feast.sources import source as source
-    from provender.frames import ingest as ingest
-
-__version__ = "0.1.0"
+    from provender.ingestion.dataframe import ingest as ingest
 
 _HOMES = {
     "source": "provender.feast.sources",
     "schema": "provender.feast.sources",
     "definitions": "provender.feast.borrowed",
-    "ingest": "provender.frames",
+    "ingest": "provender.ingestion.dataframe",
 }
 
 

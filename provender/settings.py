@@ -1,68 +1,8 @@
-"""The one settings file: ``feature_store.yaml``.
+"""Read the one settings file, ``feature_store.yaml``.
 
-Feast reads its own keys there (project, registry, stores). Everything else of the platform is under one more
-key, ``provender``, which Feast ignores:
-
-    provender:
-      storage_root: ../.provender/storage    # a folder (relative to this file), a file:// or a gs:// URI
-      state_dir: ../.provender               # pids, logs, locks and jars of this machine
-      private: true                          # what is written here is this user's alone (docs/security.md)
-      statsd: 127.0.0.1:8125                 # where metrics go; leave out for nowhere
-      redis_connection_id: redis_online      # Airflow connection behind connection_string: ${PROVENDER_REDIS}
-      google_connection_id: google_cloud_default # Airflow connection with the service account's key; default: ambient
-      connections:                           # SQL databases that sources name; ${VARIABLE} is the environment's
-        warehouse: postgresql+psycopg://reader:${WAREHOUSE_PASSWORD}@db.example.com/shop
-        lake: bigquery://my-project?location=EU
-      bigquery:                              # leave out for none: feature tables published there (docs/bigquery.md)
-        project: my-project
-        dataset: features
-        location: europe-west1               # of the data set, and so of its bucket
-        billing_project: my-other-project    # where jobs run; default: project
-        staging: gs://bucket/folder          # for Parquet on its way, where storage_root is not on gs://
-      staging:
-        settle_seconds: 2                    # how long a raw file's size and time have to stand still; 0: at once
-      spark:
-        backend: local                       # local, kubernetes (the Spark operator) or dataproc
-        driver_memory: 2g
-        cores: 2                             # default: all of this machine's
-        idle_minutes: 15                     # a warm engine nobody uses ends itself
-        jars_dir: jars                       # extra jars, relative to state_dir
-        remote: sc://127.0.0.1:15002         # a Spark Connect server run by somebody else; default: our own
-        conf: {spark.sql.shuffle.partitions: 4}
-        pool: provender_spark                # Airflow pool of the tasks that submit (docs/spark-backends.md)
-        pool_slots: 32
-        kubernetes:                          # every key: provender/spark_settings.py
-          namespace: provender-spark
-          image: registry.example.com/provender-spark:0.1.0
-          service_account: spark
-          redis_secret: feast-redis          # secret with the key connection_string
-          google_key_secret: user-gcp-sa     # secret with key.json; none is needed with workload identity
-          driver: {cores: 1, memory: 4g}
-          executor: {instances: 4, cores: 2, memory: 8g, memory_overhead: 3g}
-        dataproc:
-          region: europe-west1               # a serverless batch; with cluster: NAME a job of that cluster
-          image: europe-docker.pkg.dev/my-project/provender/spark:0.1.0
-          secrets: {PROVENDER_REDIS: projects/my-project/secrets/redis/versions/latest}
-      kubeflow:
-        backend: local                       # local (a process of this machine) or api (Kubeflow Pipelines)
-        host: https://kubeflow.example.com/pipeline
-        namespace: team-a
-        experiment: provender
-        token_file: /var/run/secrets/kubeflow/token
-        ca_file: /etc/ssl/kubeflow.pem       # default: the system's
-        pipeline_root: gs://bucket/pipelines # default: Kubeflow's own
-        image: registry.example.com/provender-training:0.1.0
-        workspace_claim: provender-workspace # PersistentVolumeClaim that all steps of a run share
-        service_account_secret: gcp-key      # secret with key.json; none is needed with workload identity
-      serving:
-        backend: local                       # local (a process of this machine) or kserve
-        port: 8085                           # of the local predictor
-        listen: 127.0.0.1                    # its address; 0.0.0.0 in a container
-        namespace: models
-        image: registry.example.com/provender-serving:0.1.0
-        service_account: provender-serving
-        redis_secret: provender-redis        # secret with the key connection_string
-        url: http://{name}.models.example.com # default: the InferenceService's own status.url
+Feast reads its own keys there (project, registry, stores). Everything else of the platform is under one more key,
+``provender``, which Feast ignores. The docs of the fields below are the reference: ``docs/reference/settings.md`` is
+generated from them (:mod:`docs.tooling.reference`).
 
 Imports neither Spark, Feast nor Airflow.
 """
@@ -77,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from provender.embedded_redis import with_password
+from provender.engine_settings import BatchEngineSettings, EngineChoice
 from provender.errors import SettingsError
 from provender.spark_settings import SparkSettings
 
@@ -86,6 +27,8 @@ REDIS_VARIABLE = "PROVENDER_REDIS"
 REGISTRY_VARIABLE = "PROVENDER_REGISTRY"
 """What the registry's ``path: ${PROVENDER_REGISTRY}`` stands for."""
 SETTINGS_FILE = "feature_store.yaml"
+_FEASTS = {"join": "offline_store", "batch_engine": "batch_engine"}
+"""Fields of :class:`Settings` that are read from a section of Feast's, and that section."""
 
 
 class KubeflowSettings(BaseModel):
@@ -94,17 +37,25 @@ class KubeflowSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     backend: Literal["local", "api"] = "local"
+    """``local`` (a process on this machine) or ``api`` (Kubeflow Pipelines)."""
     host: str = ""
+    """URL of the Kubeflow Pipelines API, such as ``https://kubeflow.example.com/pipeline``."""
     namespace: str = "kubeflow"
+    """Kubernetes namespace that runs are created in."""
     experiment: str = "provender"
+    """Kubeflow experiment that runs belong to."""
     token_file: Path | None = None
-    """File with a bearer token, read anew for each request, since Kubernetes renews it."""
+    """File with a bearer token. It is read again for each request, since Kubernetes renews it."""
     ca_file: Path | None = None
+    """CA certificates to verify ``host`` with. Default: the system's."""
     pipeline_root: str = ""
+    """URI under which Kubeflow keeps artifacts, such as ``gs://bucket/pipelines``. Default: Kubeflow's own."""
     image: str = ""
-    """Of the steps; empty: the one that the compiled pipeline names."""
+    """Container image of the steps. Default: the one that the compiled pipeline names."""
     workspace_claim: str = ""
+    """PersistentVolumeClaim that all steps of a run share."""
     service_account_secret: str = ""
+    """Kubernetes secret with ``key.json``. Not needed with workload identity."""
 
 
 class ServingSettings(BaseModel):
@@ -113,34 +64,48 @@ class ServingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     backend: Literal["local", "kserve"] = "local"
+    """``local`` (a process on this machine) or ``kserve``."""
     port: int = Field(default=8085, ge=1, le=65535)
+    """Port of the local predictor."""
     listen: str = "127.0.0.1"
+    """Address that the local predictor binds to; ``0.0.0.0`` in a container."""
     namespace: str = "default"
+    """Kubernetes namespace of the InferenceServices."""
     image: str = ""
+    """Container image of the predictor."""
     service_account: str = ""
+    """Kubernetes service account of the predictor."""
     redis_secret: str = ""
+    """Kubernetes secret with the key ``connection_string``."""
     url: str = ""
+    """URL of a model's predictor, ``{name}`` being the model. Default: the InferenceService's ``status.url``."""
 
 
 class BigQuerySettings(BaseModel):
-    """The data set that feature tables are published to."""
+    """The dataset that feature tables are published to (``docs/bigquery.md``)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     project: str = Field(pattern=r"^[a-z][a-z0-9:.-]*[a-z0-9]$")
+    """Google Cloud project of the dataset."""
     dataset: str = Field(pattern=r"^[A-Za-z0-9_]+$")
+    """Dataset that the tables are created in."""
     location: str | None = None
+    """Location of the dataset, and so of the staging bucket, such as ``europe-west1``."""
     billing_project: str = Field(default="", pattern=r"^([a-z][a-z0-9:.-]*[a-z0-9])?$")
+    """Project that jobs run in and are billed to. Default: ``project``."""
     staging: str = Field(default="", pattern=r"^(gs://[^/]+.*)?$")
+    """Folder on ``gs://`` for Parquet files that are being loaded. Default: the storage root, if it is on ``gs://``."""
 
 
 class StagingSettings(BaseModel):
-    """How raw files are taken."""
+    """How raw files are picked up."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     settle_seconds: float = Field(default=2.0, ge=0.0, allow_inf_nan=False)
-    """How long a raw file's size and time have to stand still before it counts as delivered."""
+    """Seconds for which a raw file's size and modification time must not change before it counts as delivered;
+    0: no wait."""
 
 
 class Settings(BaseModel):
@@ -151,35 +116,48 @@ class Settings(BaseModel):
     repo: Path
     """Folder of ``feature_store.yaml``, ``sources/``, ``views/`` and ``models/``."""
     project: str
+    """Feast's ``project``."""
     storage_root: str
-    """URI without a trailing slash."""
+    """Where tables, staged files and the ledger are: a folder (relative to ``feature_store.yaml``), a ``file://`` or a
+    ``gs://`` URI. Default: ``../.provender/storage``."""
     state_dir: Path
+    """Folder for this machine's pid files, logs, locks and jars. Default: ``../.provender``."""
     private: bool = True
-    """Whether files and folders are for this user alone; see :mod:`provender.private`."""
+    """Whether written files and folders are accessible to this user only (``docs/security.md``)."""
     statsd: str | None = None
+    """``host:port`` that metrics are sent to. Default: none are sent."""
     google_connection_id: str | None = None
-    """An Airflow connection from which tasks take Google's credentials."""
+    """Airflow connection that provides Google credentials to tasks. Default: ambient credentials."""
     connections: dict[str, SecretStr] = {}
-    """SQLAlchemy URLs by name, as they stand in the file."""
+    """SQL databases that sources refer to: name to SQLAlchemy URL. ``${VARIABLE}`` is replaced from the environment."""
     staging: StagingSettings = StagingSettings()
+    """How raw files are picked up."""
     spark: SparkSettings = SparkSettings()
+    """Where Spark applications run."""
     kubeflow: KubeflowSettings = KubeflowSettings()
+    """Where training pipelines run."""
     serving: ServingSettings = ServingSettings()
+    """Where models are served."""
     bigquery: BigQuerySettings | None = None
+    """The dataset that feature tables are published to. Default: nothing is published."""
     offline_store: str = ""
     """Feast's ``offline_store.type``."""
+    join: EngineChoice = EngineChoice()
+    """The rest of ``offline_store``, where its type is ours."""
+    batch_engine: BatchEngineSettings = BatchEngineSettings()
+    """Feast's ``batch_engine``, where its type is ours."""
     redis: str = Field(default="", repr=False)
-    """Feast's ``online_store.connection_string``, variables of the environment put in as Feast does (one that is not
-    set stays as it is, and is an error when it is needed); with ``cluster=true`` where ``redis_type`` says so, and the
-    password of this machine's own Redis where it names that one."""
+    """Feast's ``online_store.connection_string`` with environment variables substituted as Feast does (an unset one is
+    left in place, and is an error when the value is needed); with ``cluster=true`` for ``redis_type: redis_cluster``,
+    and the password of this machine's own Redis if it names that one."""
     redis_connection_id: str | None = None
-    """An Airflow connection from which tasks take :data:`REDIS_VARIABLE`."""
+    """Airflow connection that stands behind ``connection_string: ${PROVENDER_REDIS}`` in tasks."""
     redis_key_ttl_seconds: int | None = None
     """Feast's ``online_store.key_ttl_seconds``."""
 
 
 def find_repo(start: Path | None = None) -> Path:
-    """The feature repo: ``$PROVENDER_REPO``, else the nearest ``feature_defs/`` (or folder with the settings
+    """Find the feature repo: ``$PROVENDER_REPO``, else the nearest ``feature_defs/`` (or folder with the settings
     file) from ``start`` (default: the current directory) upwards. Raises :class:`SettingsError`."""
     named = os.environ.get(REPO_VARIABLE)
     if named:
@@ -197,7 +175,7 @@ def find_repo(start: Path | None = None) -> Path:
 
 
 def load_settings(repo: Path | str | None = None) -> Settings:
-    """Reads ``<repo>/feature_store.yaml``. Raises :class:`SettingsError` with file and remedy."""
+    """Read ``<repo>/feature_store.yaml``. Raises :class:`SettingsError` with file and remedy."""
     folder = Path(repo).resolve() if repo is not None else find_repo()
     path = folder / SETTINGS_FILE
     try:
@@ -217,25 +195,34 @@ def _from_document(folder: Path, path: Path, document: dict[str, Any]) -> Settin
     ours = dict(document.get("provender") or {})
     online = document.get("online_store")
     online = online if isinstance(online, dict) else {}
-    offline = document.get("offline_store")
+    offline, batch = document.get("offline_store"), document.get("batch_engine")
     storage_root = str(ours.pop("storage_root", "../.provender/storage"))
     state_dir = Path(ours.pop("state_dir", "../.provender"))
     try:
-        return Settings(
-            repo=folder,
-            project=str(document["project"]),
-            storage_root=_absolute_uri(folder, storage_root),
-            state_dir=(folder / state_dir).resolve(),
-            offline_store=str(offline.get("type", "") if isinstance(offline, dict) else offline or ""),
-            redis=with_password(_redis(online), (folder / state_dir).resolve()),
-            redis_key_ttl_seconds=online.get("key_ttl_seconds"),
-            **ours,
+        return Settings.model_validate(
+            {
+                "repo": folder,
+                "project": str(document["project"]),
+                "storage_root": _absolute_uri(folder, storage_root),
+                "state_dir": (folder / state_dir).resolve(),
+                "offline_store": str(offline.get("type", "") if isinstance(offline, dict) else offline or ""),
+                "join": offline if isinstance(offline, dict) else {},
+                "batch_engine": batch if isinstance(batch, dict) else {},
+                "redis": with_password(_redis(online), (folder / state_dir).resolve()),
+                "redis_key_ttl_seconds": online.get("key_ttl_seconds"),
+                **ours,
+            }
         )
     except ValidationError as error:
-        problems = "; ".join(f"provender.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{_key_of(e['loc'])}: {e['msg']}" for e in error.errors())
         raise SettingsError(
-            problems, where=str(path), remedy="see provender/settings.py for the keys"
+            problems, where=str(path), remedy="see docs/reference/settings.md for the keys"
         ) from error
+
+
+def _key_of(location: tuple[int | str, ...]) -> str:
+    first, *rest = map(str, location)
+    return ".".join([_FEASTS.get(first, f"provender.{first}"), *rest])
 
 
 def _redis(online: dict[str, Any]) -> str:

@@ -20,13 +20,16 @@ class _Section(BaseModel):
 
 
 class Toleration(_Section):
-    """Of a node's taint, in Kubernetes' words."""
+    """A toleration of a node's taint, in Kubernetes' terms."""
 
     key: str = ""
-    """Empty: any."""
+    """Key of the taint. Empty: any."""
     operator: Literal["Exists", "Equal"] = "Exists"
+    """``Exists``, or ``Equal`` to ``value``."""
     value: str = ""
+    """Value of the taint, for ``Equal``."""
     effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
+    """Effect of the taint. Empty: any."""
 
     @model_validator(mode="after")
     def _as_kubernetes_takes_it(self) -> Self:
@@ -41,30 +44,41 @@ class PodSettings(_Section):
     """Driver or executor. Memory in Spark's units (``4g``), CPU in Kubernetes' (``500m``)."""
 
     cores: int = Field(default=1, ge=1)
+    """Cores as Spark counts them: tasks at once."""
     memory: str = "2g"
+    """The JVM's heap."""
     memory_overhead: str = ""
-    """Beside the JVM's heap, for Python; default: Spark's 40% of it."""
+    """Memory beside the JVM's heap, for Python. Default: Spark's 40% of the heap."""
     core_request: str = ""
-    """What the pod is scheduled by; default: ``cores``."""
+    """CPU request that the pod is scheduled by. Default: ``cores``."""
     core_limit: str = ""
+    """CPU limit of the pod. Default: none."""
     java_options: str = ""
+    """Extra options for the JVM."""
     node_selector: dict[str, str] = {}
+    """Node labels that the pod requires."""
     tolerations: tuple[Toleration, ...] = ()
+    """Taints that the pod tolerates."""
     annotations: dict[str, str] = {}
+    """Annotations of the pod."""
 
 
 class ExecutorSettings(PodSettings):
     """Executors, and how many."""
 
     instances: int = Field(default=2, ge=1)
+    """Number of executors."""
 
 
 class DynamicAllocation(_Section):
-    """Executors come and go with the work; takes the place of ``executor.instances``."""
+    """Number of executors that follows the load; replaces ``executor.instances``."""
 
     min_executors: int = Field(default=1, ge=0)
+    """Fewest executors."""
     max_executors: int = Field(ge=1)
+    """Most executors."""
     initial_executors: int | None = Field(default=None, ge=0)
+    """Executors at the start. Default: ``min_executors``."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -78,66 +92,91 @@ class KubernetesSparkSettings(_Section):
     """Applications as ``SparkApplication`` objects of the Spark operator."""
 
     connection_id: str = "kubernetes_default"
-    """Airflow connection; one that does not exist by this name means the cluster Airflow runs in."""
+    """Airflow connection to the cluster. If there is none of this name: the cluster that Airflow runs in."""
     namespace: str = "default"
+    """Kubernetes namespace of the applications."""
     image: str = ""
+    """Container image of driver and executors."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """When the image is pulled."""
     image_pull_secrets: tuple[str, ...] = ()
+    """Secrets for the image registry."""
     service_account: str = "spark"
-    """Of the driver, which starts executors, and of the executors."""
+    """Kubernetes service account of the driver, which starts executors, and of the executors."""
     google_key_secret: str = ""
-    """Secret with a service account's key as ``key.json``; none is needed with workload identity."""
+    """Secret with a service account's key as ``key.json``. Not needed with workload identity."""
     redis_secret: str = ""
     """Secret whose key ``connection_string`` becomes ``PROVENDER_REDIS``."""
     registry_secret: str = ""
-    """Secret whose key ``url`` becomes the driver's ``PROVENDER_REGISTRY``: where a training set's features are
-    resolved."""
+    """Secret whose key ``url`` becomes the driver's ``PROVENDER_REGISTRY``: Feast's registry, in which a training set's
+    features are resolved."""
     env: dict[str, str] = {}
+    """Environment variables of driver and executors. Not for secrets."""
     env_from_secrets: tuple[str, ...] = ()
-    """Secrets all of whose keys become variables."""
+    """Secrets all of whose keys become environment variables."""
     driver: PodSettings = PodSettings()
+    """The driver's pod."""
     executor: ExecutorSettings = ExecutorSettings()
+    """The executors' pods."""
     dynamic_allocation: DynamicAllocation | None = None
+    """Number of executors that follows the load. Default: ``executor.instances``."""
     jars: tuple[str, ...] = ()
+    """URIs of extra jars."""
     packages: tuple[str, ...] = ()
-    """Maven coordinates, resolved anew at each start: jars in the image start sooner."""
+    """Maven coordinates, resolved at each start: jars in the image start faster."""
     py_files: tuple[str, ...] = ()
+    """URIs of extra Python files."""
     time_to_live_seconds: int = Field(default=86_400, ge=600)
-    """How long an ended application, its pods and their logs are kept."""
+    """Seconds for which an ended application, its pods and their logs are kept."""
     spark_version: str = "4.1.1"
+    """Spark version of the image."""
     repo: str = IMAGE_REPO
+    """Folder of the feature repo in the image."""
     launcher: str = f"local://{LAUNCHER}"
+    """Program in the image that runs a module of this project."""
 
 
 class DataprocSettings(_Section):
     """Applications as Dataproc serverless batches or, with ``cluster``, as jobs of a cluster that is there."""
 
     connection_id: str = ""
-    """Airflow connection; default: ``provender.google_connection_id``, else ``google_cloud_default``."""
+    """Airflow connection. Default: ``provender.google_connection_id``, else ``google_cloud_default``."""
     project: str = ""
-    """Default: the connection's."""
+    """Google Cloud project. Default: the connection's."""
     region: str = ""
+    """Dataproc region, such as ``europe-west1``."""
     cluster: str = ""
+    """Name of a cluster to run jobs on. Default: a serverless batch."""
     image: str = ""
     """Container image of a batch."""
     runtime_version: str = ""
+    """Dataproc runtime version of a batch."""
     service_account: str = ""
+    """Google service account that a batch runs as."""
     subnetwork: str = ""
+    """Subnetwork of a batch."""
     network_tags: tuple[str, ...] = ()
+    """Network tags of a batch."""
     staging_bucket: str = ""
+    """Bucket that Dataproc stages a batch's files in."""
     history_server: str = ""
-    """``projects/P/regions/R/clusters/C`` of a Spark history server."""
+    """Spark history server, as ``projects/P/regions/R/clusters/C``."""
     ttl_seconds: int | None = Field(default=None, ge=600)
-    """Google ends a batch that runs longer, whoever awaits it."""
+    """Seconds after which Google ends a batch. Default: no limit."""
     labels: dict[str, str] = {}
+    """Labels of the batch or job."""
     jars: tuple[str, ...] = ()
+    """URIs of extra jars."""
     py_files: tuple[str, ...] = ()
+    """URIs of extra Python files."""
     env: dict[str, str] = {}
-    """Of the driver. Not for secrets: they are in the batch's description."""
+    """Environment variables of the driver. Not for secrets: a batch's description shows them."""
     secrets: dict[str, str] = {}
-    """Variable to ``projects/P/secrets/S/versions/V`` of Secret Manager, which the driver reads when it starts."""
+    """Environment variable to ``projects/P/secrets/S/versions/V`` of Secret Manager; the driver reads it at start."""
     repo: str = IMAGE_REPO
+    """Folder of the feature repo in the image."""
     launcher: str = f"file://{LAUNCHER}"
+    """Program in the image that runs a module of this project."""
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:
@@ -154,15 +193,24 @@ class SparkSettings(_Section):
     """How Spark applications run."""
 
     backend: Literal["local", "kubernetes", "dataproc"] = "local"
+    """``local``, ``kubernetes`` (the Spark operator) or ``dataproc`` (``docs/spark-backends.md``)."""
     driver_memory: str = "2g"
+    """Memory of the local engine."""
     cores: int | None = Field(default=None, ge=1)
+    """Cores of the local engine. Default: all of this machine's."""
     idle_minutes: float = Field(default=15, gt=0)
+    """Minutes without work after which the local engine ends itself."""
     jars_dir: Path = Path("jars")
+    """Folder of the local engine's jars, relative to ``state_dir``."""
     remote: str | None = None
+    """A Spark Connect server that is managed elsewhere, such as ``sc://127.0.0.1:15002``. Default: the local engine."""
     conf: Conf = {}
+    """Spark configuration, such as ``spark.sql.shuffle.partitions: 4``."""
     pool: str = ""
-    """Airflow pool of the tasks that submit; empty: none of their own."""
+    """Airflow pool of the tasks that submit applications. Default: Airflow's default pool."""
     pool_slots: int = Field(default=32, ge=1)
-    """Its size where provender makes it."""
+    """Size of the pool where provender creates it."""
     kubernetes: KubernetesSparkSettings = KubernetesSparkSettings()
+    """Settings of the backend ``kubernetes``."""
     dataproc: DataprocSettings = DataprocSettings()
+    """Settings of the backend ``dataproc``."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
+from provender.ingestion.ingest import ingest
 from provender.intervals import parse_range
 from provender.ledger import Job, Manifest
 from provender.settings import Settings
-from provender.spark.ingest import ingest
 from provender.specs.catalog import Catalog
 from spark_jobs.entry import arguments, run
 

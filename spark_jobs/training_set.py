@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from provender.errors import ProvenderError
+from provender.feast.training_set import build
 from provender.settings import Settings, load_settings
-from provender.training_sets.build import build
 from provender.training_sets.request import Request, request_of_model
 from spark_jobs.entry import report
 

@@ -7,7 +7,7 @@ import sys
 
 from provender.errors import ProvenderError
 from provender.settings import load_settings
-from provender.spark.upkeep import tidy
+from provender.upkeep.run import tidy
 from spark_jobs.entry import report
 
 

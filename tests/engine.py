@@ -16,7 +16,7 @@ from provender.intervals import Partition
 from provender.ledger import Ledger, Manifest
 from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.storage import Storage, storage_at
 
 CHECKOUT = Path(__file__).parents[1]
@@ -64,10 +64,11 @@ class Project:
         document = yaml.safe_load(path.read_text())
         document["batch_engine"] = {"type": "provender.feast.engine.ProvenderEngine", "engine": engine}
         path.write_text(yaml.safe_dump(document, sort_keys=False))
+        self.settings = load_settings(path.parent)
 
     def run(self, source: str, *keys: str, attempt: str | None = None) -> Manifest:
         """Stages and ingests the partitions ``keys`` in one attempt."""
-        from provender.spark.ingest import ingest
+        from provender.ingestion.ingest import ingest
         from provender.staging import stage
 
         spec = self.source(source)

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pytest
 
 from provender.errors import ContractError, PartitionError
-from provender.frame_table import table_of
-from provender.frames import _split
+from provender.ingestion.dataframe import _split
+from provender.ingestion.frame_table import table_of
 from provender.intervals import Cadence, Partition, parse_range
-from provender.specs.model import Source
+from provender.specs.source import Source
 from tests.contract.specs import source_of
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)

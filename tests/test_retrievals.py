@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from provender.retrievals import KEPT, new_retrieval, remove_old_retrievals
 from provender.storage import storage_at
+from provender.storage.retrievals import KEPT, new_retrieval, remove_old_retrievals
 
 
 def test_retrievals_go_when_they_are_old_and_nothing_else_does(tmp_path: Path) -> None:

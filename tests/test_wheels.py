@@ -19,7 +19,7 @@ import yaml
 
 from provender import __version__
 from provender.demo.raw import flights_by_day
-from provender.local.process import free_port
+from provender.processes.process import free_port
 from tests.engine import CHECKOUT, JARS
 
 DAY = "2013-01-01"

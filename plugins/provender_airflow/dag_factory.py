@@ -27,7 +27,8 @@ from provender.errors import SourceNotReadyError, SpecError
 from provender.intervals import Cadence
 from provender.specs.catalog import Catalog
 from provender.specs.loader import load_source
-from provender.specs.model import Source
+from provender.specs.source import Source
+from provender_airflow.dag_ids import SOURCE_PREFIX
 from provender_airflow.docs import broken_docs, source_docs
 from provender_airflow.operators.bigquery import PublishOperator
 from provender_airflow.operators.feast import IngestOperator, MaterializeOperator, RecordInFeastOperator
@@ -35,7 +36,6 @@ from provender_airflow.operators.raw_data import StageOperator, WaitForDataOpera
 from provender_airflow.pool import pool_arguments, settings_at_parse
 from provender_airflow.retry import retry_arguments
 
-PREFIX = "features__"
 _LONGEST_NAME = 200  # Airflow takes ids of 250 characters
 MAX_ACTIVE_RUNS = 3
 """Runs of one source at a time: one ingests while another stages or materializes."""
@@ -44,13 +44,13 @@ MAX_ACTIVE_RUNS = 3
 def features_dags(repo: Path) -> Iterator[DAG]:
     """A DAG for each spec of ``repo``; only the one that is asked for, where Airflow runs a task of it."""
     asked = get_parsing_context().dag_id
-    path = Catalog(repo).path_of(asked.removeprefix(PREFIX)) if asked else None
+    path = Catalog(repo).path_of(asked.removeprefix(SOURCE_PREFIX)) if asked else None
     if path is not None and path.is_file():
         yield _dag_of_file(repo, path)
         return
     catalog = Catalog.load(repo)
     for source in catalog.sources.values():
-        yield dag_or_broken(partial(features_dag, repo, source), source.name, PREFIX)
+        yield dag_or_broken(partial(features_dag, repo, source), source.name, SOURCE_PREFIX)
     for name, error in catalog.broken.items():
         # A dot is in no source's name: the id of a file with an odd name is not that of a source that is right.
         yield broken_dag(f"{name}.broken" if _id_part(name) in catalog.sources else name, error)
@@ -59,7 +59,7 @@ def features_dags(repo: Path) -> Iterator[DAG]:
 def features_dag(repo: Path, source: Source) -> DAG:
     """The source's DAG, one run for each partition at the partition's end."""
     dag = DAG(
-        dag_id=PREFIX + source.name,
+        dag_id=SOURCE_PREFIX + source.name,
         description=source.description.strip().splitlines()[0] if source.description.strip() else None,
         schedule=CronPartitionTimetable(
             source.cadence.cron, timezone="UTC", run_offset=-1, key_format=source.cadence.key_format
@@ -82,7 +82,7 @@ def _id_part(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:_LONGEST_NAME]
 
 
-def broken_dag(name: str, error: SpecError, prefix: str = PREFIX) -> DAG:
+def broken_dag(name: str, error: SpecError, prefix: str = SOURCE_PREFIX) -> DAG:
     """A red DAG in the place of one whose spec is broken: its docs and its failure are the errors."""
     dag = DAG(
         dag_id=prefix + _id_part(name),
@@ -167,7 +167,7 @@ def _params(cadence: Cadence) -> dict[str, Param]:
 
 
 def _dag_of_file(repo: Path, path: Path) -> DAG:
-    return dag_or_broken(lambda: features_dag(repo, load_source(path)), path.stem, PREFIX)
+    return dag_or_broken(lambda: features_dag(repo, load_source(path)), path.stem, SOURCE_PREFIX)
 
 
 def dag_or_broken(build: Callable[[], DAG], name: str, prefix: str) -> DAG:

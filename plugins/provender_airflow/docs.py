@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from provender.errors import SpecError
-from provender.specs.model import Column, FeatureTable, Source
+from provender.specs.source import Column, FeatureTable, Source
 
 if TYPE_CHECKING:
     from provender.specs.models import ModelSpec  # checks SQL: too much for a DAG file without models

@@ -27,11 +27,12 @@ from airflow.sdk import (
 )
 
 from provender.intervals import Cadence
-from provender.models.keys import cadence_of
-from provender.specs.model import Source
 from provender.specs.models import ModelCatalog, ModelSpec
 from provender.specs.models.cadences import rolls_up
+from provender.specs.source import Source
+from provender.training_sets.keys import cadence_of
 from provender_airflow.dag_factory import broken_dag, dag_or_broken
+from provender_airflow.dag_ids import MODEL_PREFIX
 from provender_airflow.docs import model_docs
 from provender_airflow.operators.feast import features_asset
 from provender_airflow.operators.key import ChooseKeyOperator
@@ -42,18 +43,16 @@ from provender_airflow.pool import pool_arguments
 from provender_airflow.retry import retry_arguments
 from provender_airflow.timetables import ModelTimetable
 
-PREFIX = "model__"
-
 
 def model_dags(repo: Path) -> Iterator[DAG]:
     """A DAG for each model of ``repo``; only the one that is asked for, where Airflow runs a task of it."""
     asked = get_parsing_context().dag_id
     catalog = ModelCatalog.load(repo)
     for spec in catalog.models.values():
-        if asked in (None, PREFIX + spec.name):
-            yield dag_or_broken(partial(model_dag, catalog, spec), spec.name, PREFIX)
+        if asked in (None, MODEL_PREFIX + spec.name):
+            yield dag_or_broken(partial(model_dag, catalog, spec), spec.name, MODEL_PREFIX)
     for name, error in catalog.broken.items():
-        yield broken_dag(name, error, prefix=PREFIX)
+        yield broken_dag(name, error, prefix=MODEL_PREFIX)
 
 
 def model_dag(catalog: ModelCatalog, spec: ModelSpec) -> DAG:
@@ -61,7 +60,7 @@ def model_dag(catalog: ModelCatalog, spec: ModelSpec) -> DAG:
     sources = catalog.sources_of(spec)
     cadence = cadence_of(sources.values())
     dag = DAG(
-        dag_id=PREFIX + spec.name,
+        dag_id=MODEL_PREFIX + spec.name,
         description=spec.description.strip().splitlines()[0] if spec.description.strip() else None,
         schedule=_schedule(sources, cadence),
         catchup=False,

@@ -15,7 +15,7 @@ from provender.errors import PartitionError
 from provender.intervals import Partition, partitions_between
 from provender.ledger.holes import newest_expected
 from provender.specs import deliverable
-from provender.specs.model import Source
+from provender.specs.source import Source
 
 
 def partitions_of_run(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from provender.errors import SettingsError
-from provender.local.process import replace_text
+from provender.processes.process import replace_text
 from provender.settings import Settings, load_settings
 from provender.storage.readers import KEY_VARIABLE, key_file
 from provender_airflow.redis_connection import with_redis

@@ -23,8 +23,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Raises what :func:`provender.staging.stage` and :func:`provender.spark.ingest.ingest` raise."""
-    from provender.spark.ingest import ingest
+    """Raises what :func:`provender.staging.stage` and :func:`provender.ingestion.ingest.ingest` raise."""
+    from provender.ingestion.ingest import ingest
     from provender.staging import stage
 
     wanted = asked(args)

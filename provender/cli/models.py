@@ -9,13 +9,13 @@ from typing import Any
 from provender.cli import options
 from provender.errors import SpecError
 from provender.intervals import iso
-from provender.models.deployments import Deployment
-from provender.models.keys import key_standing
-from provender.models.store import ModelStore, Version, model_names
+from provender.model_registry.deployments import Deployment
+from provender.model_registry.store import ModelStore, Version, model_names
 from provender.settings import Settings, load_settings
 from provender.specs.models import ModelCatalog
 from provender.specs.problems import did_you_mean
 from provender.storage import storage_at
+from provender.training_sets.keys import key_standing
 
 HELP = "list models and their versions: what serves, since when, metrics, lockfile; or roll one back"
 _LIST = "every model, and what serves"
@@ -61,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _roll_back(settings: Settings, name: str, to: str | None) -> int:
-    from provender.models.backends import backend_for
-    from provender.models.deploy import only_deployer
-    from provender.models.rollback import roll_back
+    from provender.rollout.deploy import only_deployer
+    from provender.rollout.rollback import roll_back
+    from provender.serving_backends.choice import backend_for
     from provender.specs.models.spec import Serving
 
     spec = ModelCatalog.load(settings.repo).models.get(name)

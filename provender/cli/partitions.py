@@ -10,7 +10,7 @@ from provender.intervals import Partition, parse_range
 from provender.ledger import Manifest
 from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
-from provender.specs.model import Source
+from provender.specs.source import Source
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Raises what :func:`provender.bigquery.publish.publish` raises."""
-    from provender.bigquery.publish import publish
+    """Raises what :func:`provender.publishing.publish.publish` raises."""
+    from provender.publishing.publish import publish
 
     wanted = asked(args)
     with progress_aside(args.json):

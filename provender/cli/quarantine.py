@@ -95,7 +95,7 @@ def _rows(wanted: Asked, limit: int) -> list[dict[str, Any]]:
 def _admit(wanted: Asked, reasons: list[str], *, as_json: bool) -> int:
     from provender.cli.partitions import show
     from provender.contract.check import WAIVABLE
-    from provender.spark.ingest import ingest
+    from provender.ingestion.ingest import ingest
 
     for reason in reasons:
         if reason.split(":")[0] not in WAIVABLE:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from provender.local import jars, java
 from provender.settings import load_settings
+from provender.spark import jars, java
 
 HELP = "make sure that Java and Spark's jars are there, and fetch what is missing"
 

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _build(settings: Settings, args: argparse.Namespace) -> int:
-    from provender.training_sets.build import build
+    from provender.feast.training_set import build
 
     with options.progress_aside(args.json):
         built = build(settings, _request(settings, args), options.attempt_name())

@@ -19,8 +19,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Raises what :func:`provender.spark.upkeep.tidy` raises."""
-    from provender.spark.upkeep import tidy
+    """Raises what :func:`provender.upkeep.run.tidy` raises."""
+    from provender.upkeep.run import tidy
 
     settings = load_settings(args.repo)
     with options.progress_aside(args.json):

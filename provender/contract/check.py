@@ -37,7 +37,7 @@ from provender.contract.values import ARROW, read_values
 from provender.contract.zones import UNREADABLE
 from provender.intervals import Partition, to_micros
 from provender.records.batch import RecordBatch
-from provender.specs.model import Column, ColumnType, Source, Timestamp
+from provender.specs.source import Column, ColumnType, Source, Timestamp
 
 DEFAULT_MAX_LENGTH = 1 << 20
 WAIVABLE = ("too_late", "after_partition", "below_min", "above_max", "not_allowed", "too_long", "null")

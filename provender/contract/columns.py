@@ -36,6 +36,6 @@ def named(fields: pa.RecordBatch, name: str) -> tuple[pa.Array | None, Bools | N
 
 def _text(column: pa.Array) -> pa.Array:
     from provender.contract.values import read_values
-    from provender.specs.model import ColumnType
+    from provender.specs.source import ColumnType
 
     return read_values(column, ColumnType.STRING)

@@ -1,4 +1,4 @@
-"""Text written by a datetime pattern (:mod:`provender.contract.pattern`), as wall times and the zones it names."""
+"""Text written by a datetime pattern (:mod:`provender.specs.time_pattern`), as wall times and the zones it names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from provender.contract import civil
 from provender.contract.arrow import Bools, Ints, bools, ints
-from provender.contract.pattern import MONTHS, WEEKDAYS, compiled, kind_of
+from provender.specs.time_pattern import MONTHS, WEEKDAYS, compiled, kind_of
 
 Parts = dict[str, pa.Array]
 """Letters to what stands in their place in each text."""

@@ -6,7 +6,7 @@
     a timestamp with a zone (Arrow)         itself, whatever the format
     a timestamp without one, a date         a wall time of the spec's ``zone`` (a date: its midnight)
     text, ``format: iso``                   ISO 8601 (:mod:`provender.contract.iso`)
-    text, integer, a datetime pattern       what the pattern says (:mod:`provender.contract.pattern`)
+    text, integer, a datetime pattern       what the pattern says (:mod:`provender.specs.time_pattern`)
     text or number, ``epoch_s``, ...        seconds, ... since 1970 (:mod:`provender.contract.epochs`)
     ======================================  =========================================================
 
@@ -28,7 +28,7 @@ from provender.contract.epochs import MICROS, epoch_times
 from provender.contract.iso import iso_times
 from provender.contract.pattern_times import pattern_times
 from provender.contract.zones import DAY, FIRST, LAST, UNREADABLE
-from provender.specs.model import Timestamp
+from provender.specs.source import Timestamp
 
 _UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 

@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 
 from provender.contract.arrow import bools, plain, present
 from provender.contract.times import read_times
-from provender.specs.model import ColumnType, Timestamp
+from provender.specs.source import ColumnType, Timestamp
 
 ARROW: dict[ColumnType, pa.DataType] = {
     ColumnType.INT32: pa.int32(),

@@ -10,12 +10,12 @@ from typing import Any
 
 from provender.local import predictor
 from provender.local.airflow_api import AirflowApi
-from provender.models.artifact import LOCKFILE, Artifact
-from provender.models.client import PredictorClient
-from provender.models.deployments import Deployment
-from provender.models.store import ModelStore
+from provender.model_registry.artifact import LOCKFILE, Artifact
+from provender.model_registry.deployments import Deployment
+from provender.model_registry.store import ModelStore
+from provender.serving_backends.client import PredictorClient
 from provender.settings import Settings
-from provender.specs.model import EVENT_TIMESTAMP
+from provender.specs.source import EVENT_TIMESTAMP
 from provender.storage import storage_at
 
 MODEL = "flight_delay"

@@ -23,8 +23,8 @@ from pathlib import Path
 from provender.errors import SetupError, StorageError
 from provender.intervals import Partition
 from provender.specs.catalog import Catalog
-from provender.specs.model import Source
 from provender.specs.raw_uri import expand
+from provender.specs.source import Source
 
 Days = dict[str, str]
 """Partition key (a UTC day) to the file's text, header included, lines ended by a line feed."""

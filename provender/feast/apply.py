@@ -27,7 +27,6 @@ from feast.repo_contents import RepoContents
 
 from provender.errors import OnlineStoreError, ProvenderError, SettingsError, SpecError
 from provender.feast import IMPORTED
-from provender.feast.definitions import applied_view
 from provender.feast.differences import differences
 from provender.feast.merge import Named, load_states, merge, named, registered
 from provender.feast.registry import (
@@ -39,16 +38,18 @@ from provender.feast.registry import (
 )
 from provender.feast.repo import in_repo, read_contents
 from provender.feast.tables import resolve_in
+from provender.feast.view_columns import applied_view
 from provender.materialization.undefined import remove_views, views_there
 from provender.online.undefined import views_not_defined
 from provender.online.views import AppliedView, load_applied_views, load_former_views, save_applied_views
 from provender.settings import Settings, load_settings
-from provender.spark.writer_lock import only_writer
+from provender.spark.interrupt import interrupter
 from provender.specs.catalog import Catalog
 from provender.specs.validation import find_in_sql
 from provender.specs.view_services import ALIAS_REMEDY, repeated_views
 from provender.specs.views import check as check_views
 from provender.storage import Storage, storage_at
+from provender.storage.source_lock import source_lock
 
 Say = Callable[[str], None]
 
@@ -125,7 +126,7 @@ def _register(settings: Settings, store: FeatureStore, work: _Work, say: Say) ->
         # A materialisation that runs now would write the values of a view again that are removed here.
         for source in sorted({view.source for view in work.plan.gone}):
             locks.enter_context(
-                only_writer(settings, storage, source, "online", f"apply-{token_hex(4)}", say)
+                source_lock(storage, source, "online", f"apply-{token_hex(4)}", say, interrupter(settings))
             )
         _remove_online_values(settings, work.plan, say)
         if work.plan.changes:

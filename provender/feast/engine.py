@@ -27,13 +27,12 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel
 from pydantic import Field, StrictInt, StrictStr
 
+from provender.engine_settings import WRITE_DUCKDB_ROWS, Engine
 from provender.errors import ProvenderError, SpecError
 from provender.feast.tables import resolve_in, settings_of
-from provender.materialization.engines import DUCKDB_ROWS
 from provender.materialization.plan import Bounds
 from provender.materialization.run import materialize
 from provender.online.views import load_applied_views
-from provender.point_in_time.choice import Engine
 from provender.settings import Settings
 from provender.specs.catalog import Catalog
 from provender.storage import storage_at
@@ -52,7 +51,7 @@ class ProvenderEngineConfig(FeastConfigBaseModel):
     type: StrictStr = "provender.feast.engine.ProvenderEngine"
     engine: Engine = Engine.AUTO
     """``auto``: this process up to ``duckdb_rows``, Spark above; ``duckdb`` or ``spark``: always that one."""
-    duckdb_rows: StrictInt = DUCKDB_ROWS
+    duckdb_rows: StrictInt = WRITE_DUCKDB_ROWS
     rows_per_second: float | None = Field(default=None, gt=0)
     """At most so many rows go online in a second, for the sake of readers; None: no limit."""
     allow_eviction: bool = False

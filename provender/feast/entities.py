@@ -14,7 +14,7 @@ from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_
 
 from provender.errors import TerminalError
 from provender.feast.tables import Table
-from provender.point_in_time.engine import connection, current_rows
+from provender.point_in_time.duckdb_join import connection, current_rows
 
 STAMP = pa.timestamp("us", tz="UTC")
 RANGE_COLUMN = "entity_ts"

@@ -1,7 +1,7 @@
 """Feast's offline store over provender's feature tables: ``offline_store.type`` in ``feature_store.yaml``.
 
 Feast resolves names, projections, on-demand views and services; this turns what is left into lookups for the
-point-in-time join (:mod:`provender.point_in_time.engine`).
+point-in-time join (:mod:`provender.point_in_time.duckdb_join`).
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.utils import _get_requested_feature_views_to_features_dict, compute_non_entity_date_range
 from pydantic import StrictInt, StrictStr
 
+from provender.engine_settings import JOIN_DUCKDB_ROWS, Engine, EngineChoice
 from provender.errors import SpecError, TerminalError
 from provender.feast import entities as rows
-from provender.feast.definitions import columns_of_view, join_keys_of_view
 from provender.feast.online_password import give_online_password
 from provender.feast.reads import log_read
 from provender.feast.registry import anchor_registry_paths
 from provender.feast.retrieval import ProvenderRetrievalJob, Staged
 from provender.feast.tables import Table, all_tables, resolve, resolve_in, settings_of
+from provender.feast.view_columns import columns_of_view, join_keys_of_view
 from provender.feast.writes import add_rows
-from provender.point_in_time.choice import DUCKDB_ROWS, Choice, Engine, Work
-from provender.point_in_time.engine import Lookup, connection, current_rows
-from provender.point_in_time.log import CREATED, EVENT
-from provender.spark.types import DDL
+from provender.point_in_time.duckdb_join import Lookup, connection, current_rows
+from provender.point_in_time.join import PointInTimeJoin
 from provender.specs.catalog import Catalog
+from provender.tables.feature_log import CREATED, EVENT
+from provender.tables.types import DDL
 from provender.training_sets.lockfile import LogRead
 
 anchor_registry_paths()
@@ -53,12 +54,12 @@ class ProvenderOfflineStoreConfig(FeastConfigBaseModel):
     type: StrictStr = "provender.feast.offline_store.ProvenderOfflineStore"
     engine: Engine = Engine.AUTO
     """``auto``: DuckDB up to ``duckdb_rows``, Spark above; ``duckdb`` or ``spark``: always that one."""
-    duckdb_rows: StrictInt = DUCKDB_ROWS
+    duckdb_rows: StrictInt = JOIN_DUCKDB_ROWS
     """Entity rows and versions that a join may have to read, by Delta's statistics."""
 
     @property
-    def choice(self) -> Choice:
-        return Choice(self.engine, self.duckdb_rows)
+    def choice(self) -> EngineChoice:
+        return EngineChoice(engine=self.engine, duckdb_rows=self.duckdb_rows)
 
 
 class ProvenderOfflineStore(OfflineStore):
@@ -109,9 +110,11 @@ class ProvenderOfflineStore(OfflineStore):
             entities, column = rows.from_frame(entity_df)
         _check_columns(entities.column_names, lookups)
         least, greatest = rows.limits(entities, column)
-        work = Work(settings, entities, column, lookups, filter_by_created_timestamp, _choice(config))
+        work = PointInTimeJoin(
+            settings, entities, column, lookups, filter_by_created_timestamp, _choice(config)
+        )
         return ProvenderRetrievalJob(
-            work.done,
+            work.run,
             settings.repo,
             on_spark=work.on_spark,
             for_spark=work.engine is Engine.SPARK,
@@ -232,9 +235,9 @@ class ProvenderOfflineStore(OfflineStore):
         )
 
 
-def _choice(config: RepoConfig) -> Choice:
+def _choice(config: RepoConfig) -> EngineChoice:
     store = config.offline_store
-    return store.choice if isinstance(store, ProvenderOfflineStoreConfig) else Choice()
+    return store.choice if isinstance(store, ProvenderOfflineStoreConfig) else EngineChoice()
 
 
 def _lookup(

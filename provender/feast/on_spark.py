@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from provender.retrievals import new_retrieval
 from provender.settings import Settings
 from provender.storage import storage_at
+from provender.storage.retrievals import new_retrieval
 
 if TYPE_CHECKING:  # Spark takes a second to import, and a notebook may never need it
     from pyspark.sql import DataFrame
 
-    from provender.spark.join.run import SparkJoin
+    from provender.point_in_time.spark.run import SparkJoin
 
 
 def spark_frame(settings: Settings, join: SparkJoin | None, table: Callable[[], pa.Table]) -> DataFrame:
@@ -23,7 +23,7 @@ def spark_frame(settings: Settings, join: SparkJoin | None, table: Callable[[], 
 
     Raises :class:`SparkUnavailableError`, :class:`SetupError` where Java or the jars are missing.
     """
-    from provender.spark.join.run import frame_of
+    from provender.point_in_time.spark.run import frame_of
 
     return join.to_frame() if join is not None else frame_of(settings, table())
 

@@ -11,7 +11,7 @@ from provender.errors import TrainingSetError
 from provender.feast.registry import open_store
 from provender.feast.retrieval import ProvenderRetrievalJob
 from provender.feast.tables import Table
-from provender.point_in_time.engine import Lookup
+from provender.point_in_time.duckdb_join import Lookup
 from provender.settings import Settings
 from provender.specs.catalog import Catalog
 from provender.specs.hashing import table_hash

@@ -114,5 +114,6 @@ def in_repo(repo: Path) -> Iterator[None]:
 
 
 def _is_in(module: ModuleType, repo: Path) -> bool:
+    # Compared as texts: thousands of modules are looked at, and making paths of them took a fifth of an apply.
     places = [getattr(module, "__file__", None), *(getattr(module, "__path__", None) or ())]
-    return any(place is not None and Path(str(place)).is_relative_to(repo) for place in places)
+    return any(f"{place}/".startswith(f"{repo}/") for place in places)

@@ -30,7 +30,7 @@ from provender.training_sets.rows import Rows, rows_of
 if TYPE_CHECKING:  # Spark takes a second to import, and a notebook may never need it
     from pyspark.sql import DataFrame
 
-    from provender.spark.join.run import SparkJoin
+    from provender.point_in_time.spark.run import SparkJoin
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import 
 from feast.table_format import DeltaFormat
 from feast.types import Bool, Bytes, FeastType, Float32, Float64, Int32, Int64, String, UnixTimestamp
 
-from provender.bigquery.names import full_name, warehouse_of
 from provender.errors import SpecError
 from provender.feast.tables import SOURCE_TAG, TABLE_TAG, Table, table_uri
-from provender.point_in_time.log import CREATED, EVENT
+from provender.publishing.names import full_name, warehouse_of
 from provender.settings import SETTINGS_FILE, Settings, find_repo, load_settings
 from provender.specs.catalog import Catalog
 from provender.specs.loader import load_source
-from provender.specs.model import ColumnType, Source
+from provender.specs.source import ColumnType, Source
+from provender.tables.feature_log import CREATED, EVENT
 
 FEAST_TYPES: dict[ColumnType, FeastType] = {
     ColumnType.INT32: Int32,

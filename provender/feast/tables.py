@@ -21,11 +21,11 @@ from provender.intervals import Partition
 from provender.ledger import Ledger
 from provender.ledger.progress import recorded_up_to
 from provender.online.layout import ARROW_TYPES
-from provender.point_in_time.log import CREATED, DELETED, EVENT, RECORDED, FeatureLog
 from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
-from provender.specs.model import ColumnType, FeatureTable, Source
+from provender.specs.source import ColumnType, FeatureTable, Source
 from provender.storage import storage_at
+from provender.tables.feature_log import CREATED, DELETED, EVENT, RECORDED, FeatureLog
 
 SOURCE_TAG = "provender_source"
 TABLE_TAG = "provender_table"

@@ -7,12 +7,12 @@ import pyarrow.compute as pc
 from feast import FeatureView
 
 from provender.errors import SpecError
-from provender.feast.definitions import columns_of_view
 from provender.feast.tables import Table
-from provender.frames import ingest
+from provender.feast.view_columns import columns_of_view
+from provender.ingestion.dataframe import ingest
 from provender.online.layout import ARROW_TYPES
-from provender.point_in_time.log import CREATED, EVENT
-from provender.specs.model import Timestamp
+from provender.specs.source import Timestamp
+from provender.tables.feature_log import CREATED, EVENT
 
 _UNITS = {"epoch_s": "s", "epoch_ms": "ms", "epoch_us": "us"}
 

@@ -15,7 +15,7 @@ from provender.intervals import (
 from provender.ledger.ledger import Ledger
 from provender.ledger.manifest import Job
 from provender.ledger.progress import ingested_partitions
-from provender.specs.model import Source
+from provender.specs.source import Source
 
 Range = tuple[Partition, Partition]
 """First and last partition, both included."""

@@ -7,11 +7,11 @@ import re
 from functools import cache
 from pathlib import Path
 
-from provender import __version__
 from provender.clocks import Clock, utc_now
 from provender.errors import DamagedFileError
 from provender.ledger.manifest import Draft, Job, Kind, Manifest, parse_manifest, to_document
 from provender.storage import AlreadyExistsError, Storage
+from provender.version import __version__
 
 _NAME = re.compile(r"\d{8,}\.json")
 """Of a manifest. What else lies in the folder (a copy that somebody made) is none."""

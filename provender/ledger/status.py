@@ -13,7 +13,7 @@ from provender.ledger.holes import backfill_command, expected_partitions
 from provender.ledger.ledger import Ledger
 from provender.ledger.manifest import Job
 from provender.ledger.progress import admitted_reasons, ingested_partitions, staged_partitions
-from provender.specs.model import Source
+from provender.specs.source import Source
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from provender.errors import SetupError
-from provender.local.process import free_port, replace_text
+from provender.processes.process import free_port, replace_text
 from provender.settings import Settings
 
 PORT_VARIABLE = "PROVENDER_AIRFLOW_PORT"

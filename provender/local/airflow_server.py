@@ -13,7 +13,7 @@ from pathlib import Path
 
 from provender.errors import SetupError
 from provender.local import airflow_config
-from provender.local.process import (
+from provender.processes.process import (
     ProcessRecord,
     is_recorded,
     require_free_port,

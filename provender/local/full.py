@@ -31,10 +31,17 @@ from typing import Any
 import yaml
 
 from provender.errors import ProvenderError, SetupError
-from provender.local import airflow_config, airflow_server, jars, jobs, postgres, predictor, redis_server
+from provender.local import airflow_config, airflow_server, jobs, postgres, predictor, redis_server
 from provender.local.airflow_server import COMPONENTS
-from provender.local.process import ProcessRecord, is_listening, replace_text, start_detached, stop_recorded
+from provender.processes.process import (
+    ProcessRecord,
+    is_listening,
+    replace_text,
+    start_detached,
+    stop_recorded,
+)
 from provender.settings import SETTINGS_FILE, Settings, load_settings
+from provender.spark import jars
 
 HOST = "127.0.0.1"
 PORTS = {"postgres": 5433, "redis": 6391, "gcs": 4443, "statsd": 8125, "metrics": 9102, "prometheus": 9090}

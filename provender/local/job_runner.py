@@ -15,10 +15,10 @@ import sys
 import time
 from pathlib import Path
 
-from provender.local.guard import Guard, dying_with_parent
 from provender.local.jobs import Submission
-from provender.local.marks import MARK, end, mark_of, marked
-from provender.local.process import ProcessRecord, replace_text
+from provender.processes.guard import Guard, dying_with_parent
+from provender.processes.marks import MARK, end, mark_of, marked
+from provender.processes.process import ProcessRecord, replace_text
 
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 _CHECK_SECONDS = 1.0

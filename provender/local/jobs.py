@@ -29,8 +29,8 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from provender.local.marks import end, mark_of, marked
-from provender.local.process import ProcessRecord, replace_text, start_detached
+from provender.processes.marks import end, mark_of, marked
+from provender.processes.process import ProcessRecord, replace_text, start_detached
 
 LEASE_SECONDS = 60.0
 _STARTING_SECONDS = 30.0

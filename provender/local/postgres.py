@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from provender.errors import SetupError
-from provender.local.process import is_listening, replace_text, require_free_port
+from provender.processes.process import is_listening, replace_text, require_free_port
 
 HOST = "127.0.0.1"
 _SCRIPT = Path(__file__).parents[2] / "deploy/postgres/create-databases.sh"
@@ -32,11 +32,11 @@ def start(folder: Path, port: int, passwords: Mapping[str, str]) -> None:
     data.mkdir(parents=True, exist_ok=True)
     server = _server(data)
     server.ensure_pgdata_inited()
-    replace_text(data / "pg_hba.conf", (_FIRST if is_new else "") + _WITH_PASSWORD, mode=0o644)
+    _write_rules(data, (_FIRST if is_new else "") + _WITH_PASSWORD)
     _control(data, "-w", "-o", f"-h {HOST} -p {port} -k ''", "-l", str(data / "log"), "start")
     if is_new:
         _make(server.bin_path, port, passwords)
-        replace_text(data / "pg_hba.conf", _WITH_PASSWORD, mode=0o644)
+        _write_rules(data, _WITH_PASSWORD)
         _control(data, "reload")
         (folder / "made").touch()
 
@@ -47,6 +47,13 @@ def stop(folder: Path) -> bool:
         return False
     _control(folder / "data", "-w", "-m", "fast", "stop")
     return True
+
+
+def _write_rules(data: Path, text: str) -> None:
+    """Who may connect. Started by root, Postgres runs as another user, who has to read it whatever the umask is."""
+    rules = data / "pg_hba.conf"
+    replace_text(rules, text)
+    rules.chmod(0o644)
 
 
 def _make(programs: Path, port: int, passwords: Mapping[str, str]) -> None:

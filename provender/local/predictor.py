@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from provender.errors import DeployError, PredictorError, SetupError
-from provender.local.process import (
+from provender.local.project import project_folder
+from provender.processes.process import (
     is_recorded,
     last_line,
     replace_text,
@@ -31,7 +32,6 @@ from provender.local.process import (
     start_detached,
     stop_recorded,
 )
-from provender.local.project import project_folder
 from provender.settings import SETTINGS_FILE, Settings
 
 HOST = "127.0.0.1"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from provender.embedded_redis import config_file, password_in
 from provender.errors import SetupError
-from provender.local.process import (
+from provender.processes.process import (
     ProcessRecord,
     last_line,
     replace_text,

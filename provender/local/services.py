@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from provender.errors import PredictorError, SetupError
 from provender.local import airflow_config, airflow_server, jobs, predictor, redis_server
-from provender.local.marks import end, marked_below
-from provender.local.process import ProcessRecord
 from provender.private import keep_private
+from provender.processes.marks import end, marked_below
+from provender.processes.process import ProcessRecord
 from provender.settings import Settings
 
 _NEEDED_BYTES = 1_000_000_000

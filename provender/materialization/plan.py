@@ -17,14 +17,12 @@ from provender.online.loss import Basis, Held, read_held
 from provender.online.marker import Marker, parse_marker, stored_markers
 from provender.online.pipeline import Counts
 from provender.online.views import AppliedView
-from provender.point_in_time import log as versions
-from provender.point_in_time.choice import section_of
-from provender.point_in_time.log import FeatureLog
 from provender.settings import Settings
-from provender.specs.model import FeatureTable, Source
+from provender.specs.source import FeatureTable, Source
 from provender.storage import Storage
+from provender.tables import feature_log as versions
+from provender.tables.feature_log import FeatureLog
 
-SECTION = "batch_engine"
 """Of ``feature_store.yaml``: the settings of a materialisation."""
 
 
@@ -152,7 +150,7 @@ class _Store:
     def read(settings: Settings) -> _Store:
         memories = read_memory(settings.redis)
         spares = all(memory.spares(settings.redis_key_ttl_seconds) for memory in memories)
-        counts = not spares and not is_eviction_allowed(settings)
+        counts = not spares and not settings.batch_engine.allow_eviction
         markers = stored_markers(settings.redis, settings.project)
         return _Store(markers, read_held(settings.redis, settings.project), counts, settings)
 
@@ -162,11 +160,6 @@ class _Store:
 
     def basis(self, view: str, entry: dict[str, Any]) -> Basis:
         return Basis(entry.get("session", ""), self.markers.get(view, ""))
-
-
-def is_eviction_allowed(settings: Settings) -> bool:
-    """Whether the settings accept an online store that drops values. Raises :class:`SettingsError`."""
-    return bool(section_of(settings, SECTION).get("allow_eviction"))
 
 
 def _table_of(source: Source, view: AppliedView) -> FeatureTable:

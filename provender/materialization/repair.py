@@ -23,22 +23,23 @@ from provender.errors import SourceNotReadyError, SpecError
 from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
 from provender.ledger.progress import recorded_up_to
+from provender.materialization.duckdb_rows import OnlineRows
 from provender.materialization.engines import writer_of
 from provender.materialization.plan import Bounds, Recorded, ViewPlan
-from provender.materialization.rows import OnlineRows
 from provender.materialization.undefined import Definitions
 from provender.online import layout as pack
 from provender.online.observed import Version, key_values, read_versions, versions_after
 from provender.online.pipeline import Counts
 from provender.online.views import AppliedView
 from provender.online.writer import CREATED, EVENT, GUARD_CREATED, GUARD_EVENT, OnlineWriter
-from provender.point_in_time.log import FeatureLog
 from provender.settings import Settings
-from provender.spark.writer_lock import Say, only_writer
+from provender.spark.interrupt import interrupter
 from provender.specs.catalog import Catalog
-from provender.specs.model import ColumnType, Source
 from provender.specs.problems import did_you_mean
+from provender.specs.source import ColumnType, Source
 from provender.storage import Storage, storage_at
+from provender.storage.source_lock import Say, source_lock
+from provender.tables.feature_log import FeatureLog
 
 _BATCH_KEYS = 10_000
 
@@ -72,7 +73,7 @@ def repair(settings: Settings, source_name: str, attempt: str, wanted: Wanted, s
     source = Catalog.load(settings.repo).source(source_name)
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)
-    with only_writer(settings, storage, source.name, "online", attempt, say) as held:
+    with source_lock(storage, source.name, "online", attempt, say, interrupter(settings)) as held:
         up_to = recorded_up_to(ledger)
         if up_to is None:
             raise SourceNotReadyError(

@@ -21,22 +21,24 @@ from provender.errors import SourceNotReadyError
 from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
 from provender.ledger.progress import last_written, recorded_up_to
-from provender.materialization.engines import Write, opened, writer_of
-from provender.materialization.plan import Bounds, ViewPlan, Written, is_eviction_allowed, plans_of
+from provender.materialization.engines import opened, writer_of
+from provender.materialization.plan import Bounds, ViewPlan, Written, plans_of
 from provender.materialization.undefined import Definitions, remove_undefined_views
+from provender.materialization.writing import Write
 from provender.online.eviction import check_eviction
 from provender.online.loss import begin, confirm
 from provender.online.marker import Marker
 from provender.online.pipeline import Counts
 from provender.online.undefined import remove_undefined_features
 from provender.online.views import AppliedView
-from provender.point_in_time.log import CREATED, DELETED, EVENT, RECORDED, FeatureLog
 from provender.settings import Settings
-from provender.spark.writer_lock import Say, only_writer
+from provender.spark.interrupt import interrupter
 from provender.specs.catalog import Catalog
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.storage import Storage, storage_at
 from provender.storage.disk import scratch_errors
+from provender.storage.source_lock import Say, source_lock
+from provender.tables.feature_log import CREATED, DELETED, EVENT, RECORDED, FeatureLog
 
 _LOGS_OWN = {EVENT, CREATED, RECORDED, DELETED, "period"}
 """Columns of every feature table, which are no features."""
@@ -70,7 +72,7 @@ def materialize(
     source = Catalog.load(settings.repo).source(source_name)
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)
-    with only_writer(settings, storage, source.name, "online", attempt, say) as held:
+    with source_lock(storage, source.name, "online", attempt, say, interrupter(settings)) as held:
         up_to = recorded_up_to(ledger)
         if up_to is None:
             raise SourceNotReadyError(
@@ -119,7 +121,7 @@ class _Run:
 def _warned(settings: Settings, say: Say) -> list[str]:
     """What is risky about the online store's memory. Raises :class:`SettingsError` if it may evict values."""
     warnings = check_eviction(
-        settings.redis, settings.redis_key_ttl_seconds, is_allowed=is_eviction_allowed(settings)
+        settings.redis, settings.redis_key_ttl_seconds, is_allowed=settings.batch_engine.allow_eviction
     )
     for warning in warnings:
         say(f"warning: {warning}")

@@ -14,8 +14,8 @@ from provender.online.undefined import remove_view, undefined_features, views_no
 from provender.online.views import AppliedView, load_applied_views, load_former_views
 from provender.online.writer import OnlineWriter
 from provender.settings import Settings
-from provender.spark.writer_lock import Say
 from provender.storage import Storage
+from provender.storage.source_lock import Say
 
 WHOLE_VIEW = "*"
 """In a list of features: all of them, since the view itself is not defined any more."""

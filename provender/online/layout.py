@@ -36,7 +36,7 @@ from provender.online.byte_columns import (
     of_width,
     replaced,
 )
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     ColumnType.INT32: pa.int32(),

@@ -15,7 +15,7 @@ from provender.online.connection import address, connect, translated
 from provender.online.decode import decode_created, decode_timestamp
 from provender.online.layout import ARROW_TYPES, ViewLayout
 from provender.online.writer import OnlineWriter
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 
 _BEFORE_EVERYTHING = -(1 << 62)
 _MOST_KEYS = 5_000_000

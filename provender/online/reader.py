@@ -27,8 +27,8 @@ from provender.online.cluster import ask
 from provender.online.connection import connect, translated
 from provender.online.decode import decode_created, decode_timestamp, decode_value, decode_values, moment
 from provender.online.layout import ViewLayout, field_name, key_prefix
-from provender.specs.model import ColumnType
 from provender.specs.problems import did_you_mean
+from provender.specs.source import ColumnType
 
 Rows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 

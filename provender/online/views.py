@@ -15,7 +15,7 @@ from typing import Any
 from provender.errors import SettingsError
 from provender.ledger.manifest import digest
 from provender.online.layout import ViewLayout
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 from provender.storage import Storage, read_document
 
 

@@ -4,7 +4,7 @@
 
 Everything that looks at raw rows (the cut by a time column, DataFrames, databases, the ingest on one machine or on
 Spark's executors) reads them here, so that they agree on what a record and a field is. Needs pyarrow and nothing else;
-:mod:`provender.records.dialect`, which the specs ask, needs not even that, so the names here are imported when used.
+:mod:`provender.specs.dialect`, which the specs ask, needs not even that, so the names here are imported when used.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import numpy as np
 
 from provender.records.csv_rule import MOST_QUOTED, CsvRule, Row
 from provender.records.damage import UnreadableFileError
-from provender.records.dialect import Dialect
+from provender.specs.dialect import Dialect
 
 BLOCK_BYTES = 4 << 20
 UNIT = b"\x1f"

@@ -12,8 +12,8 @@ import pyarrow.csv as arrow_csv
 from provender.records.batch import RecordBatch
 from provender.records.build import batch_of, sliced, text_batch
 from provender.records.csv_blocks import UNIT, Block, CsvBlocks
-from provender.records.dialect import Dialect
 from provender.records.names import placed
+from provender.specs.dialect import Dialect
 
 
 def csv_batches(

@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from provender.records.dialect import Dialect
+from provender.specs.dialect import Dialect
 
 MOST_QUOTED = 32 << 20
 """Characters of the longest quoted field, and of the longest line."""

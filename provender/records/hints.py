@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from provender.records.dialect import dialect_of
-from provender.specs.model import Source
+from provender.specs.dialect import dialect_of
+from provender.specs.source import Source
 
 _SEPARATORS = {";": "';'", "\t": r'"\t"', "|": "'|'", ",": "','"}
 _VALUE = re.compile(

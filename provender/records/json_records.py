@@ -22,7 +22,7 @@ from provender.records.batch import RecordBatch
 from provender.records.build import BATCH_ROWS, text_batch
 from provender.records.csv_rule import Row
 from provender.records.damage import UnreadableFileError
-from provender.records.dialect import Dialect
+from provender.specs.dialect import Dialect
 
 MOST_LINE_BYTES = 128 << 20
 _OPENINGS = ("[", "{", "[{")

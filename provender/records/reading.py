@@ -12,13 +12,13 @@ from provender.records.build import with_constants
 from provender.records.csv_blocks import BLOCK_BYTES, CsvBlocks
 from provender.records.csv_records import count_records, csv_batches
 from provender.records.damage import UnreadableFileError
-from provender.records.dialect import Dialect, dialect_of
 from provender.records.folders import values_in
 from provender.records.json_records import count_json_lines, json_batches
 from provender.records.parquet_records import group_parts, parquet_batches
 from provender.records.text import as_utf8
 from provender.records.unpack import CHUNK_BYTES, Readable, compression_of, unpacked, without_compression
-from provender.specs.model import Raw
+from provender.specs.dialect import Dialect, dialect_of
+from provender.specs.source import Raw
 
 PART_BYTES = 128 << 20
 _BOM = b"\xef\xbb\xbf"

@@ -11,7 +11,7 @@ import signal
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from provender.local.process import replace_text
+from provender.processes.process import replace_text
 
 _SIGKILL_IN_A_SHELL = 128 + signal.SIGKILL
 

@@ -29,11 +29,11 @@ from pathlib import Path
 from typing import IO
 
 from provender.errors import SetupError, SparkUnavailableError
-from provender.local.jars import GCS_JARS, wanted
-from provender.local.java import java_command, java_environment
-from provender.local.marks import MARK, end, mark_of, marked
-from provender.local.process import ProcessRecord, is_listening, open_log
+from provender.processes.marks import MARK, end, mark_of, marked
+from provender.processes.process import ProcessRecord, is_listening, open_log
 from provender.settings import Settings
+from provender.spark.jars import GCS_JARS, wanted
+from provender.spark.java import java_command, java_environment
 from provender.storage.readers import hadoop_conf
 
 START_TIMEOUT_SECONDS = 240.0

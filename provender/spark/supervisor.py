@@ -21,10 +21,10 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from provender.local.guard import Guard, dying_with_parent
-from provender.local.marks import end, marked
-from provender.local.process import ProcessRecord, replace_text
 from provender.private import keep_private
+from provender.processes.guard import Guard, dying_with_parent
+from provender.processes.marks import end, marked
+from provender.processes.process import ProcessRecord, replace_text
 from provender.settings import Settings, load_settings
 from provender.spark.ended import Ended, oom_kills, write_ended
 from provender.spark.server import (

@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from provender.specs.loader import source_of
-from provender.specs.model import Source
+from provender.specs.source import Source
 
 _LOG = logging.getLogger(__name__)
 _SETTLED_SECONDS = 2

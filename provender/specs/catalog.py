@@ -14,8 +14,8 @@ from provender.errors import SpecError
 from provender.settings import SETTINGS_FILE, load_settings
 from provender.specs.cache import SpecCache
 from provender.specs.loader import load_checked
-from provender.specs.model import Source
 from provender.specs.problems import cannot_be_checked, did_you_mean, shown_path
+from provender.specs.source import Source
 
 SOURCES_FOLDER = "sources"
 

@@ -7,9 +7,9 @@ import sys
 from typing import Any
 
 from provender.specs.document import Document
-from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, ColumnType
 from provender.specs.plain import entries, mapping
 from provender.specs.problems import Location, shown_location
+from provender.specs.source import CREATED_TIMESTAMP, EVENT_TIMESTAMP, ColumnType
 
 RESERVED = frozenset({EVENT_TIMESTAMP, CREATED_TIMESTAMP, "recorded_timestamp", "deleted", "period"})
 """Names of the feature tables' own columns; names that start with ``_`` are reserved too."""

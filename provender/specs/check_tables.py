@@ -8,9 +8,9 @@ from typing import Any
 
 from provender.specs.check_columns import RESERVED, check_names
 from provender.specs.document import Document
-from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, ColumnType
 from provender.specs.plain import column_types, entries, is_text, mapping, texts
 from provender.specs.problems import Location, did_you_mean, shown_location
+from provender.specs.source import CREATED_TIMESTAMP, EVENT_TIMESTAMP, ColumnType
 
 KEY_TYPES = (ColumnType.INT32, ColumnType.INT64, ColumnType.STRING)
 _SQL_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.sql")

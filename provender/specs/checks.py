@@ -10,17 +10,17 @@ import re
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from provender.contract.pattern import check_pattern
 from provender.intervals import Cadence, as_utc, iso, parse_iso
-from provender.records.dialect import check_options
 from provender.specs.check_columns import check_columns
 from provender.specs.check_tables import check_tables
+from provender.specs.dialect import check_options
 from provender.specs.document import Document
-from provender.specs.model import CREATED_TIMESTAMP, EVENT_TIMESTAMP, IDENTIFIER, ColumnType
 from provender.specs.plain import column_types, is_text, mapping, texts
 from provender.specs.problems import Location, did_you_mean, shown_location
 from provender.specs.raw_uri import complaints
+from provender.specs.source import CREATED_TIMESTAMP, EVENT_TIMESTAMP, IDENTIFIER, ColumnType
 from provender.specs.sql import is_one_query
+from provender.specs.time_pattern import check_pattern
 
 TIMESTAMP_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us")
 _TYPES = frozenset(ColumnType)

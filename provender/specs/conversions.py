@@ -1,7 +1,7 @@
 """Which type the SQL of a derived table may give for a declared one. Pure rules, without Spark.
 
 A value is stored as it was computed or not at all: what no value of a type can become is refused before the SQL
-runs, and what only some values can become is checked row by row (:mod:`provender.spark.narrowing`).
+runs, and what only some values can become is checked row by row (:mod:`provender.ingestion.narrowing`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 
 
 class Conversion(StrEnum):

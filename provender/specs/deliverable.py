@@ -10,7 +10,7 @@ from datetime import datetime
 
 from provender.errors import PartitionError
 from provender.intervals import Partition, as_utc
-from provender.specs.model import Source
+from provender.specs.source import Source
 
 _UNHARMED = "everything: nothing was staged"
 

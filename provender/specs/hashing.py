@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from provender.intervals import iso
-from provender.specs.model import FeatureTable, Source
+from provender.specs.source import FeatureTable, Source
 
 _DESCRIPTIVE = {"description", "owner", "tags", "start", "end", "timeout"}
 _DESCRIPTIVE_RAW = {"uri", "sql", "settle", "max_unpacked_bytes"}

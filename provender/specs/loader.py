@@ -1,7 +1,7 @@
 """Reads one source spec, ``feature_defs/sources/<name>.yaml``, and reports everything that is wrong with it.
 
 file → :mod:`provender.specs.document` (YAML, lines) → :mod:`provender.specs.checks` (what must hold) and
-:mod:`provender.specs.model` (shape and types) → a :class:`~provender.specs.model.Source`.
+:mod:`provender.specs.source` (shape and types) → a :class:`~provender.specs.source.Source`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pydantic import ValidationError
 from provender.intervals import as_utc, iso, parse_duration
 from provender.specs.checks import check
 from provender.specs.document import Document, read_document
-from provender.specs.model import Source
 from provender.specs.plain import entries
 from provender.specs.problems import Location, shown_location, to_error
 from provender.specs.schema_errors import report_schema_errors
+from provender.specs.source import Source
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*")

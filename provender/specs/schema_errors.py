@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from provender.intervals import Cadence
 from provender.specs.document import Document
-from provender.specs.model import (
+from provender.specs.problems import Location, closest, did_you_mean, shown_location
+from provender.specs.source import (
     Column,
     ColumnType,
     FeatureTable,
@@ -20,7 +21,6 @@ from provender.specs.model import (
     Timestamp,
     Violations,
 )
-from provender.specs.problems import Location, closest, did_you_mean, shown_location
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from sqlglot import exp
 
-from provender.specs.model import EVENT_TIMESTAMP, FeatureTable, Source
 from provender.specs.problems import Problem, closest, did_you_mean
+from provender.specs.source import EVENT_TIMESTAMP, FeatureTable, Source
 from provender.specs.sql import entity_problems, parsed, problems
 from provender.specs.sql_checks import Complaint, line_of
 from provender.specs.sql_order import function_name

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from provender.specs.catalog import Catalog
-from provender.specs.model import FeatureTable, Source
+from provender.specs.source import FeatureTable, Source
 from provender.specs.view_module import Module, is_call, keyword, parse_modules, resolved, text
 from provender.specs.view_types import entities_by_variable
 from provender.specs.views import VIEW_CLASSES, table_of

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from provender.specs.model import ColumnType, FeatureTable, Source
 from provender.specs.problems import Problem
+from provender.specs.source import ColumnType, FeatureTable, Source
 from provender.specs.view_module import Module, is_call, keyword, resolved, text
 
 _FIELD_TYPES = {

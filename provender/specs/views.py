@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from provender.specs.catalog import Catalog
-from provender.specs.model import FeatureTable, Source
 from provender.specs.problems import Problem, did_you_mean
+from provender.specs.source import FeatureTable, Source
 from provender.specs.view_module import CALLS, Module, is_call, keyword, parse_modules, resolved, text
 from provender.specs.view_services import check_service
 from provender.specs.view_types import EntityText, check_entity_types, check_field, entities_by_variable

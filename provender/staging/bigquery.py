@@ -24,12 +24,12 @@ import pyarrow.parquet as pq
 from google.api_core.exceptions import BadRequest, NotFound
 from google.cloud import bigquery
 
-from provender.bigquery.client import client, translated
-from provender.bigquery.jobs import run_once
+from provender.clients.bigquery import client, translated
+from provender.clients.bigquery_jobs import run_once
 from provender.errors import ContractError, SourceNotReadyError
 from provender.intervals import Partition
 from provender.settings import BigQuerySettings
-from provender.specs.model import Source, SqlRaw
+from provender.specs.source import Source, SqlRaw
 from provender.staging.bigquery_rows import Bounds, bounds, relation, selected
 from provender.staging.connections import BigQueryConnection
 from provender.staging.fingerprint import fingerprint

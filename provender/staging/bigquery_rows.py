@@ -13,7 +13,7 @@ from typing import Any
 
 from provender.errors import ContractError
 from provender.intervals import Partition
-from provender.specs.model import ColumnType, Source, SqlRaw
+from provender.specs.source import ColumnType, Source, SqlRaw
 from provender.staging.sql_time import Window, window
 from provender.staging.times import time_format
 

@@ -14,7 +14,7 @@ from provender.errors import ProvenderError, StagedCopyError
 from provender.intervals import Partition
 from provender.records.unpack import chunks
 from provender.settings import Settings
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.staging.additions import is_added
 from provender.staging.connections import bigquery_connection
 from provender.staging.found import found_files

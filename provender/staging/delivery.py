@@ -28,12 +28,12 @@ from provender.errors import ContractError
 from provender.records import hint
 from provender.records.csv_blocks import CsvBlocks
 from provender.records.damage import UndecodableError, UnreadableFileError
-from provender.records.dialect import dialect_of
 from provender.records.folders import folder_values
 from provender.records.reading import format_of
 from provender.records.text import as_utf8
 from provender.records.unpack import unpacked
-from provender.specs.model import Source
+from provender.specs.dialect import dialect_of
+from provender.specs.source import Source
 from provender.staging.raw_file import RawFile
 
 _HEAD_BYTES = 64 << 10

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from provender.intervals import Partition
 from provender.records.folders import folder_values, named_with
 from provender.settings import Settings
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.staging.additions import is_added
 from provender.staging.delivery import require_location
 from provender.staging.locate import raw_files, raw_location, require_raw_files

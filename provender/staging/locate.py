@@ -9,8 +9,8 @@ from provender.intervals import Partition
 from provender.ledger import Ledger
 from provender.ledger.progress import staged_partitions
 from provender.settings import Settings
-from provender.specs.model import Source
 from provender.specs.raw_uri import expand
+from provender.specs.source import Source
 from provender.staging.raw_file import RawFile, find
 from provender.staging.settle import is_settled, quiet_seconds
 from provender.storage import local_path, storage_at

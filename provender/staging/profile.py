@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 from provender.records.avro_records import avro_schema
 from provender.records.csv_blocks import CsvBlocks
 from provender.records.damage import UndecodableError, UnreadableFileError
-from provender.records.dialect import dialect_of
 from provender.records.parquet_records import CUT_BY, MALFORMED
 from provender.records.reading import format_of, refuse_packed_whole
 from provender.records.text import as_utf8
 from provender.records.unpack import CHUNK_BYTES, chunks, unpacked
-from provender.specs.model import Raw
+from provender.specs.dialect import dialect_of
+from provender.specs.source import Raw
 
 
 def profile(file: BinaryIO, name: str, raw: Raw) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from provender.intervals import Partition
 from provender.records.unpack import chunks
 from provender.settings import Settings
 from provender.specs.deliverable import require_within
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.staging.additions import is_added
 from provender.staging.found import distinct_names
 from provender.staging.locate import raw_files, raw_location

@@ -22,7 +22,6 @@ import pyarrow as pa
 from provender.errors import ContractError, SourceNotReadyError
 from provender.intervals import Partition, to_micros
 from provender.records.damage import UnreadableFileError
-from provender.records.dialect import dialect_of
 from provender.records.folders import folder_values, named_with
 from provender.records.json_records import JsonRecord, json_records
 from provender.records.parquet_records import parquet_names, plain_names
@@ -30,7 +29,8 @@ from provender.records.reading import format_of, read_records
 from provender.records.text import as_utf8
 from provender.records.unpack import unpacked
 from provender.settings import Settings
-from provender.specs.model import Source
+from provender.specs.dialect import dialect_of
+from provender.specs.source import Source
 from provender.staging.locate import raw_files, raw_location
 from provender.staging.places import Places
 from provender.staging.raw_file import RawFile

@@ -15,7 +15,7 @@ from typing import Any
 from provender.errors import SourceNotReadyError
 from provender.intervals import iso
 from provender.settings import Settings
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.staging.raw_file import RawFile
 
 _PATIENCE_SECONDS = 60.0

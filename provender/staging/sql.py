@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from provender.errors import ContractError, ProvenderError, SourceNotReadyError
 from provender.intervals import Partition
 from provender.settings import Settings
-from provender.specs.model import ColumnType, Source, SqlRaw
+from provender.specs.source import ColumnType, Source, SqlRaw
 from provender.staging.connections import engine_of
 from provender.staging.groups import write_full_groups
 from provender.staging.sql_time import Window, day_of, refuse_unplaced, window

@@ -18,7 +18,7 @@ from provender.contract.times import read_times
 from provender.contract.zones import FIRST, LAST
 from provender.errors import ContractError
 from provender.intervals import Partition, to_micros
-from provender.specs.model import Source, Timestamp
+from provender.specs.source import Source, Timestamp
 from provender.staging.sql_values import as_text
 from provender.staging.times import time_format
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 
 
 class MisfitError(Exception):

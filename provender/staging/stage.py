@@ -21,7 +21,7 @@ from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
 from provender.ledger.progress import staged_partitions
 from provender.settings import Settings
 from provender.specs.deliverable import require_deliverable
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.staging.additions import additions, is_added
 from provender.staging.connections import BigQueryConnection, bigquery_connection
 from provender.staging.copies import copy_again, lost_copy

@@ -7,7 +7,7 @@ import pyarrow as pa
 from provender.contract.arrow import Ints
 from provender.contract.times import read_times
 from provender.contract.zones import UNREADABLE
-from provender.specs.model import Source, Timestamp
+from provender.specs.source import Source, Timestamp
 
 __all__ = ["UNREADABLE", "moments", "time_format"]
 

@@ -1,4 +1,4 @@
-"""Builds a training set: entity rows staged, features joined, the lockfile written last.
+"""Build a training set: entity rows staged, features joined, the lockfile written last.
 
     request → rows → inputs (their hash is the id) → entities.parquet → data.parquet, report.html → lockfile.json
 
@@ -40,20 +40,6 @@ from provender.training_sets.summary import Summary, summarise
 Say = Callable[[str], None]
 
 
-def build(settings: Settings, request: Request, attempt: str, say: Say = print) -> TrainingSet:
-    """The training set that ``request`` asks for, built now or found.
-
-    Raises :class:`TrainingSetError` for entity rows or features that cannot be, :class:`SourceNotReadyError` where
-    nothing was ingested, and what Spark raises where the rows come from SQL.
-    """
-    from provender.feast.reads import resolve_features
-
-    rows = _rows(settings, request, attempt)
-    say(f"{len(rows.table)} entity rows")
-    reads = resolve_features(settings, rows, request.features, full_feature_names=request.full_feature_names)
-    return build_from(settings, request, rows, reads, attempt, say)
-
-
 @scratch_errors()
 def build_from(
     settings: Settings,
@@ -63,7 +49,9 @@ def build_from(
     attempt: str,
     say: Say = print,
 ) -> TrainingSet:
-    """:func:`build`, where rows and lookups are at hand."""
+    """Build or find the training set of ``request``, whose entity rows and lookups are at hand.
+
+    :func:`provender.feast.training_set.build` finds both with Feast's registry."""
     inputs = _inputs(settings, request, rows, reads)
     storage = storage_at(settings.storage_root)
     built = _write(settings, storage, inputs, rows.table, say)
@@ -103,7 +91,11 @@ def _write_report(storage: Storage, path: str, lockfile: Lockfile, found: pa.Tab
     return summary
 
 
-def _rows(settings: Settings, request: Request, attempt: str) -> Rows:
+def entity_rows(settings: Settings, request: Request, attempt: str) -> Rows:
+    """Read the entity rows of ``request``; for a training run those whose features have gaps in time are left out.
+
+    Raises :class:`TrainingSetError` for rows that cannot be used, and what Spark raises where they come from SQL.
+    """
     rows = _raw_rows(settings, request.entities, attempt)
     if not request.is_for_training:
         return rows
@@ -116,7 +108,7 @@ def _raw_rows(settings: Settings, entities: SqlRows | str | Rows, attempt: str) 
         return entities
     if isinstance(entities, str):
         return read_rows(entities)
-    from provender.spark.entity_rows import rows_by_sql
+    from provender.training_sets.spark_rows import rows_by_sql
 
     return rows_by_sql(settings, entities, attempt)
 

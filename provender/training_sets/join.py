@@ -6,33 +6,36 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+from provender.engine_settings import EngineChoice
 from provender.errors import TrainingSetError
 from provender.online.layout import ARROW_TYPES
-from provender.point_in_time.choice import DUCKDB_ROWS, Choice, Work, choice_of
-from provender.point_in_time.engine import Lookup
-from provender.point_in_time.log import CREATED, DELETED, EVENT, RECORDED, FeatureLog
+from provender.point_in_time.duckdb_join import Lookup
+from provender.point_in_time.join import PointInTimeJoin
 from provender.settings import Settings
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 from provender.storage import storage_at
+from provender.tables.feature_log import CREATED, DELETED, EVENT, RECORDED, FeatureLog
 from provender.training_sets.checksum import STAMP, canonical
 from provender.training_sets.lockfile import Inputs, LogRead
 
 
-def joined(settings: Settings, entities: pa.Table, inputs: Inputs, choice: Choice | None = None) -> pa.Table:
+def joined(
+    settings: Settings, entities: pa.Table, inputs: Inputs, choice: EngineChoice | None = None
+) -> pa.Table:
     """``entities`` with each log's columns beside them and, last, its :func:`matched_column`.
 
     Canonical types. ``choice``: which engine joins (default: by size); the result is the same. Raises
     :class:`TrainingSetError` where a log is no longer what was read.
     """
     lookups = [lookup_of(settings, log) for log in inputs.logs]
-    found = Work(
+    found = PointInTimeJoin(
         settings,
         entities,
         inputs.event_timestamp,
         lookups,
         inputs.as_known,
-        choice or choice_of(settings, "offline_store", DUCKDB_ROWS),
-    ).done()
+        choice or settings.join,
+    ).run()
     matched = [matched_column(log) for log in inputs.logs]
     return canonical(found.select([*entities.column_names, *inputs.outputs, *matched]))
 

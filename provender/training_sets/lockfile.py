@@ -34,7 +34,7 @@ class FeatureColumn:
     column: str
     """The log's column."""
     type: str
-    """A :class:`provender.specs.model.ColumnType`'s name."""
+    """A :class:`provender.specs.source.ColumnType`'s name."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from provender.intervals import iso
-from provender.point_in_time.engine import connection, key_column, micros
-from provender.point_in_time.log import CREATED, DELETED, EVENT, RECORDED, Bounds
+from provender.point_in_time.duckdb_join import connection, key_column, micros
 from provender.settings import Settings
+from provender.tables.feature_log import CREATED, DELETED, EVENT, RECORDED, Bounds
 from provender.training_sets.join import log_of, lookup_of
 from provender.training_sets.lockfile import LogRead
 

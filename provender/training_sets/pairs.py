@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from provender.point_in_time.engine import connection
+from provender.point_in_time.duckdb_join import connection
 from provender.training_sets.folder import TrainingSet
 
 BEFORE, AFTER = "__before__", "__after__"

@@ -9,17 +9,17 @@ from pathlib import Path
 from provender.errors import SourceNotReadyError
 from provender.intervals import Partition
 from provender.ledger import Ledger
-from provender.models.keys import (
+from provender.settings import Settings
+from provender.specs.models import ModelCatalog, ModelSpec
+from provender.specs.source import ColumnType
+from provender.storage import storage_at
+from provender.training_sets.keys import (
     SourceProgress,
     cadence_of,
     newest_complete_key,
     newest_started_key,
     why_incomplete,
 )
-from provender.settings import Settings
-from provender.specs.model import ColumnType
-from provender.specs.models import ModelCatalog, ModelSpec
-from provender.storage import storage_at
 from provender.training_sets.rows import Rows
 
 

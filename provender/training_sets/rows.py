@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from provender.errors import TrainingSetError
 from provender.online.layout import ARROW_TYPES
-from provender.specs.model import EVENT_TIMESTAMP, ColumnType
+from provender.specs.source import EVENT_TIMESTAMP, ColumnType
 from provender.storage import storage_at
 from provender.training_sets.checksum import STAMP, canonical, in_canonical_order
 

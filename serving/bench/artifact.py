@@ -19,7 +19,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from provender.models.artifact import (
+from provender.model_registry.artifact import (
     ARTIFACT_FILE,
     Column,
     FeatureInput,
@@ -27,7 +27,7 @@ from provender.models.artifact import (
     Signature,
     artifact_document,
 )
-from provender.models.inputs import model_input
+from provender.model_registry.inputs import model_input
 
 REQUEST = (Column("carrier", "STRING"), Column("hour", "INT32"), Column("distance", "INT32"))
 _ROWS = 5000

@@ -23,8 +23,8 @@ import skops.io
 from fastapi.exceptions import FastAPIDeprecationWarning
 from kserve import Model, ModelServer
 
-from provender.models.artifact import read_artifact
-from provender.models.trusted import TRUSTED
+from provender.model_registry.artifact import read_artifact
+from provender.model_registry.skops_allowlist import TRUSTED
 from provender.online.layout import field_name
 
 _DOUBLE = struct.Struct("<xd").unpack

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provender.models.artifact import Signature
+from provender.model_registry.artifact import Signature
 from provender.specs.problems import closest
 from provender_serving.problems import BadRequestError, Problem
 from provender_serving.values import Convert, converter, parse_timestamp, to_micros

@@ -1,9 +1,9 @@
 """A pointer into something that predicts: artifact checked, model file loaded, golden rows answered.
 
 Nothing of an artifact is executed. Its files are checked against their hashes; ``model.skops`` may only name types
-that skops trusts or that are in :data:`provender.models.trusted.TRUSTED`; and a model is taken only if it answers
-its own held-out rows as it did when it was trained, so that another version of a library, or of a processor, that
-changes predictions is found here and not by a user.
+that skops trusts or that are in :data:`provender.model_registry.skops_allowlist.TRUSTED`; and a model is taken only
+if it answers its own held-out rows as it did when it was trained, so that another version of a library, or of a
+processor, that changes predictions is found here and not by a user.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import skops.io
 
 from provender.errors import ProvenderError, TransientError
-from provender.models.artifact import (
+from provender.model_registry.artifact import (
     MODEL_FILE,
     MOST_MODEL_BYTES,
     Artifact,
@@ -27,8 +27,8 @@ from provender.models.artifact import (
     parse_document,
     read_artifact,
 )
-from provender.models.inputs import model_input
-from provender.models.trusted import TRUSTED
+from provender.model_registry.inputs import model_input
+from provender.model_registry.skops_allowlist import TRUSTED
 from provender.online.reader import Reader
 from provender_serving import metrics
 from provender_serving.instances import Instance, InstanceParser

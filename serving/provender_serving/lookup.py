@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from provender.models.artifact import FeatureInput, Signature
+from provender.model_registry.artifact import FeatureInput, Signature
 from provender.online.reader import OnlineFeatures, Reader, ViewTimes
 from provender_serving.instances import Instance
 from provender_serving.metrics import FeatureTally

@@ -21,9 +21,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from provender.models.artifact import Signature
+from provender.model_registry.artifact import Signature
 from provender.online.layout import ViewLayout
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 from provender_serving.problems import LoadError
 
 CONNECTION_VARIABLE = "PROVENDER_ONLINE_CONNECTION_STRING"

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 from kserve import InferOutput, InferRequest, InferResponse
 
-from provender.models.artifact import Signature
-from provender.specs.model import ColumnType
+from provender.model_registry.artifact import Signature
+from provender.specs.source import ColumnType
 from provender_serving.answers import features_of
 from provender_serving.batches import Answer
 from provender_serving.instances import EVENT_TIMESTAMP

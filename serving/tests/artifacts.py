@@ -16,7 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from provender.models.artifact import (
+from provender.model_registry.artifact import (
     ARTIFACT_FILE,
     Column,
     FeatureInput,

@@ -20,7 +20,7 @@ import pyarrow as pa
 from provender.online import layout as pack
 from provender.online.layout import ViewLayout
 from provender.online.writer import OnlineWriter
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 
 SERVING = Path(__file__).parents[1]
 PROJECT = "shop"

@@ -18,7 +18,7 @@ from artifacts import SIGNATURE, write_artifact
 from servers import NOW, PredictorProcess, RedisServer, pointer, wait_until
 from sklearn.preprocessing import FunctionTransformer
 
-from provender.models.artifact import FeatureInput
+from provender.model_registry.artifact import FeatureInput
 
 FLIGHT = {"carrier": "UA", "origin": "JFK", "hour": 17, "event_timestamp": NOW.isoformat()}
 

@@ -19,7 +19,7 @@ from provender.demo.raw import write_raw
 from provender.ledger import Job, Ledger
 from provender.local import airflow_config, airflow_server, jobs, services
 from provender.local.airflow_api import FINAL_STATES, AirflowApi
-from provender.local.process import ProcessRecord, free_port
+from provender.processes.process import ProcessRecord, free_port
 from provender.settings import Settings, load_settings
 from provender.storage import storage_at
 

@@ -10,7 +10,7 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow.serialization.serialized_objects import DagSerialization
 
 from provender.errors import SpecError
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender_airflow import dag_factory
 from provender_airflow.dag_factory import features_dags
 from tests.airflow.conftest import CHECKOUT, WriteSpec

@@ -11,7 +11,7 @@ import pytest
 from provender.errors import PartitionError
 from provender.ledger import Job
 from provender.local import jobs, services
-from provender.local.process import ProcessRecord
+from provender.processes.process import ProcessRecord
 from provender.storage import storage_at
 from tests.airflow import stack as stacks
 from tests.airflow.stack import Stack

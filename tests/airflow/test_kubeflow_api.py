@@ -18,7 +18,7 @@ from provender.errors import (
     TrainingSetError,
     TransientError,
 )
-from provender.models.runs import write_failure
+from provender.model_registry.runs import write_failure
 from provender.settings import KubeflowSettings, Settings
 from provender_airflow.kubeflow.api import PIPELINE, ApiBackend
 from provender_airflow.kubeflow.backend import (

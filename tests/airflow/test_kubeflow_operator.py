@@ -18,8 +18,8 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from provender.errors import KubeflowError, ProvenderError, SetupError, StorageError, TrainingSetError
 from provender.local import jobs
-from provender.models.runs import write_result
-from provender.models.store import ModelStore
+from provender.model_registry.runs import write_result
+from provender.model_registry.store import ModelStore
 from provender.settings import Settings
 from provender.specs.models import ModelCatalog, ModelSpec
 from provender.storage import storage_at
@@ -37,7 +37,7 @@ RUNNER = '''
 """Ends as the file `behaviour` beside it says."""
 import argparse, json, sys, time
 from pathlib import Path
-from provender.models.runs import write_result
+from provender.model_registry.runs import write_result
 parser = argparse.ArgumentParser()
 parser.add_argument("--arguments", type=json.loads)
 parser.add_argument("--work")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient, Configuration
 
-from provender.kserve.api import InferenceServices
-from provender.kserve.backend import KServeBackend
+from provender.serving_backends.kserve import KServeBackend
+from provender.serving_backends.kserve_api import InferenceServices
 from provender.settings import ServingSettings
 from provender.specs.models.spec import Serving
 from provender_airflow.kubernetes_calls import CALLS, SERVING_CALLS, SPARK_CALLS

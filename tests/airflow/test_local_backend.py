@@ -18,9 +18,10 @@ from provender.errors import (
     TerminalError,
 )
 from provender.local import jobs
-from provender.local.process import ProcessRecord
+from provender.processes.process import ProcessRecord
 from provender.settings import Settings
-from provender_airflow.spark.backend import JobHandle, JobState, JobStatus, backend_for
+from provender_airflow.spark.backend import JobHandle, JobState, JobStatus
+from provender_airflow.spark.backends import backend_for
 from provender_airflow.spark.job import SparkJob, job_name
 from provender_airflow.spark.local import LocalBackend
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from provender.local import predictor
-from provender.models.client import PredictorClient
-from provender.models.deployments import Action
-from provender.models.store import ModelStore
-from provender.specs.model import EVENT_TIMESTAMP
+from provender.model_registry.deployments import Action
+from provender.model_registry.store import ModelStore
+from provender.serving_backends.client import PredictorClient
+from provender.specs.source import EVENT_TIMESTAMP
 from provender.storage import storage_at
 from tests.airflow import stack as stacks
 from tests.airflow.stack import Stack

@@ -16,7 +16,7 @@ from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped, TaskDeferred
 
 from provender.errors import DeployError, SpecError
-from provender.models.deployments import Action
+from provender.model_registry.deployments import Action
 from provender_airflow.operators.models import DeployModelOperator, GateOperator
 from provender_airflow.triggers.kserve import ModelReadyTrigger, deadline_after
 from tests.kserve.cluster import Cluster, running

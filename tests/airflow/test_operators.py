@@ -146,7 +146,7 @@ def test_a_task_that_runs_again_starts_a_new_submission(repo: Path, behave: Any)
 def test_a_retry_finds_the_job_of_a_task_that_was_killed(repo: Path, behave: Any, settings: Settings) -> None:
     behave("commit")
     operator = ingest(repo)
-    from provender_airflow.spark.backend import backend_for
+    from provender_airflow.spark.backends import backend_for
 
     abandoned = backend_for(settings).submit(operator.spark_job(context()))
     assert operator.execute(context(try_number=2))["attempt"] == abandoned.attempt

@@ -6,7 +6,7 @@ import pytest
 
 from provender.errors import PartitionError
 from provender.specs.loader import load_source
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender_airflow.partitions import as_argument, partitions_of_run, require_ended
 from tests.airflow.conftest import WriteSpec
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from provender.kserve.inference_service import inference_service
-from provender.models.backend import Served
+from provender.serving_backends.base import Served
+from provender.serving_backends.inference_service import inference_service
 from provender.settings import Settings, load_settings
 from provender.specs.models.spec import Serving
 from provender_airflow.spark.application import spark_application

@@ -100,7 +100,7 @@ class Warehouse:
                     copy.write(file.read_bytes())
 
     def publish(self, attempt: str = "one", **options: Any) -> Manifest:
-        from provender.bigquery.publish import publish
+        from provender.publishing.publish import publish
 
         return publish(self.settings, "trips", attempt, say=lambda _: None, **options)
 

@@ -7,6 +7,7 @@ Google's discovery document as well (``tests/bigquery/wire.py``).
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -92,13 +93,15 @@ class BigQueryEmulator:
 
 
 def install() -> None:
-    """Makes the emulator's environment from its lock file, once."""
-    if not _PYTHON.exists():
-        uv = shutil.which("uv") or str(CHECKOUT / ".provender/uv/bin/uv")
-        subprocess.run([uv, "sync", "--frozen", "--quiet", "--project", str(ENVIRONMENT)], check=True)
-    if not _HOME.exists():
-        _HOME.mkdir()
-        subprocess.run([str(_PYTHON), "-c", _INSTALL], check=True, env=_environment())
+    """Makes the emulator's environment from its lock file, once, whichever test process is first."""
+    with (ENVIRONMENT / "uv.lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not _PYTHON.exists():
+            uv = shutil.which("uv") or str(CHECKOUT / ".provender/uv/bin/uv")
+            subprocess.run([uv, "sync", "--frozen", "--quiet", "--project", str(ENVIRONMENT)], check=True)
+        if not _HOME.exists():
+            _HOME.mkdir()
+            subprocess.run([str(_PYTHON), "-c", _INSTALL], check=True, env=_environment())
 
 
 def _environment(**more: str) -> dict[str, str]:

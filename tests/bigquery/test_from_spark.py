@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from provender.point_in_time.engine import connection, current_rows
-from provender.point_in_time.log import FeatureLog
+from provender.point_in_time.duckdb_join import connection, current_rows
 from provender.settings import load_settings
+from provender.tables.feature_log import FeatureLog
 from tests.bigquery.emulator import PROJECT, Cloud
 from tests.bigquery.wire import Wire
 from tests.engine import Project
@@ -49,7 +49,7 @@ SECOND = f"{HEAD}1,2026-11-23T01:00:00Z,2.5,true,Bern,\n3,2026-11-22T05:00:00Z,9
 
 
 def test_what_spark_ingested_is_what_bigquery_holds(project: Project, cloud: Cloud, wire: Wire) -> None:
-    from provender.bigquery.publish import publish
+    from provender.publishing.publish import publish
 
     file = project.settings.repo / "feature_store.yaml"
     document = yaml.safe_load(file.read_text())

@@ -11,10 +11,11 @@ import requests
 from google.api_core import exceptions as api
 from google.auth.exceptions import DefaultCredentialsError
 
-from provender.bigquery import jobs, statements
-from provender.bigquery.client import translated
-from provender.bigquery.days import MOST_DAYS, MOST_RANGES, DayRange, portions, ranges
+from provender.clients import bigquery_jobs
+from provender.clients.bigquery import translated
 from provender.errors import BigQueryError, ProvenderError, SettingsError, TerminalError
+from provender.publishing import statements
+from provender.publishing.days import MOST_DAYS, MOST_RANGES, DayRange, portions, ranges
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ class Ended:
 
 
 def run(known: Jobs, is_lasting: Callable[[], bool] = lambda: True) -> list[str]:
-    jobs.run_once(known, "load", known.submit, is_lasting)  # type: ignore[arg-type]
+    bigquery_jobs.run_once(known, "load", known.submit, is_lasting)  # type: ignore[arg-type]
     return known.log
 
 
@@ -96,12 +97,12 @@ def test_one_whose_work_is_gone_is_run_again() -> None:
 def test_a_failure_of_ones_own_is_an_error() -> None:
     known = Jobs()
     with pytest.raises(api.BadRequest):
-        jobs.run_once(known, "load", lambda job_id: known.submit(job_id, api.BadRequest("no")))  # type: ignore[arg-type]
+        bigquery_jobs.run_once(known, "load", lambda job_id: known.submit(job_id, api.BadRequest("no")))  # type: ignore[arg-type]
 
 
 def test_what_a_dead_attempt_left_running_is_ended_before_anything_else() -> None:
     known = Jobs(merge_0=api.GoogleAPICallError("stopped"))
-    jobs.end(known, ["merge-0", "never-submitted"])  # type: ignore[arg-type]
+    bigquery_jobs.end(known, ["merge-0", "never-submitted"])  # type: ignore[arg-type]
     assert known.log == ["cancel merge-0"]
 
 

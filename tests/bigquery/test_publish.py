@@ -188,7 +188,7 @@ def test_killed_around_the_replacing_statement_the_next_run_leaves_one_copy(
 def test_more_files_than_a_job_takes_are_several_jobs_into_one_table(
     warehouse: Warehouse, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provender.bigquery.load.MOST_FILES", 1)
+    monkeypatch.setattr("provender.publishing.load.MOST_FILES", 1)
     warehouse.ingest(TWO_DAYS[0], recorded=DAY)
     warehouse.ingest(TWO_DAYS[1], recorded=2 * DAY)
     warehouse.publish()
@@ -200,7 +200,7 @@ def test_more_files_than_a_job_takes_are_several_jobs_into_one_table(
 def test_more_days_than_a_statement_may_change_are_several_statements(
     warehouse: Warehouse, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provender.bigquery.days.MOST_DAYS", 1)
+    monkeypatch.setattr("provender.publishing.days.MOST_DAYS", 1)
     warehouse.ingest(*TWO_DAYS, version(8, 3, 2 * DAY), recorded=3 * DAY)
     (entry,) = warehouse.publish().wrote
     assert len(entry["jobs"]) == 3

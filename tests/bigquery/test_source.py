@@ -20,7 +20,7 @@ from provender.errors import ContractError, SourceNotReadyError
 from provender.intervals import Partition
 from provender.ledger import Kind, Manifest
 from provender.settings import load_settings
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.staging import stage
 from tests.bigquery.emulator import PROJECT, Cloud
 from tests.bigquery.wire import Wire

@@ -18,7 +18,7 @@ import yaml
 from provender.cli.main import main
 from provender.cli.new_repo import RIDES_A_DAY, SAMPLE_DAYS, write_repo
 from provender.errors import SetupError
-from provender.local.process import free_port
+from provender.processes.process import free_port
 
 DAY = date(2026, 11, 27)
 

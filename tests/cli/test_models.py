@@ -12,8 +12,8 @@ import pytest
 from provender.cli.main import main
 from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind
-from provender.models.deployments import Action, Deployment
-from provender.models.store import ModelStore
+from provender.model_registry.deployments import Action, Deployment
+from provender.model_registry.store import ModelStore
 from provender.storage import storage_at
 from tests.engine import Project, make_project
 from tests.models.artifacts import CREATED, write_artifact

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from provender.specs.model import Source
+from provender.specs.source import Source
 
 
 def source_of(**changes: Any) -> Source:

@@ -15,7 +15,7 @@ from provender.contract.check import Delivery, check, checked_schema
 from provender.contract.period import period_starts
 from provender.intervals import Cadence, Partition, to_micros
 from provender.records import RecordBatch
-from provender.specs.model import Source
+from provender.specs.source import Source
 from tests.contract.specs import source_of
 
 COLUMNS = [

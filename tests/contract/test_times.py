@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provender.contract.pattern import check_pattern
 from provender.contract.times import read_times
 from provender.contract.zones import UNREADABLE
 from provender.intervals import to_micros
-from provender.specs.model import Timestamp
+from provender.specs.source import Timestamp
+from provender.specs.time_pattern import check_pattern
 
 UTC_NOON = "2026-07-01T12:00:00"
 TIMES = [

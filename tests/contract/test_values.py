@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from provender.contract.values import ARROW, read_values
-from provender.specs.model import ColumnType as Type
+from provender.specs.source import ColumnType as Type
 
 
 @pytest.mark.parametrize(

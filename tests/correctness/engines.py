@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
-from provender.point_in_time.engine import Lookup, join
+from provender.point_in_time.duckdb_join import Lookup, join
 from provender.settings import Settings
 
 Join = Callable[[Settings | None, pa.Table, list[Lookup], bool], pa.Table]
@@ -21,7 +21,7 @@ def in_duckdb(_: Settings | None, entities: pa.Table, lookups: list[Lookup], as_
 def in_spark(
     settings: Settings | None, entities: pa.Table, lookups: list[Lookup], as_known: bool
 ) -> pa.Table:
-    from provender.spark.join.run import SparkJoin
+    from provender.point_in_time.spark.run import SparkJoin
 
     assert settings is not None
     return SparkJoin(settings, lambda: [entities], "t", lookups, as_known).to_arrow()
@@ -31,7 +31,7 @@ def in_spark_sorted(
     settings: Settings | None, entities: pa.Table, lookups: list[Lookup], as_known: bool
 ) -> pa.Table:
     """As with logs that are too large to send to every task."""
-    from provender.spark.join import plan
+    from provender.point_in_time.spark import plan
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "SMALL_LOG_ROWS", 0)
@@ -42,7 +42,7 @@ def in_spark_pieces(
     settings: Settings | None, entities: pa.Table, lookups: list[Lookup], as_known: bool
 ) -> pa.Table:
     """As with keys that have too many rows for one task."""
-    from provender.spark.join import plan, sample
+    from provender.point_in_time.spark import plan, sample
 
     with pytest.MonkeyPatch.context() as patch:
         for module in (plan, sample):

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DUCKDB = "provender/point_in_time/engine.py"
-LOG = "provender/point_in_time/log.py"
-SPARK = "provender/spark/join/"
-DIFFERENCE = "provender/spark/versions.py"
-FEATURES = "provender/spark/online_rows.py"
-ROWS = "provender/materialization/rows.py"
+DUCKDB = "provender/point_in_time/duckdb_join.py"
+LOG = "provender/tables/feature_log.py"
+SPARK = "provender/point_in_time/spark/"
+DIFFERENCE = "provender/ingestion/version_diff.py"
+FEATURES = "provender/materialization/spark_rows.py"
+ROWS = "provender/materialization/duckdb_rows.py"
 SCRIPT = "provender/online/script.py"
 
 RULE = "tests/correctness/test_rule.py::test_the_join_finds_what_the_rule_finds"

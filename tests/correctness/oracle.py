@@ -1,7 +1,7 @@
 """The whole platform as plain Python over lists: accepted raw rows in, what every reader must see out.
 
     deliveries ─▶ held (of each partition the newest) ─▶ desired (what its rows ask for) ─▶ log (ingest by ingest)
-    log ─▶ ``lookup`` (provender.point_in_time.oracle, the rule of the join) ─▶ values, and what is online
+    log ─▶ ``lookup`` (provender.point_in_time.rule, the rule of the join) ─▶ values, and what is online
 
 Nothing here is fast: every step looks at everything again. Words: a *group* is one (key, event timestamp); a *state*
 is its features' values, or None where there is no such row.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from provender.point_in_time.oracle import lookup
+from provender.point_in_time.rule import lookup
 
 DAY = timedelta(days=1)
 LATENESS = timedelta(days=2)

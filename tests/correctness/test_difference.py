@@ -11,13 +11,13 @@ import pytest
 from deltalake import write_deltalake
 from hypothesis import strategies as st
 
+from provender.ingestion import version_diff
+from provender.materialization.duckdb_rows import OnlineRows
 from provender.materialization.plan import Recorded, ViewPlan
-from provender.materialization.rows import OnlineRows
+from provender.materialization.spark_rows import online_rows
 from provender.online.views import AppliedView
-from provender.point_in_time.log import FeatureLog
-from provender.point_in_time.oracle import lookup
-from provender.spark import versions
-from provender.spark.online_rows import online_rows
+from provender.point_in_time.rule import lookup
+from provender.tables.feature_log import FeatureLog
 from tests.correctness import oracle
 from tests.correctness.cases import differing, examples
 from tests.correctness.oracle import Group, Log, Online, Write, after
@@ -47,9 +47,9 @@ def test_a_log_lacks_what_the_oracle_appends(spark: Any) -> None:
         known = list(log.get(group, []))
         oracle.record(log, {group: asked[-1]}, at(3), at(100 + len(asked)))
         expected[group[0]] = [said(v) for v in log.get(group, []) if v not in known]
-    changes = versions.difference(frame(spark, wanted), frame(spark, before), ["key"], ["value"], at(3))
+    changes = version_diff.difference(frame(spark, wanted), frame(spark, before), ["key"], ["value"], at(3))
     found: dict[str, list[Any]] = {f"{n}:a": [] for n in range(len(of_cases))}
-    for row in versions.to_append(changes).toArrow().to_pylist():
+    for row in version_diff.to_append(changes).toArrow().to_pylist():
         found[row["key"]].append(said(row | {"state": None if row["deleted"] else (row["value"],)}))
     wrong = differing(*({k: sorted(v, key=repr) for k, v in side.items()} for side in (expected, found)))
     least = min(wrong, key=lambda key: len(repr(of_cases[int(key.split(":")[0])])), default=None)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from provender.online import layout as pack
 from provender.online.layout import ViewLayout
 from provender.online.writer import OnlineWriter
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 from tests.correctness.cases import differing, examples, smallest, without_parts
 from tests.correctness.oracle import Online, Write, after
 from tests.point_in_time.logs import STAMP, at

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
 
-from provender.point_in_time.engine import Lookup
-from provender.point_in_time.log import FeatureLog
-from provender.point_in_time.oracle import lookup
+from provender.point_in_time.duckdb_join import Lookup
+from provender.point_in_time.rule import lookup
 from provender.settings import Settings
+from provender.tables.feature_log import FeatureLog
 from tests.correctness.cases import case_of, differing, examples, smallest, without_parts
 from tests.correctness.engines import ENGINES
 from tests.point_in_time.logs import STAMP, at, schema, write_log

@@ -19,9 +19,9 @@ from provender.ledger.manifest import Manifest
 from provender.online.reader import Reader
 from provender.online.views import AppliedView, save_applied_views
 from provender.online.writer import OnlineWriter
-from provender.point_in_time.engine import Lookup, join
-from provender.point_in_time.log import FeatureLog
-from provender.specs.model import ColumnType
+from provender.point_in_time.duckdb_join import Lookup, join
+from provender.specs.source import ColumnType
+from provender.tables.feature_log import FeatureLog
 from tests.correctness.world import HOUR, STAMP, day
 from tests.engine import Project
 from tests.servers import RedisServer

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from provender.intervals import parse_iso
 from provender.ledger import Job
 from provender.online.views import AppliedView
-from provender.point_in_time.engine import Lookup
-from provender.point_in_time.log import FeatureLog
-from provender.point_in_time.oracle import lookup
+from provender.point_in_time.duckdb_join import Lookup
+from provender.point_in_time.rule import lookup
+from provender.tables.feature_log import FeatureLog
 from tests.correctness import oracle
 from tests.correctness.cases import case_of, owned
 from tests.correctness.engines import ENGINES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,10 +114,9 @@ def version(
     return {"driver_id": driver, **values, **times, **more}
 
 
-@pytest.fixture
-def new_shop(tmp_path: Path) -> Shop:
-    """The repo before anything was applied or ingested."""
-    shop = Shop(tmp_path)
+def written_shop(folder: Path) -> Shop:
+    """Write the repo into ``folder``; nothing is applied or ingested."""
+    shop = Shop(folder)
     shop.write("feature_store.yaml", SETTINGS)
     shop.write("sources/trips.yaml", SPEC)
     shop.write("views/trips_views.py", VIEWS)
@@ -125,9 +124,21 @@ def new_shop(tmp_path: Path) -> Shop:
 
 
 @pytest.fixture
-def shop(new_shop: Shop) -> Shop:
-    """The repo, applied."""
-    said: list[str] = []
-    say: Callable[[str], None] = said.append
-    apply(new_shop.repo, say)
-    return new_shop
+def new_shop(tmp_path: Path) -> Shop:
+    """The repo before anything was applied or ingested."""
+    return written_shop(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def applied_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a repo that was applied once for all tests; copy it, do not change it."""
+    shop = written_shop(tmp_path_factory.mktemp("applied"))
+    apply(shop.repo, lambda _: None)
+    return shop.root
+
+
+@pytest.fixture
+def shop(applied_shop: Path, tmp_path: Path) -> Shop:
+    """A copy of the applied repo. Its registry names the tables of the original; stores go by source and table."""
+    shutil.copytree(applied_shop, tmp_path, dirs_exist_ok=True)
+    return Shop(tmp_path)

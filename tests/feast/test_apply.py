@@ -25,6 +25,13 @@ from tests.point_in_time.logs import STAMP, at
 from tests.servers import RedisServer
 
 
+@pytest.fixture
+def shop(new_shop: Shop) -> Shop:
+    """Applied where it is: a copy of another would have data sources at other places to apply."""
+    apply(new_shop.repo, lambda _: None)
+    return new_shop
+
+
 def said(shop: Shop) -> list[str]:
     """What an apply prints."""
     lines: list[str] = []

@@ -23,7 +23,7 @@ from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 
 from provender.feast.apply import apply
 from provender.ledger import Draft, Job, Kind, Ledger
-from provender.point_in_time.oracle import lookup
+from provender.point_in_time.rule import lookup
 from provender.settings import load_settings
 from provender.storage import storage_at
 from tests.feast.conftest import SETTINGS
@@ -188,13 +188,14 @@ def _spec(name: str, keys: list[str], columns: list[dict[str, Any]]) -> Mapping[
     }
 
 
-@pytest.fixture(params=["duckdb", pytest.param("spark", marks=pytest.mark.spark)])
-def world(tmp_path: Path, request: pytest.FixtureRequest) -> World:
+@pytest.fixture(scope="module", params=["duckdb", pytest.param("spark", marks=pytest.mark.spark)])
+def world(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> World:
+    """Applied once for all tests, which read it; a saved data set only adds to it."""
     settings = yaml.safe_load(SETTINGS)
     settings["offline_store"]["engine"] = request.param
     if request.param == "spark":
         settings["provender"]["spark"] = {"remote": request.getfixturevalue("engine_url")}
-    return World(tmp_path, settings)
+    return World(tmp_path_factory.mktemp("world"), settings)
 
 
 def references() -> list[str]:

@@ -106,7 +106,7 @@ def test_a_retraction_within_bounds_falls_back_to_what_the_log_says_before_them(
 
 
 def test_feast_is_told_once_what_scheduled_runs_have_put_online(project: Project) -> None:
-    from provender.feast.intervals import record
+    from provender.feast.materialization_intervals import record
     from provender.materialization.run import materialize
 
     for number in (1, 2, 4):

@@ -127,7 +127,7 @@ def test_entity_rows_may_be_sql_over_feature_tables(shop: Shop) -> None:
 
 
 def test_times_in_entity_sql_that_name_no_zone_are_utc(shop: Shop) -> None:
-    """`make test-zone` runs this where DuckDB would say otherwise by itself."""
+    """`make test` runs this where DuckDB would say otherwise by itself."""
     shop.ingest(version(1, 10, 0), recorded=500)
     midnight, before = "2026-11-22 00:00:00", "2026-11-21 23:59:59"
     for text, expected in (

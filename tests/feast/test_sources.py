@@ -12,6 +12,7 @@ from feast.types import Float32, Int32, Int64, String
 
 import provender
 from provender.errors import SpecError
+from provender.feast.apply import apply
 from provender.feast.differences import differences
 from tests.feast.conftest import SPEC, Shop
 
@@ -28,9 +29,10 @@ def test_a_source_is_the_stock_one_with_everything_from_the_spec(new_shop: Shop)
     assert source.tags["demo"] == ""
 
 
-def test_a_source_survives_the_registry(shop: Shop) -> None:
-    registered = shop.store().get_data_source("trips")
-    assert differences(registered, provender.source("trips", repo=shop.repo)) == []
+def test_a_source_survives_the_registry(new_shop: Shop) -> None:
+    apply(new_shop.repo, lambda _: None)
+    registered = new_shop.store().get_data_source("trips")
+    assert differences(registered, provender.source("trips", repo=new_shop.repo)) == []
     assert registered.table_format.format_type.value == "delta"
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 from provender.errors import DeployError
-from provender.models.backend import Served
+from provender.serving_backends.base import Served
 from provender.specs.models.spec import Serving
 
 FIELDS = json.loads(Path(__file__).with_name("fields.json").read_text())

@@ -11,10 +11,10 @@ import pytest
 from kubernetes.client import ApiClient, Configuration
 
 from provender.errors import DeployError, PredictorError, ProvenderError
-from provender.kserve.api import InferenceServices
-from provender.kserve.backend import KServeBackend
-from provender.models.deploy import Rollout
-from provender.models.rollback import roll_back
+from provender.rollout.deploy import Rollout
+from provender.rollout.rollback import roll_back
+from provender.serving_backends.kserve import KServeBackend
+from provender.serving_backends.kserve_api import InferenceServices
 from provender.settings import ServingSettings
 from provender.specs.models.spec import Replicas, Serving
 from tests.kserve.cluster import Cluster, running
@@ -322,7 +322,7 @@ def test_what_the_api_refuses_no_retry_mends(
 def test_a_misspelt_field_is_refused_and_not_dropped(
     world: World, cluster: Cluster, backend: KServeBackend, old: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from provender.kserve import backend as module
+    from provender.serving_backends import kserve as module
 
     make = module.inference_service
 

@@ -8,7 +8,7 @@ import pytest
 from provender.intervals import Cadence, Partition
 from provender.ledger import Draft, Job, Kind, Ledger
 from provender.ledger.holes import backfill_command, holes, newest_online
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.storage import storage_at
 
 NOW = datetime(2026, 11, 5, 0, 30, tzinfo=UTC)

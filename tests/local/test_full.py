@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,16 +65,25 @@ def test_it_runs_the_processes_of_the_compose_file(profile: Profile) -> None:
     assert variables - profile.environment.keys() == set()
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Not below pytest's own folder: each pytest that starts closes that to others, and Postgres is another user."""
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.postgres
 @pytest.mark.slow
-def test_postgres_starts_once_and_every_role_needs_its_password(tmp_path: Path) -> None:
+@pytest.mark.parametrize("umask", [0o022, 0o077], ids=oct)
+def test_postgres_starts_once_and_every_role_needs_its_password(umask: int, short_folder: Path) -> None:
     import psycopg
 
-    from provender.local.process import free_port
+    from provender.processes.process import free_port
 
     port = free_port()
     passwords = {name: f"password-of-{name}" for name in PASSWORDS}
-    folder = tmp_path / "postgres"
+    folder = short_folder / "postgres"
+    os.umask(umask)
     for _ in range(2):
         postgres.start(folder, port, passwords)
     try:

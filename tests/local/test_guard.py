@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from provender.local.guard import TITLE
-from provender.local.marks import MARK, mark_of, marked
+from provender.processes.guard import TITLE
+from provender.processes.marks import MARK, mark_of, marked
 
 OWNER = """
 import os, subprocess, sys, time
 from pathlib import Path
-from provender.local.guard import Guard
+from provender.processes.guard import Guard
 mark, note = sys.argv[1:3]
 guard = Guard(mark, at_end=lambda: Path(note).write_text("the owner ended"))
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
@@ -49,7 +49,11 @@ def test_a_guard_ends_what_its_killed_owner_started_and_says_so_first(tmp_path: 
 
 @pytest.mark.parametrize("before", ["", "os.kill(guard.pid, 9);"])
 def test_a_guard_that_is_released_leaves_its_owner_alone(tmp_path: Path, before: str) -> None:
-    end = "" if not before else "from provender.local.marks import end, marked; end(lambda: marked(mark), 0);"
+    end = (
+        ""
+        if not before
+        else "from provender.processes.marks import end, marked; end(lambda: marked(mark), 0);"
+    )
     owner = start_owner(tmp_path, f"{before}{end}guard.release(); print('still here'); sys.exit(7)")
     said, _ = owner.communicate(timeout=60)
     assert "still here" in said and owner.returncode == 7

@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 import pytest
 
 from provender.errors import SetupError
-from provender.local import jars
-from provender.local.jars import GCS_JARS, JARS, _ivy_module, wanted
 from provender.settings import Settings
+from provender.spark import jars
+from provender.spark.jars import GCS_JARS, JARS, _ivy_module, wanted
 from provender.spark.server import find_jars
 from tests.engine import JARS as INSTALLED
 

@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from provender.local import jobs
-from provender.local.guard import TITLE
 from provender.local.jobs import JobState, Submission
-from provender.local.marks import is_running, mark_of, marked
-from provender.local.process import ProcessRecord
+from provender.processes.guard import TITLE
+from provender.processes.marks import is_running, mark_of, marked
+from provender.processes.process import ProcessRecord
 
 BOUND_SECONDS = 20
 Submit = Callable[..., Submission]

@@ -15,7 +15,7 @@ import pytest
 
 from provender.errors import DeployError, PredictorError, SetupError
 from provender.local import predictor, services
-from provender.local.process import ProcessRecord, free_port
+from provender.processes.process import ProcessRecord, free_port
 from provender.settings import ServingSettings, Settings
 from tests.servers import RedisServer
 

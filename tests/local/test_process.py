@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from provender.errors import SetupError
-from provender.local.process import (
+from provender.processes.process import (
     ProcessRecord,
     free_port,
     replace_text,
@@ -153,7 +153,7 @@ def test_what_was_started_is_found_without_its_pid_file(tmp_path: Path) -> None:
 
 def test_stopping_leaves_alone_what_was_started_for_something_else(tmp_path: Path) -> None:
     start = (
-        "import sys, time; from pathlib import Path; from provender.local.process import start_detached as start;"
+        "import sys, time; from pathlib import Path; from provender.processes.process import start_detached as start;"
         f"there = Path({str(tmp_path)!r});"
         "sleep = [sys.executable, '-c', 'import time; time.sleep(60)'];"
         "print(start(sleep, log=there / 'inner', pid_file=there / 'inner.json').pid, flush=True);"

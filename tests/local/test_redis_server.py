@@ -10,7 +10,7 @@ import pytest
 from provender.embedded_redis import config_file, password_in
 from provender.errors import SetupError
 from provender.local import redis_server
-from provender.local.process import ProcessRecord, free_port
+from provender.processes.process import ProcessRecord, free_port
 from provender.settings import Settings
 
 pytestmark = pytest.mark.redis

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from provender.local import redis_server, services
-from provender.local.process import ProcessRecord, free_port, start_detached, stop_tree
+from provender.processes.process import ProcessRecord, free_port, start_detached, stop_tree
 from provender.settings import Settings
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]

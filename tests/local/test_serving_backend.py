@@ -14,10 +14,10 @@ import pytest
 
 from provender.errors import DeployError, OnlineStoreError, ProvenderError
 from provender.local import predictor
-from provender.local.serving_backend import LocalServingBackend
-from provender.models.artifact import Example
-from provender.models.client import PredictorClient
-from provender.models.rollback import roll_back
+from provender.model_registry.artifact import Example
+from provender.rollout.rollback import roll_back
+from provender.serving_backends.client import PredictorClient
+from provender.serving_backends.local import LocalServingBackend
 from provender.settings import ServingSettings
 from provender.specs.models.spec import Serving
 from tests.engine import CHECKOUT

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from provender.models.artifact import (
+from provender.model_registry.artifact import (
     ARTIFACT_FILE,
     Column,
     Example,

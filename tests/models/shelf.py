@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from provender.errors import DeployError
-from provender.models.artifact import read_artifact
-from provender.models.backend import ALL_TRAFFIC, Readiness, ReadyState, Served
-from provender.models.client import Answer
-from provender.models.smoke import usable_values
+from provender.model_registry.artifact import read_artifact
 from provender.online.reader import Reader
+from provender.rollout.smoke import usable_values
+from provender.serving_backends.base import ALL_TRAFFIC, Readiness, ReadyState, Served
+from provender.serving_backends.client import Answer
 from tests.models.world import VIEW, World, prediction
 
 

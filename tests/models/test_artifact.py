@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from provender.errors import ArtifactError
-from provender.models.artifact import Artifact, Example, Signature, read_artifact, version_of
+from provender.model_registry.artifact import Artifact, Example, Signature, read_artifact, version_of
 from provender.storage import FileStorage
 from tests.models.artifacts import signature, write_artifact
 
@@ -102,6 +102,6 @@ def test_a_download_is_an_artifact_of_its_own(artifact: Artifact, tmp_path: Path
 
 def test_training_and_serving_can_import_it_without_the_platform() -> None:
     heavy = "'pandas', 'feast', 'redis', 'pyarrow', 'psutil', 'airflow'"
-    code = f"import sys, provender.models.artifact; print([m for m in ({heavy}) if m in sys.modules])"
+    code = f"import sys, provender.model_registry.artifact; print([m for m in ({heavy}) if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from provender.errors import DeployError, OnlineStoreError, PredictorError, ProvenderError
-from provender.models.backend import Readiness, ReadyState, Served
-from provender.models.deploy import Rollout
-from provender.models.deployments import Action, DeploymentLog
-from provender.models.rollback import roll_back
+from provender.model_registry.deployments import Action, DeploymentLog
+from provender.rollout.deploy import Rollout
+from provender.rollout.rollback import roll_back
+from provender.serving_backends.base import Readiness, ReadyState, Served
 from provender.specs.models.spec import Serving
 from tests.models.shelf import Clock, Killed, Shelf
 from tests.models.world import DELAYS, KEY, MIDNIGHT, World, make_world, run

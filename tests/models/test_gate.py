@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from provender.errors import SpecError
-from provender.models.gate import Verdict, judge
+from provender.model_registry.gate import Verdict, judge
 from provender.specs.models import ModelSpec
 
 

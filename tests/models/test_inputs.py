@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
-from provender.models.inputs import model_input
+from provender.model_registry.inputs import model_input
 
 
 def test_columns_come_in_the_models_order_with_their_values_as_they_are() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from provender.errors import SpecError
 from provender.intervals import Cadence, Partition
-from provender.models.keys import (
+from provender.specs.source import Source
+from provender.training_sets.keys import (
     SourceProgress,
     Step,
     cadence_of,
@@ -18,7 +19,6 @@ from provender.models.keys import (
     newest_complete_key,
     why_incomplete,
 )
-from provender.specs.model import Source
 
 
 def source(name: str, cadence: Cadence = Cadence.DAILY, **more: Any) -> Source:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from provender.models.artifact import read_artifact
-from provender.models.store import ModelStore
+from provender.model_registry.artifact import read_artifact
+from provender.model_registry.store import ModelStore
 from provender.storage import storage_at
 from tests.gcs import GcsServer
 from tests.models.artifacts import write_artifact

@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from provender.errors import TrainingSetError
-from provender.models.runs import forget_failure, read_failure, read_result, write_failure, write_result
+from provender.model_registry.runs import (
+    forget_failure,
+    read_failure,
+    read_result,
+    write_failure,
+    write_result,
+)
 
 
 def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:

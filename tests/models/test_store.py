@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from provender.errors import ArtifactError, DamagedFileError
-from provender.models.deployments import Action, Deployment, DeploymentLog, before, fold
-from provender.models.store import ModelStore
+from provender.model_registry.deployments import Action, Deployment, DeploymentLog, before, fold
+from provender.model_registry.store import ModelStore
 from provender.storage import FileStorage
 from tests.models.artifacts import CREATED, write_artifact
 

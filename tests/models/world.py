@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from provender.ledger import Draft, Job, Kind, Ledger
-from provender.models.artifact import Example
-from provender.models.deploy import Rollout
-from provender.models.store import ModelStore
+from provender.model_registry.artifact import Example
+from provender.model_registry.store import ModelStore
 from provender.online.views import AppliedView, save_applied_views
 from provender.online.writer import OnlineWriter
-from provender.specs.model import Source
+from provender.rollout.deploy import Rollout
 from provender.specs.models.spec import Serving
+from provender.specs.source import Source
 from provender.storage import Storage
 from provender.training_sets.lockfile import EntityRows, FeatureColumn, Inputs, Lockfile, LogRead, StoredTable
 from tests.engine import Project, make_project

@@ -13,9 +13,11 @@ import redis
 from provender.cli.main import main
 from provender.errors import OnlineStoreError, SettingsError
 from provender.ledger.progress import online_views
+from provender.materialization.run import materialize
 from provender.online.eviction import check_eviction, read_memory
 from provender.online.marker import marker_key
-from provender.spark.upkeep import check_online_memory
+from provender.settings import load_settings
+from provender.upkeep.run import check_online_memory
 from tests.online.world import World, make_people, online, view
 from tests.servers import RedisServer
 
@@ -85,9 +87,9 @@ def test_a_load_into_an_evicting_redis_writes_nothing_unless_that_is_accepted(
     with pytest.raises(SettingsError, match="evicts values"):
         world.materialize()
     assert server.client().dbsize() == 0
-    settings = world.project.settings.repo / "feature_store.yaml"
-    settings.write_text(settings.read_text() + "batch_engine: {type: x, allow_eviction: true}\n")
-    manifest = world.materialize()
+    file = world.project.settings.repo / "feature_store.yaml"
+    file.write_text(file.read_text() + "batch_engine: {type: x, allow_eviction: true}\n")
+    manifest = materialize(load_settings(file.parent), "people", "m", say=world.said.append)
     assert "allkeys-lfu" in manifest.notes[0]
     assert manifest.notes[0] in "\n".join(world.said)
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from provender.errors import SpecError
 from provender.online import layout as pack
 from provender.online.layout import ViewLayout
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 
 FEAST_TYPES = {
     kind: ValueType.UNIX_TIMESTAMP if kind is ColumnType.TIMESTAMP else ValueType[kind.value]

@@ -21,7 +21,7 @@ from provender.online.decode import decode_timestamp, decode_value, decode_value
 from provender.online.layout import ViewLayout
 from provender.online.reader import Reader
 from provender.online.writer import OnlineWriter
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 from tests.servers import RedisServer, free_port
 
 redis = pytest.mark.redis

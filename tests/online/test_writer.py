@@ -27,7 +27,7 @@ from provender.online.layout import ViewLayout
 from provender.online.pipeline import Counts
 from provender.online.script import NEWEST_WINS, digest
 from provender.online.writer import OnlineWriter
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 from tests.servers import RedisServer, free_port
 
 pytestmark = pytest.mark.redis

@@ -17,7 +17,7 @@ from provender.materialization.run import materialize
 from provender.online.decode import decode_value
 from provender.online.layout import field_name, key_prefix, key_project
 from provender.online.views import AppliedView, save_applied_views
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 from tests.engine import Project, make_project
 from tests.point_in_time.logs import schema, write_log
 

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provender.errors import TerminalError
-from provender.point_in_time.engine import Lookup, join
-from provender.point_in_time.log import FeatureLog, LogNotFoundError
-from provender.point_in_time.oracle import lookup
+from provender.point_in_time.duckdb_join import Lookup, join
+from provender.point_in_time.rule import lookup
+from provender.tables.feature_log import FeatureLog, LogNotFoundError
 from tests.point_in_time.logs import STAMP, T0, at, schema, write_log
 
 COLUMNS = schema({"driver": pa.int64(), "zone": pa.string()}, {"trips": pa.int32(), "rate": pa.float32()})
@@ -70,16 +70,23 @@ def _entities(rows: list[dict[str, Any]]) -> pa.Table:
     )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    log=logs,
-    rows=entity_rows,
-    ttl=st.sampled_from([timedelta(0), MICROSECOND, timedelta(minutes=1), timedelta(minutes=3)]),
-    known_then=st.booleans(),
-    recorded=st.none() | st.integers(100, 110).map(at),
-    files=st.integers(1, 3),
-)
-def test_the_join_is_the_oracles(
+GENERATED: dict[str, st.SearchStrategy[Any]] = {
+    "log": logs,
+    "rows": entity_rows,
+    "ttl": st.sampled_from([timedelta(0), MICROSECOND, timedelta(minutes=1), timedelta(minutes=3)]),
+    "known_then": st.booleans(),
+    "recorded": st.none() | st.integers(100, 110).map(at),
+    "files": st.integers(1, 3),
+}
+
+
+@pytest.mark.parametrize("examples", [40, pytest.param(400, marks=pytest.mark.exhaustive)])
+def test_the_join_is_the_oracles(examples: int) -> None:
+    many = settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    many(given(**GENERATED)(assert_the_oracles))()
+
+
+def assert_the_oracles(
     log: list[dict[str, Any]],
     rows: list[dict[str, Any]],
     ttl: timedelta,

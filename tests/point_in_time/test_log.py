@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from provender.point_in_time.engine import Lookup, bounds_of, join
-from provender.point_in_time.log import Bounds, FeatureLog
+from provender.point_in_time.duckdb_join import Lookup, bounds_of, join
+from provender.tables.feature_log import Bounds, FeatureLog
 from tests.point_in_time.logs import STAMP, at, schema, write_log
 
 COLUMNS = schema({"driver": pa.int64()}, {"trips": pa.int64()})

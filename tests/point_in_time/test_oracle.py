@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from provender.point_in_time.oracle import lookup
+from provender.point_in_time.rule import lookup
 
 
 def time(text: str) -> datetime:

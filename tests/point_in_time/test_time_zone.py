@@ -12,7 +12,7 @@ import pytest
 from tests.engine import CHECKOUT
 
 ASK = """
-from provender.point_in_time.engine import connection
+from provender.point_in_time.duckdb_join import connection
 
 NOON = "epoch_us(TIMESTAMPTZ '2026-11-20 12:00:00')"
 with connection() as duck:
@@ -43,4 +43,4 @@ def test_no_other_place_opens_a_duckdb() -> None:
         for path in sorted((CHECKOUT / "provender").rglob("*.py"))
         if opened.search(path.read_text())
     ]
-    assert found == ["provender/point_in_time/engine.py"]
+    assert found == ["provender/point_in_time/duckdb_join.py"]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from provender.errors import ProvenderError, TerminalError
+from provender.ingestion.checked_rows import checked_batches, staged_files
 from provender.intervals import Partition
-from provender.spark.checked import checked_batches, staged_files
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.staging import stage
 from tests.engine import Project, make_project
 from tests.raw_files.corpus import CASES, RawCase

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from provender.records import Part, read_records
-from provender.specs.model import Raw
+from provender.specs.source import Raw
 
 Record = tuple[int, dict[str, Any] | str]
 """Number, and fields or the text of a malformed record."""

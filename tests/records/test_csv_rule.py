@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from provender.records.csv_blocks import CsvBlocks
 from provender.records.csv_records import _batch, count_records
 from provender.records.csv_rule import CsvRule, Row
-from provender.records.dialect import dialect_of
+from provender.specs.dialect import dialect_of
 from tests.records.reading import fields, records
 
 TRIM = {"ignoreLeadingWhiteSpace": True, "ignoreTrailingWhiteSpace": "true"}

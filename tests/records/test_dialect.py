@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from provender.records import hint
-from provender.records.dialect import KNOWN, check_options, dialect_of, python_encoding
-from provender.specs.model import Source
+from provender.specs.dialect import KNOWN, check_options, dialect_of, python_encoding
+from provender.specs.source import Source
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 
 import psutil
 
-from provender.local.guard import TITLE
-from provender.local.marks import marked
+from provender.processes.guard import TITLE
+from provender.processes.marks import marked
 from provender.settings import Settings, load_settings
 from provender.spark import server
 from tests.engine import CHECKOUT

@@ -1,6 +1,6 @@
 """A job that ends by SIGKILL at a step of one's choice, in a process of its own.
 
-run_killed(project, "ingest", ["2026-01-03"], "provender.spark.tables:DeltaTable.replace", after=1)
+run_killed(project, "ingest", ["2026-01-03"], "provender.tables.tables:DeltaTable.replace", after=1)
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _main(order: dict[str, Any]) -> None:
 
         stage(settings, source, partitions, order["attempt"])
     elif order["job"] == "ingest":
-        from provender.spark.ingest import ingest
+        from provender.ingestion.ingest import ingest
 
         ahead = timedelta(seconds=order["ahead_seconds"])
         ingest(settings, "readings", partitions, order["attempt"], clock=lambda: datetime.now(UTC) + ahead)

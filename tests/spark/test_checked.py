@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from provender.errors import ContractError
+from provender.ingestion import checked_rows
 from provender.intervals import Partition
-from provender.spark import checked
 from provender.staging import stage
 from tests.engine import Project
 from tests.spark.readings import key_of, make_readings
@@ -37,9 +37,9 @@ def test_parts_read_by_workers_give_the_rows_that_this_process_reads(
         project.drop("readings", key_of(number), lines(number, 3_000))
     work = project.storage, project.source("readings"), staged(project, 1, 2)
     waived = {key_of(2): ("below_min",)}
-    monkeypatch.setattr(checked, "_PART_BYTES", 20_000)
-    here = checked.checked_rows(spark, *work, waived)
-    parted = checked.checked_rows(spark, *work, waived, held_bytes=0)
+    monkeypatch.setattr(checked_rows, "_PART_BYTES", 20_000)
+    here = checked_rows.checked_rows(spark, *work, waived)
+    parted = checked_rows.checked_rows(spark, *work, waived, held_bytes=0)
     assert here.schema == parted.schema
     found = [sorted(map(str, frame.toArrow().to_pylist())) for frame in (here, parted)]
     assert len(found[0]) == 6_000
@@ -57,5 +57,5 @@ def test_a_file_that_workers_cannot_read_is_our_error(project: Project, spark: A
         damaged.write(b"key,value,at\n\xff\xfe,1,2026-01-01\n")
     for held in (1 << 20, 0):
         with pytest.raises(ContractError, match="byte 13 cannot be decoded") as caught:
-            checked.checked_rows(spark, project.storage, project.source("readings"), entries, {}, held)
+            checked_rows.checked_rows(spark, project.storage, project.source("readings"), entries, {}, held)
         assert caught.value.where.endswith(file["name"])

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from provender.ingestion.ingest import ingest
 from provender.intervals import Partition
 from provender.ledger import Manifest
 from provender.ledger.progress import recorded_up_to
-from provender.spark.ingest import ingest
 from provender.staging import stage
 from tests.engine import Project
 from tests.spark.killed import run_killed

@@ -285,7 +285,7 @@ def staged(project: Project, name: str, *keys: str) -> dict[str, dict[str, Any]]
 
 
 def checked(project: Project, spark: Any, name: str, *keys: str) -> list[dict[str, Any]]:
-    from provender.spark.checked import checked_rows
+    from provender.ingestion.checked_rows import checked_rows
 
     frame = checked_rows(spark, project.storage, project.source(name), staged(project, name, *keys), {})
     return [row.asDict() for row in frame.collect()]

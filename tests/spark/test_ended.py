@@ -10,7 +10,7 @@ import grpc  # type: ignore[import-untyped]
 import pytest
 
 from provender.errors import SparkUnavailableError
-from provender.local.process import free_port
+from provender.processes.process import free_port
 from provender.settings import Settings
 from provender.spark import server
 from provender.spark.ended import Ended, oom_kills, read_ended, write_ended

@@ -26,7 +26,6 @@ from tests.spark.readings import csv, day, key_of, make_readings
 pytestmark = pytest.mark.spark
 SEEN_SECONDS = 15.0
 """Within how long an engine's death is seen: under a second where the machine is quiet."""
-KILLS = 50
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def test_an_ingest_whose_jvm_is_killed_says_so_in_seconds_and_works_when_run_aga
         assert engine.kill("jvm")
 
     with monkeypatch.context() as patch:
-        patch.setattr("provender.spark.ingest.tune_for", killing)
+        patch.setattr("provender.ingestion.ingest.tune_for", killing)
         with pytest.raises(SparkUnavailableError) as caught:
             own.run("readings", key_of(1), attempt="killed")
     assert time.monotonic() - killed_at[0] < SEEN_SECONDS
@@ -141,19 +140,20 @@ def start_only(own: Project) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_nothing_is_left_after_fifty_kills_at_random_moments_and_the_next_command_works(
-    own: Project, engine: Engine
+@pytest.mark.parametrize("kills", [25, pytest.param(50, marks=pytest.mark.exhaustive)])
+def test_nothing_is_left_after_kills_at_random_moments_and_the_next_command_works(
+    own: Project, engine: Engine, kills: int
 ) -> None:
     chance = random.Random(20261127)
     killed: Counter[str] = Counter()
-    while killed.total() < KILLS:
+    while killed.total() < kills:
         # Every tenth kill hits an engine at work, the others one that starts: that is where one comes and goes.
         is_at_work = killed.total() % 10 == 9
         client = engine.client(f"attempt-{killed.total()}") if is_at_work else start_only(own)
         phase = "worker" if is_at_work else chance.choice(("supervisor", "guard", "jvm", "driver"))
         await_that(lambda phase=phase: bool(engine.members(phase)), engine.describe)  # type: ignore[misc]
         threading.Event().wait(chance.uniform(0, 0.5))
-        while (roles := engine.roles()) and killed.total() < KILLS:
+        while (roles := engine.roles()) and killed.total() < kills:
             role = chance.choice(sorted(roles | ({"client"} if client.poll() is None else set())))
             if role == "client":
                 client.kill()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from provender.errors import StorageError
+from provender.ingestion.ingest import ingest
 from provender.intervals import Partition
 from provender.ledger import Job
-from provender.spark.ingest import ingest
 from provender.staging import stage
 from tests.engine import make_project
 from tests.small_disk import SmallDisk

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from provender.ingestion.ingest import ingest
 from provender.intervals import Partition
 from provender.ledger import Job, Kind
 from provender.ledger.progress import recorded_up_to
-from provender.spark.ingest import ingest
 from provender.staging import stage
 from tests.engine import Project
 from tests.servers import RedisServer
@@ -22,8 +22,8 @@ from tests.spark.readings import csv, day, key_of, log_of, make_readings
 pytestmark = pytest.mark.spark
 
 Rows = list[tuple[str, datetime, int]]
-REPLACE = "provender.spark.tables:DeltaTable.replace"
-APPEND = "provender.spark.tables:DeltaTable.append"
+REPLACE = "provender.tables.tables:DeltaTable.replace"
+APPEND = "provender.tables.tables:DeltaTable.append"
 COMMIT = "provender.ledger.ledger:Ledger.commit"
 INGEST_STEPS = [
     ("before the raw table is replaced", REPLACE, {"before": 1}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provender.spark.limit import _hints
+from provender.ingestion.violation_limit import _hints
 from tests.contract.specs import source_of
 
 

@@ -10,7 +10,7 @@ import pytest
 from provender.errors import SqlError
 from provender.ledger import Job
 from provender.specs.conversions import Conversion, conversion
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 from tests.engine import Project
 from tests.spark.readings import csv, day, deliver, key_of, log_of, spec
 from tests.specs.test_conversions import TABLE
@@ -66,7 +66,7 @@ VALUES: dict[tuple[str, ColumnType], list[tuple[str, Any]]] = {
 
 
 def test_every_checked_conversion_keeps_what_fits_and_notices_what_does_not(spark: Any) -> None:
-    from provender.spark.narrowing import Declared
+    from provender.ingestion.narrowing import Declared
 
     checked = {(g, d) for g in TABLE for d in ColumnType if conversion(g, d) is Conversion.CHECKED}
     assert set(VALUES) == checked, "each has examples"
@@ -86,7 +86,7 @@ def test_every_checked_conversion_keeps_what_fits_and_notices_what_does_not(spar
 
 
 def test_a_conversion_without_a_check_never_fails_and_nulls_stay_null(spark: Any) -> None:
-    from provender.spark.narrowing import Declared
+    from provender.ingestion.narrowing import Declared
 
     text = {
         "string": "'x'",

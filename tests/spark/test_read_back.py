@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from provender.errors import StorageError
-from provender.spark.tables import DeltaTable, Transaction
+from provender.tables.tables import DeltaTable, Transaction
 from tests.engine import Project
 
 pytestmark = pytest.mark.spark

@@ -14,10 +14,10 @@ import pytest
 
 from provender.errors import DamagedFileError
 from provender.ledger import Draft, Job, Kind, Ledger
-from provender.point_in_time.log import FeatureLog
-from provender.spark.delta_log import DeltaLogFiles
-from provender.spark.repair import repair_tables
-from provender.spark.tables import raw_table
+from provender.tables.delta_log import DeltaLogFiles
+from provender.tables.feature_log import FeatureLog
+from provender.tables.repair import repair_tables
+from provender.tables.tables import raw_table
 from tests.engine import Project, make_project
 from tests.spark.readings import make_readings
 

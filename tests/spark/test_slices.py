@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from provender.spark.slices import Redelivery, Slice, is_simple, known_times
+from provender.ingestion.slices import Redelivery, Slice, is_simple, known_times
 
 DAY = timedelta(days=1)
 

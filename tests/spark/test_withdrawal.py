@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from provender.errors import StagedCopyError, WithdrawalError
+from provender.ingestion.ingest import ingest
 from provender.intervals import Partition
 from provender.ledger import Job, Manifest
-from provender.spark.ingest import ingest
 from provender.staging import stage
 from tests.engine import Project
 from tests.spark.readings import csv, day, key_of, spec, state

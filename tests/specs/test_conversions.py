@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provender.specs.conversions import Conversion, conversion
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 
 DOCS = Path(__file__).parents[2] / "docs" / "sources.md"
 E, R, C, N = Conversion.EXACT, Conversion.ROUNDED, Conversion.CHECKED, Conversion.REFUSED

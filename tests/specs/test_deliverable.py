@@ -10,7 +10,7 @@ import pytest
 from provender.errors import PartitionError
 from provender.intervals import Partition
 from provender.specs.deliverable import require_deliverable
-from provender.specs.model import Source
+from provender.specs.source import Source
 from tests.engine import make_project
 from tests.spark.readings import make_readings
 

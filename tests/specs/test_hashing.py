@@ -9,7 +9,7 @@ import pytest
 
 from provender.specs.hashing import data_hash, descriptive_hash, table_hash
 from provender.specs.loader import load_source
-from provender.specs.model import Source
+from provender.specs.source import Source
 from tests.specs.conftest import SQL
 
 Write = Callable[..., Path]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from provender.specs.loader import load_source
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.specs.sql import as_checked, problems
 from provender.specs.sql_outputs import Found, entity_findings, table_findings
 from tests.specs.sql_corpus import FITTING, HOSTILE, REPEATABLE, UNFIT, WRONG

@@ -7,7 +7,7 @@ from typing import Any
 import fastavro
 import pytest
 
-from provender.specs.model import Raw
+from provender.specs.source import Raw
 from provender.staging.profile import profile
 
 FIELDS: list[dict[str, Any]] = [

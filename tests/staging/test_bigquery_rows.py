@@ -11,7 +11,7 @@ import pytest
 
 from provender.errors import ContractError, SettingsError
 from provender.intervals import Cadence, Partition
-from provender.specs.model import Source, SqlRaw
+from provender.specs.source import Source, SqlRaw
 from provender.staging.bigquery_rows import Bounds, bounds, relation, selected
 from provender.staging.connections import BigQueryConnection, bigquery_connection
 from provender.staging.fingerprint import fingerprint

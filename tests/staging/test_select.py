@@ -11,7 +11,7 @@ import pytest
 from provender.errors import ContractError, SourceNotReadyError
 from provender.intervals import Partition
 from provender.records import read_records
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.staging import stage
 from tests.engine import Project, make_project
 from tests.spark.readings import day, key_of, spec
@@ -104,7 +104,7 @@ def test_the_time_column_is_read_as_the_spec_says(
 )
 def test_wall_times_around_clock_changes_have_a_place(zone: str, wall: str, moment: datetime) -> None:
     from provender.intervals import to_micros
-    from provender.specs.model import Timestamp
+    from provender.specs.source import Timestamp
     from provender.staging.times import moments
 
     found = moments(pa.array([wall]), Timestamp(column="at", zone=zone))

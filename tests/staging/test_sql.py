@@ -16,7 +16,7 @@ from provender.errors import ContractError, SettingsError, SetupError, SourceNot
 from provender.intervals import Partition
 from provender.ledger import Kind, Manifest
 from provender.settings import load_settings
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.staging import arrived, stage
 from tests.engine import Project, make_project
 from tests.postgres import PASSWORD, PostgresServer
@@ -268,7 +268,7 @@ def test_a_url_that_cannot_be_read_and_a_missing_secret_are_told_without_the_url
 
 
 def test_values_of_drivers_become_the_declared_types() -> None:
-    from provender.specs.model import ColumnType
+    from provender.specs.source import ColumnType
     from provender.staging.sql_values import MisfitError, as_text, to_arrow
 
     assert to_arrow("c", [Decimal("3"), 4, None], ColumnType.INT64).to_pylist() == [3, 4, None]

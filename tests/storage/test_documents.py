@@ -13,8 +13,8 @@ from provender.errors import DamagedFileError
 from provender.feast.merge import load_states
 from provender.ledger import Draft, Job, Kind, Ledger
 from provender.ledger.told import is_news, set_told
-from provender.models.deployments import DeploymentLog
-from provender.models.runs import read_failure
+from provender.model_registry.deployments import DeploymentLog
+from provender.model_registry.runs import read_failure
 from provender.online.views import load_applied_views
 from provender.storage import FileStorage
 

@@ -47,8 +47,8 @@ class Pipeline:
 
     def run(self, attempt: str) -> list[Manifest]:
         """Stage, ingest and materialize the day."""
+        from provender.ingestion.ingest import ingest
         from provender.materialization.run import materialize
-        from provender.spark.ingest import ingest
         from provender.staging import stage
 
         source = Catalog.load(self.settings.repo).source("trips")
@@ -66,15 +66,17 @@ class Pipeline:
         path = self.settings.repo / "feature_store.yaml"
         engine = {"type": "provender.feast.engine.ProvenderEngine", "engine": "spark"}
         path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"batch_engine": engine}))
-        materialize(self.settings, "trips", f"spark-{secrets.token_hex(4)}", full=True, say=print)
+        materialize(
+            load_settings(path.parent), "trips", f"spark-{secrets.token_hex(4)}", full=True, say=print
+        )
 
 
 @pytest.fixture
 def pipeline(tmp_path: Path, gcs_server: GcsServer, redis_server: RedisServer) -> Iterator[Pipeline]:
     """An applied feature repo whose storage and raw files are on the emulator, with a Spark engine of its own."""
     from provender.feast.apply import apply
-    from provender.local.jars import install
     from provender.spark import server
+    from provender.spark.jars import install
 
     bucket, repo = gcs_server.new_bucket(), tmp_path / "feature_defs"
     source = yaml.safe_load(SPEC)
@@ -107,11 +109,11 @@ def pipeline(tmp_path: Path, gcs_server: GcsServer, redis_server: RedisServer) -
 def test_the_whole_pipeline_runs_on_gcs(pipeline: Pipeline) -> None:
     from feast import FeatureStore
 
-    from provender.point_in_time.choice import Choice, Engine
-    from provender.spark.upkeep import tidy
-    from provender.training_sets.build import build
+    from provender.engine_settings import Engine, EngineChoice
+    from provender.feast.training_set import build
     from provender.training_sets.join import joined
     from provender.training_sets.request import Request
+    from provender.upkeep.run import tidy
 
     pipeline.deliver(CSV)
     staged, ingested, online = pipeline.run("first")
@@ -145,7 +147,12 @@ def test_the_whole_pipeline_runs_on_gcs(pipeline: Pipeline) -> None:
     trips = built.data().to_pandas()["driver_trips__trips"].fillna(-1).astype(int)
     assert trips.tolist() == [3, 4, 6, -1]  # by time
     assert not build(pipeline.settings, request, "training again").is_new
-    on_spark = joined(pipeline.settings, built.entities(), built.lockfile.inputs, Choice(Engine.SPARK, 0))
+    on_spark = joined(
+        pipeline.settings,
+        built.entities(),
+        built.lockfile.inputs,
+        EngineChoice(engine=Engine.SPARK, duckdb_rows=0),
+    )
     assert on_spark.select(built.data().column_names).equals(built.data())
 
     assert {tidied.table for tidied in tidy(pipeline.settings, "upkeep")} >= {

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from provender.feast.apply import apply
+from provender.feast.training_set import build
 from provender.settings import Settings, load_settings
-from provender.training_sets.build import build
 from provender.training_sets.folder import TrainingSet
 from provender.training_sets.request import Request
-from tests.feast.conftest import SETTINGS, SPEC, VIEWS, Shop
+from tests.feast.conftest import Shop, written_shop
 from tests.point_in_time.logs import at
 
 FEATURES = ("driver_trips:trips", "driver_trips:rate")
@@ -47,10 +47,7 @@ class Builder:
 @pytest.fixture(scope="session")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repo, applied once for all tests."""
-    shop = Shop(tmp_path_factory.mktemp("applied"))
-    shop.write("feature_store.yaml", SETTINGS)
-    shop.write("sources/trips.yaml", SPEC)
-    shop.write("views/trips_views.py", VIEWS)
+    shop = written_shop(tmp_path_factory.mktemp("applied"))
     apply(shop.repo, lambda _: None)
     return shop.root
 

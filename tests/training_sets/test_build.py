@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from provender.errors import SourceNotReadyError, TrainingSetError
+from provender.feast.training_set import build
 from provender.storage import local_path, storage_at
 from provender.training_sets import build as module
-from provender.training_sets.build import attempts_set, build
+from provender.training_sets.build import attempts_set
 from provender.training_sets.folder import open_training_set, training_sets
 from provender.training_sets.lockfile import Lockfile
 from provender.training_sets.request import Request

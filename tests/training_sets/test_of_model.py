@@ -8,19 +8,19 @@ from datetime import timedelta
 import pytest
 from deltalake import DeltaTable
 
+from provender.engine_settings import Engine, EngineChoice
 from provender.errors import SpecError, SqlError, TrainingSetError
 from provender.feast.apply import apply
-from provender.point_in_time.choice import Choice, Engine
-from provender.spark.features import in_periods
+from provender.feast.training_set import build
+from provender.ingestion.features import in_periods
 from provender.spark.session import spark_session
-from provender.spark.tables import feature_table, raw_table
-from provender.spark.upkeep import compact, small_files
-from provender.training_sets.build import build
+from provender.tables.tables import feature_table, raw_table
 from provender.training_sets.diff import Cause, diff
 from provender.training_sets.folder import TrainingSet
 from provender.training_sets.join import joined
 from provender.training_sets.request import request_of_model
 from provender.training_sets.verify import verify
+from provender.upkeep.run import compact, small_files
 from tests.engine import Project
 from tests.spark.readings import csv, day, deliver, key_of, make_readings
 
@@ -120,8 +120,8 @@ def test_verify_agrees_after_late_data_compaction_and_vacuum_and_diff_names_the_
 def test_spark_joins_to_the_same_checksum(model: Project) -> None:
     training_set = built(model, key_of(4))
     entities, inputs = training_set.entities(), training_set.lockfile.inputs
-    by_spark = joined(model.settings, entities, inputs, Choice(Engine.SPARK))
-    by_duckdb = joined(model.settings, entities, inputs, Choice(Engine.DUCKDB))
+    by_spark = joined(model.settings, entities, inputs, EngineChoice(engine=Engine.SPARK))
+    by_duckdb = joined(model.settings, entities, inputs, EngineChoice(engine=Engine.DUCKDB))
     assert by_spark.equals(by_duckdb)
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from provender.errors import TrainingSetError
-from provender.specs.model import ColumnType
+from provender.specs.source import ColumnType
 from provender.training_sets.rows import rows_of, with_types
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

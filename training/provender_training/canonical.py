@@ -16,7 +16,7 @@ from typing import Any
 import skops.io
 
 from provender.errors import SpecError
-from provender.models.trusted import TRUSTED
+from provender.model_registry.skops_allowlist import TRUSTED
 
 _SCHEMA = "schema.json"
 _DATE = (1980, 1, 1, 0, 0, 0)

@@ -11,7 +11,7 @@ import numpy as np
 
 from provender.errors import ArtifactError
 from provender.intervals import parse_iso
-from provender.models.artifact import EVALUATION_FILE, MODEL_FILE, Signature, read_artifact
+from provender.model_registry.artifact import EVALUATION_FILE, MODEL_FILE, Signature, read_artifact
 from provender_training import canonical
 from provender_training.data import Rows
 from provender_training.fit import CLASSIFICATION, Numbers, predict

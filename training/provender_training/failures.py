@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from provender.errors import ProvenderError, StorageError, TerminalError
-from provender.models.runs import write_failure
+from provender.model_registry.runs import write_failure
 
 ERROR_MARK = "PROVENDER_ERROR"
 _LOG_LINES = 40

@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from provender.errors import SpecError, TrainingSetError
 from provender.intervals import iso
-from provender.models.artifact import Column
-from provender.models.inputs import model_input
+from provender.model_registry.artifact import Column
+from provender.model_registry.inputs import model_input
 from provender_training.data import Rows
 from provender_training.modules import build
 

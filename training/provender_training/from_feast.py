@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from provender.errors import TrainingSetError
+from provender.feast.training_set import build
 from provender.settings import find_repo, load_settings
-from provender.specs.model import ColumnType
-from provender.training_sets.build import build
+from provender.specs.source import ColumnType
 from provender.training_sets.request import Request
 
 

@@ -1,4 +1,4 @@
-"""Writes the artifact: ``<output>/versions/<version>/``, see :mod:`provender.models.artifact`."""
+"""Writes the artifact: ``<output>/versions/<version>/``, see :mod:`provender.model_registry.artifact`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from provender.models.artifact import ARTIFACT_FILE, Artifact, artifact_document, read_artifact
+from provender.model_registry.artifact import ARTIFACT_FILE, Artifact, artifact_document, read_artifact
 from provender.storage import AlreadyExistsError, storage_at
 
 

@@ -2,7 +2,7 @@
 
     --pipeline FILE     the compiled pipeline; default: pipeline.yaml of this environment
     --arguments JSON    its parameters; model_name, output_uri and run_name at least
-    --result FILE       where the result document goes (see provender.models.runs)
+    --result FILE       where the result document goes (see provender.model_registry.runs)
     --work DIR          for what steps leave to one another; removed at the end. Default: a temporary folder
 
 Each step is a process of its own, as on a cluster; what it says is in this process's output. Exit code 0: the result
@@ -31,7 +31,7 @@ from provender.errors import (
     TerminalError,
     TransientError,
 )
-from provender.models.runs import read_failure, read_result
+from provender.model_registry.runs import read_failure, read_result
 from provender_training.failures import ERROR_MARK
 
 HOME = Path(__file__).resolve().parent.parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from provender.errors import TrainingSetError
-from provender.models.artifact import Column, FeatureInput, Output, Signature
+from provender.model_registry.artifact import Column, FeatureInput, Output, Signature
 from provender.training_sets.lockfile import Inputs
 
 _TYPES = {
@@ -24,7 +24,7 @@ _TYPES = {
     "binary": "BYTES",
     "large_binary": "BYTES",
 }
-"""Arrow's name of a type to :class:`provender.specs.model.ColumnType`'s."""
+"""Arrow's name of a type to :class:`provender.specs.source.ColumnType`'s."""
 
 
 def signature_of(model: str, mode: str, locked: Inputs, classes: Sequence[object] = ()) -> Signature:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from provender.models import artifact
-from provender.models.artifact import Artifact, Signature
-from provender.models.runs import write_result
+from provender.model_registry import artifact
+from provender.model_registry.artifact import Artifact, Signature
+from provender.model_registry.runs import write_result
 from provender_training import canonical
 from provender_training.card import model_card, report
 from provender_training.evaluation import Evaluation, evaluate, examples, serving_score

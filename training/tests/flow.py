@@ -12,7 +12,7 @@ from provender_training.fit import Recipe
 from provender_training.loading import load
 from provender_training.workspace import Workspace
 
-from provender.models.runs import read_result
+from provender.model_registry.runs import read_result
 
 GRADIENT_BOOSTING = "provender_training.modules.gradient_boosting"
 LINEAR = "provender_training.modules.linear"

@@ -14,8 +14,8 @@ from provender_training import canonical
 from provender_training.modules import build
 
 from provender.errors import SpecError
-from provender.models.artifact import Column
-from provender.models.inputs import model_input
+from provender.model_registry.artifact import Column
+from provender.model_registry.inputs import model_input
 
 COLUMNS = (
     Column("text", "STRING"),

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from conftest import TRAINING
 
-from provender.models.artifact import read_artifact
-from provender.models.runs import read_failure
+from provender.model_registry.artifact import read_artifact
+from provender.model_registry.runs import read_failure
 from provender.storage import local_path
 
 COMPILED = TRAINING / "pipeline.yaml"

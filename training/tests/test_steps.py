@@ -20,8 +20,8 @@ from provender_training import canonical
 from provender_training.fit import Recipe
 
 from provender.errors import SpecError, TrainingSetError
-from provender.models.artifact import read_artifact
-from provender.models.inputs import model_input
+from provender.model_registry.artifact import read_artifact
+from provender.model_registry.inputs import model_input
 from provender.storage import local_path
 
 

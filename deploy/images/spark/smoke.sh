@@ -58,7 +58,7 @@ export PROVENDER_REPO=$work/feature_defs SPARK_DRIVER_BIND_ADDRESS=127.0.0.1
 unset PYTHONPATH SPARK_API_MODE SPARK_CONNECT_MODE_ENABLED SPARK_LOCAL_REMOTE SPARK_REMOTE
 cd "$work" # nothing is imported from the checkout
 "$python" -c 'import provender, sys; sys.exit(not provender.__file__.startswith(sys.prefix))'
-"$python" -m provender.local.jars --repo "$PROVENDER_REPO" --into "$SPARK_HOME/jars"
+"$python" -m provender.spark.jars --repo "$PROVENDER_REPO" --into "$SPARK_HOME/jars"
 "$python" -m provender stage trips 2026-11-05
 
 printf 'spark.master=local[1]\nspark.driver.memory=1g\nspark.ui.enabled=false\nspark.driver.host=127.0.0.1\nspark.log.level=WARN\n' >spark.properties

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from provender.models.backend import ServingBackend
-from provender.models.backends import backend_for
+from provender.serving_backends.base import ServingBackend
+from provender.serving_backends.choice import backend_for
 from provender.settings import Settings
 
 

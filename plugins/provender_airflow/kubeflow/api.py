@@ -13,7 +13,7 @@ import kfp_server_api as kfp
 import yaml
 
 from provender.errors import KubeflowError, ProvenderError, SetupError
-from provender.models.runs import forget_failure, read_failure
+from provender.model_registry.runs import forget_failure, read_failure
 from provender.settings import Settings
 from provender_airflow.kubeflow.backend import (
     TRAINING_FOLDER_VARIABLE,

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from provender.errors import ProvenderError
 from provender.local.project import project_folder
-from provender.settings import Settings
 from provender_airflow.spark.backend import JobState
 from provender_airflow.spark.job import job_name
 
@@ -22,7 +21,6 @@ __all__ = [
     "RunHandle",
     "RunStatus",
     "TrainingRun",
-    "backend_for",
     "training_folder",
     "training_run",
 ]
@@ -101,14 +99,3 @@ class KubeflowBackend(Protocol):
 
     def link(self, handle: RunHandle) -> str:
         """Where a person looks at it; empty if there is no such place."""
-
-
-def backend_for(settings: Settings) -> KubeflowBackend:
-    """The backend that ``provender.kubeflow.backend`` names."""
-    if settings.kubeflow.backend == "api":
-        from provender_airflow.kubeflow.api import ApiBackend
-
-        return ApiBackend(settings)
-    from provender_airflow.kubeflow.local import LocalBackend
-
-    return LocalBackend(settings)

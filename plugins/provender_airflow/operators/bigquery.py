@@ -28,7 +28,7 @@ class PublishOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         settings = SourceReference(self.repo, self.source).settings()
-        from provender.bigquery.publish import publish  # imports Google's client: too slow for parsing
+        from provender.publishing.publish import publish  # imports Google's client: too slow for parsing
 
         ti = context["ti"]
         attempt = job_name(ti.dag_id, ti.task_id, ti.run_id, str(ti.try_number))

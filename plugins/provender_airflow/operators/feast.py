@@ -138,7 +138,12 @@ class RecordInFeastOperator(SparkJobOperator):
 
     def spark_job(self, context: Context) -> SparkJob:
         arguments = ("--repo", self.repo, "--source", self.source)
-        return SparkJob("provender.feast.intervals", arguments, self.name_of_job(context), needs_spark=False)
+        return SparkJob(
+            "provender.feast.materialization_intervals",
+            arguments,
+            self.name_of_job(context),
+            needs_spark=False,
+        )
 
     def result(self, settings: Settings, attempt: str, context: Context) -> dict[str, Any]:
         return {"attempt": attempt}

@@ -12,7 +12,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from provender.intervals import Cadence, Partition
 from provender.ledger import Ledger
-from provender.models.keys import (
+from provender.model_registry.store import ModelStore
+from provender.specs.models import ModelCatalog
+from provender.specs.source import Source
+from provender.storage import storage_at
+from provender.training_sets.keys import (
     Choice,
     SourceProgress,
     Step,
@@ -23,11 +27,7 @@ from provender.models.keys import (
     newest_started_key,
     why_incomplete,
 )
-from provender.models.store import ModelStore
-from provender.specs.model import Source
-from provender.specs.models import ModelCatalog
-from provender.storage import storage_at
-from provender_airflow.dag_factory import PREFIX
+from provender_airflow.dag_ids import SOURCE_PREFIX
 from provender_airflow.task_settings import task_settings
 
 LONGEST_WAIT = timedelta(hours=6)
@@ -80,7 +80,7 @@ class ChooseKeyOperator(BaseSensorOperator):
     @staticmethod
     def _are_busy(sources: Mapping[str, Source], context: Context) -> bool:
         count = context["ti"].get_dr_count
-        return any(count(dag_id=PREFIX + name, states=_UNDER_WAY) for name in sources)
+        return any(count(dag_id=SOURCE_PREFIX + name, states=_UNDER_WAY) for name in sources)
 
 
 def _asked(cadence: Cadence, context: Context) -> Partition | None:

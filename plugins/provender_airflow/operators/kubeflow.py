@@ -11,18 +11,13 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.execution_time.xcom import XCom
 
 from provender.errors import KubeflowError, StorageError
-from provender.models.runs import read_result
-from provender.models.store import ModelStore
+from provender.model_registry.runs import read_result
+from provender.model_registry.store import ModelStore
 from provender.settings import Settings
 from provender.specs.models import ModelCatalog
 from provender.storage import storage_at
-from provender_airflow.kubeflow.backend import (
-    KubeflowBackend,
-    RunHandle,
-    TrainingRun,
-    backend_for,
-    training_run,
-)
+from provender_airflow.kubeflow.backend import KubeflowBackend, RunHandle, TrainingRun, training_run
+from provender_airflow.kubeflow.backends import backend_for
 from provender_airflow.local_jobs import error_from_dict
 from provender_airflow.task_settings import task_settings
 from provender_airflow.triggers.kubeflow import trigger_for
@@ -42,7 +37,7 @@ class KubeflowRunLink(BaseOperatorLink):
 class KubeflowRunOperator(BaseOperator):
     """Runs load → train → evaluate on a training set, and returns the run's result.
 
-    The return value is the result document (:mod:`provender.models.runs`) with ``link``, the run's address in
+    The return value is the result document (:mod:`provender.model_registry.runs`) with ``link``, the run's address in
     Kubeflow's UI (empty on one machine), and ``key``. A retry finds the run that goes on already; a task that is
     killed or cleared ends it.
     """

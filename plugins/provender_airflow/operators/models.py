@@ -10,14 +10,14 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped
 
-from provender.models.backend import Readiness, ReadyState
-from provender.models.deploy import Rollout, only_deployer
-from provender.models.deployments import Action, Deployment
-from provender.models.gate import Verdict, judge
-from provender.models.store import ModelStore
+from provender.model_registry.deployments import Action, Deployment
+from provender.model_registry.gate import Verdict, judge
+from provender.model_registry.store import ModelStore
+from provender.rollout.deploy import Rollout, only_deployer
+from provender.serving_backends.base import Readiness, ReadyState
 from provender.settings import Settings
-from provender.specs.model import Source
 from provender.specs.models import ModelCatalog, ModelSpec
+from provender.specs.source import Source
 from provender.storage import storage_at
 from provender_airflow.kserve.backend import serving_backend
 from provender_airflow.spark.job import job_name
@@ -61,7 +61,7 @@ class _ModelOperator(BaseOperator):
         return _Loaded(task_settings(self.repo), spec, catalog.sources_of(spec))
 
     def training_result(self, context: Context) -> Mapping[str, Any]:
-        """The result document of the pipeline run (:mod:`provender.models.gate`)."""
+        """The result document of the pipeline run (:mod:`provender.model_registry.gate`)."""
         result: Mapping[str, Any] = context["ti"].xcom_pull(task_ids=self.train_task_id)
         return result
 
@@ -120,7 +120,7 @@ class GateOperator(_ModelOperator):
 
 
 class DeployModelOperator(_ModelOperator):
-    """Puts the trained version into production (:mod:`provender.models.deploy`), deferred while it gets ready.
+    """Puts the trained version into production (:mod:`provender.rollout.deploy`), deferred while it gets ready.
 
     A retry takes up the deployment of an earlier try. A version for an older key than the serving one's is skipped.
     Returns the deployment's document, ``serving`` left out. Raises :class:`provender.errors.DeployError` with both

@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator, Context
 from provender.errors import SourceNotReadyError
 from provender.intervals import Partition
 from provender.settings import Settings
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender_airflow.operators.source import SourceReference, counts_of
 from provender_airflow.partitions import require_ended
 from provender_airflow.spark.job import job_name

@@ -12,7 +12,7 @@ from provender.ledger import Job, Ledger, Manifest
 from provender.settings import Settings
 from provender.specs.catalog import Catalog
 from provender.specs.loader import load_source
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.storage import storage_at
 from provender_airflow.partitions import partitions_of_context
 from provender_airflow.task_settings import task_settings

@@ -15,13 +15,8 @@ from airflow.sdk import BaseOperator, Context
 from provender.errors import ProvenderError
 from provender.settings import Settings
 from provender_airflow.local_jobs import error_from_dict
-from provender_airflow.spark.backend import (
-    JobHandle,
-    JobState,
-    JobStatus,
-    SparkBackend,
-    backend_for,
-)
+from provender_airflow.spark.backend import JobHandle, JobState, JobStatus, SparkBackend
+from provender_airflow.spark.backends import backend_for
 from provender_airflow.spark.job import SparkJob, job_name
 from provender_airflow.task_settings import task_settings
 from provender_airflow.triggers.spark import trigger_for

@@ -16,7 +16,7 @@ from provender.ledger.progress import ingested_partitions
 from provender.local import jobs
 from provender.settings import Settings
 from provender.specs.catalog import Catalog
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender.storage import storage_at
 from provender_airflow.operators.feast import ATTEMPT
 from provender_airflow.operators.spark import SparkJobOperator

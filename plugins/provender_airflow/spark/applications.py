@@ -19,6 +19,7 @@ from kubernetes.client import (  # type: ignore[import-untyped]
 from kubernetes.client.exceptions import ApiException  # type: ignore[import-untyped]
 from urllib3.exceptions import HTTPError
 
+from provender.clients.kubernetes_api import NOT_ALLOWED, TIMEOUT_SECONDS, Kind, may_pass, message_of
 from provender.errors import (
     ProvenderError,
     SettingsError,
@@ -26,7 +27,6 @@ from provender.errors import (
     TerminalError,
     TransientError,
 )
-from provender.kubernetes_api import NOT_ALLOWED, TIMEOUT_SECONDS, Kind, may_pass, message_of
 from provender_airflow.spark.application import DRIVER_CONTAINER, GROUP, PLURAL, VERSION
 
 _KIND = Kind(GROUP, VERSION, PLURAL)

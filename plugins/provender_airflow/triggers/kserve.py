@@ -11,8 +11,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from provender.errors import PredictorError
 from provender.intervals import iso, parse_iso
-from provender.models.backend import Readiness, ReadyState, Served, ServingBackend
-from provender.models.store import ModelStore
+from provender.model_registry.store import ModelStore
+from provender.serving_backends.base import Readiness, ReadyState, Served, ServingBackend
 from provender.storage import storage_at
 from provender_airflow.kserve.backend import serving_backend
 from provender_airflow.task_settings import trigger_settings
@@ -21,8 +21,8 @@ from provender_airflow.task_settings import trigger_settings
 class ModelReadyTrigger(BaseTrigger):
     """Fires when the version on trial is ready, has failed, or ``deadline`` is over.
 
-    The event holds ``state`` and ``reason`` of a :class:`provender.models.backend.Readiness`. An API that does not
-    answer for a while is waited for, until the deadline.
+    The event holds ``state`` and ``reason`` of a :class:`provender.serving_backends.base.Readiness`. An API that
+    does not answer for a while is waited for, until the deadline.
     """
 
     def __init__(

@@ -10,7 +10,8 @@ from datetime import timedelta
 from airflow.triggers.base import TriggerEvent
 
 from provender.errors import KubeflowError, ProvenderError
-from provender_airflow.kubeflow.backend import JobState, KubeflowBackend, RunHandle, backend_for
+from provender_airflow.kubeflow.backend import JobState, KubeflowBackend, RunHandle
+from provender_airflow.kubeflow.backends import backend_for
 from provender_airflow.task_settings import trigger_settings
 from provender_airflow.triggers.polling import (
     PATIENCE_SECONDS,

@@ -15,7 +15,7 @@ from provender.intervals import Partition
 from provender.settings import Settings
 from provender.specs.catalog import Catalog
 from provender.specs.loader import load_source
-from provender.specs.model import Source
+from provender.specs.source import Source
 from provender_airflow.task_settings import trigger_settings
 
 

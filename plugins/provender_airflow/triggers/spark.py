@@ -10,7 +10,8 @@ from datetime import timedelta
 from airflow.triggers.base import TriggerEvent
 
 from provender.errors import ProvenderError, SparkUnavailableError
-from provender_airflow.spark.backend import JobHandle, JobStatus, SparkBackend, backend_for
+from provender_airflow.spark.backend import JobHandle, JobStatus, SparkBackend
+from provender_airflow.spark.backends import backend_for
 from provender_airflow.task_settings import trigger_settings
 from provender_airflow.triggers.polling import (
     PATIENCE_SECONDS,

@@ -15,11 +15,11 @@ from typing import Any, BinaryIO
 
 from pyspark import daemon
 
-from provender.local.guard import dying_with_parent
+from provender.processes.guard import dying_with_parent
 
 _PRELOADED = (
     *("numpy", "pandas", "pyarrow.compute", "pyarrow.csv", "pyarrow.parquet"),
-    *("provender.spark.online_write", "provender.spark.checked"),
+    *("provender.materialization.spark_write", "provender.ingestion.checked_rows"),
 )
 _OURS = "provender."
 Main = Callable[[BinaryIO, BinaryIO], None]

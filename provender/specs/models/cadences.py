@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from provender.errors import SpecError
 from provender.intervals import Cadence
-from provender.specs.model import Source
+from provender.specs.source import Source
 
 _ORDER = (Cadence.HOURLY, Cadence.DAILY, Cadence.WEEKLY, Cadence.MONTHLY)
 ROLL_UPS = frozenset(

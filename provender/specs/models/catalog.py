@@ -8,11 +8,11 @@ from pathlib import Path
 
 from provender.errors import SpecError
 from provender.specs.catalog import Catalog, spec_files
-from provender.specs.model import Source
 from provender.specs.models.checks import check_model
 from provender.specs.models.loader import read_model
 from provender.specs.models.spec import ModelSpec
 from provender.specs.problems import Problem, cannot_be_checked, did_you_mean, shown_path, to_error
+from provender.specs.source import Source
 from provender.specs.view_index import ViewIndex, index_views
 
 MODELS_FOLDER = "models"

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ValidationError
 from provender.specs.checks import check_name, check_people
 from provender.specs.document import Document, read_document
 from provender.specs.loader import normalise_durations
-from provender.specs.model import OutputColumn
 from provender.specs.models.spec import (
     Entities,
     GateRule,
@@ -28,6 +27,7 @@ from provender.specs.models.spec import (
 from provender.specs.plain import mapping
 from provender.specs.problems import to_error
 from provender.specs.schema_errors import Shape, report_schema_errors
+from provender.specs.source import OutputColumn
 
 _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     (): ModelSpec,

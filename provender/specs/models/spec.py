@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from provender.specs.model import EVENT_TIMESTAMP, ColumnName, Duration, Identifier, OutputColumn
+from provender.specs.source import EVENT_TIMESTAMP, ColumnName, Duration, Identifier, OutputColumn
 
 
 def _reference(value: str) -> str:
@@ -61,8 +61,9 @@ class Training(_Spec):
     """How the model is fitted."""
 
     module: str = "provender_training.modules.gradient_boosting"
-    """Python module of the training environment; what it has to offer is in ``docs/kubeflow.md``."""
+    """Python module of the training environment; its interface is in ``docs/kubeflow.md``."""
     mode: Mode = Mode.CLASSIFICATION
+    """``classification`` (two classes; predicts the probability of the second) or ``regression``."""
     test_share: float = Field(default=0.2, gt=0, lt=1)
     """Share of the rows, the latest ones, that the model is tested on."""
     parameters: dict[str, Any] = {}
@@ -73,6 +74,7 @@ class GateRule(_Spec):
     """One condition on the held-out rows. A metric is a name in ``metrics.json`` of the model."""
 
     metric: str
+    """Name of a metric in the model's ``metrics.json``."""
     min: float | None = None
     """The metric must be at least this."""
     max: float | None = None
@@ -104,7 +106,9 @@ class Replicas(_Spec):
     """How many servers, on a cluster."""
 
     min: int = Field(default=1, ge=0)
+    """Fewest servers."""
     max: int = Field(default=1, ge=1)
+    """Most servers."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Replicas:
@@ -114,29 +118,33 @@ class Replicas(_Spec):
 
 
 class Resources(_Spec):
-    """What one server asks of a cluster, in Kubernetes' words."""
+    """Resource requests of one server, in Kubernetes' units."""
 
     cpu: str = "1"
+    """CPU request."""
     memory: str = "1Gi"
+    """Memory request."""
 
 
 class Serving(_Spec):
     """How the model is served."""
 
     replicas: Replicas = Replicas()
+    """How many servers, on a cluster."""
     resources: Resources = Resources()
+    """Resource requests of one server, on a cluster."""
     canary: tuple[int, ...] = ()
     """Percentages of the traffic that a new version gets before all of it, rising."""
     unknown_entity: Policy = Policy.AS_NULL
-    """No feature of the entity is online."""
+    """Policy if no feature of the entity is online: ``as_null``, ``default`` or ``refuse``."""
     missing: Policy = Policy.AS_NULL
-    """The entity is known, the feature is not there (never written, or null)."""
+    """Policy if the entity is known and the feature is missing (never written, or null)."""
     stale: Policy = Policy.AS_NULL
-    """The value is older than its view's ttl."""
+    """Policy if the value is older than its view's ttl."""
     defaults: dict[str, float | int | str | bool] = {}
-    """``view__feature`` to the value of policy ``default``."""
+    """``view__feature`` to its value under the policy ``default``."""
     smoke_entities: int = Field(default=5, ge=1, le=1000)
-    """How many of the newest entities a deployment is tried with."""
+    """How many of the newest entities a deployment's smoke test asks for."""
     timeout: Duration = timedelta(minutes=5)
     """How long a version may take to become ready."""
 
@@ -151,27 +159,36 @@ class ModelSpec(_Spec):
     """One model: its rows, features, training, gate and serving."""
 
     name: Identifier
+    """Lower-case letters, digits and ``_``; the name of the file."""
     description: str = ""
+    """Text for people, shown in Airflow."""
     owner: str
+    """Who is responsible, shown in Airflow."""
     tags: tuple[str, ...] = ()
+    """Labels, shown in Airflow."""
     entities: Entities
+    """The rows to train on."""
     label: ColumnName
+    """The column to predict."""
     features: tuple[FeatureReference, ...] = ()
     """Feast's references, ``view:feature``. In the training set and the signature: ``view__feature``."""
     feature_service: str | None = None
     """Instead: a feature service of the views."""
     request: tuple[OutputColumn, ...] = ()
-    """Columns of the entity rows that a request brings too, and that the model reads. A join key may be one."""
+    """Columns of the entity rows that a request also provides, and that the model reads. A join key may be one."""
     as_known: bool = True
-    """Only versions whose created timestamp is not after the row's time: what could be known then. False: what
-    was true then, later corrections included."""
+    """Whether only versions created by the row's time are joined: what could be known then. False: what was true
+    then, later corrections included."""
     window: Duration = timedelta(days=90)
     """Training rows are those of the raw periods in ``[end of the run's partition - window, end)``."""
     training: Training = Training()
+    """How the model is fitted."""
     gate: tuple[GateRule, ...] = ()
+    """Conditions under which a trained version may be deployed."""
     approval: bool = False
-    """A person has to approve each deployment in Airflow."""
+    """Whether a person has to approve each deployment in Airflow."""
     serving: Serving = Serving()
+    """How the model is served."""
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelSpec:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from provender.point_in_time.engine import Lookup
-from provender.point_in_time.log import FeatureLog
-from provender.point_in_time.oracle import lookup
+from provender.point_in_time.duckdb_join import Lookup
+from provender.point_in_time.rule import lookup
+from provender.point_in_time.spark.run import SparkJoin
 from provender.settings import Settings
-from provender.spark.join.run import SparkJoin
+from provender.tables.feature_log import FeatureLog
 from tests.point_in_time.logs import STAMP, schema, write_log
 
 COLUMNS = schema(

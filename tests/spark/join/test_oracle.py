@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from provender.spark.join import plan, sample
+from provender.point_in_time.spark import plan, sample
 from tests.engine import Project
 from tests.point_in_time.logs import at
 from tests.point_in_time.test_engine import MICROSECOND, entity_rows, logs

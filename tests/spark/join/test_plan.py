@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from provender.point_in_time.engine import Lookup, join
-from provender.point_in_time.log import FeatureLog
-from provender.spark.join import plan, sample
-from provender.spark.join.run import SparkJoin
+from provender.point_in_time.duckdb_join import Lookup, join
+from provender.point_in_time.spark import plan, sample
+from provender.point_in_time.spark.run import SparkJoin
+from provender.tables.feature_log import FeatureLog
 from tests.engine import Project
 from tests.point_in_time.logs import STAMP, at, schema, write_log
 

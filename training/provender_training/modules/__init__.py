@@ -7,9 +7,9 @@ A module, named in a model's ``training.module``, is any importable Python modul
 ``inputs`` are the model's columns in the order in which it takes them, with their types; ``mode`` is
 ``classification`` or ``regression``; ``parameters`` are ``training.parameters`` of the spec. The estimator has
 scikit-learn's ``fit(X, y)``, ``predict(X)`` and, for a classification, ``predict_proba(X)``; ``X`` is what
-:func:`provender.models.inputs.model_input` gives. All preprocessing is part of it, since it is what is served, and
-it is made of scikit-learn's classes only: the file format holds no code, so it cannot hold a class of yours. The
-same rows have to give the same estimator: fix ``random_state``.
+:func:`provender.model_registry.inputs.model_input` gives. All preprocessing is part of it, since it is what is
+served, and it is made of scikit-learn's classes only: the file format holds no code, so it cannot hold a class of
+yours. The same rows have to give the same estimator: fix ``random_state``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from provender.errors import SpecError
-from provender.models.artifact import Column
+from provender.model_registry.artifact import Column
 
 
 class Estimator(Protocol):

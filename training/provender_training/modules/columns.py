@@ -9,7 +9,7 @@ from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 from sklearn.utils.validation import check_array
 
 from provender.errors import SpecError
-from provender.models.artifact import Column
+from provender.model_registry.artifact import Column
 
 TEXT = "STRING"
 _NO_INPUT = "BYTES"

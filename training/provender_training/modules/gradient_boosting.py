@@ -13,7 +13,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
-from provender.models.artifact import Column
+from provender.model_registry.artifact import Column
 from provender_training.modules.columns import codes, numbers, split_by_type
 
 _MAX_CATEGORIES = 254

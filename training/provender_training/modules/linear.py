@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from provender.models.artifact import Column
+from provender.model_registry.artifact import Column
 from provender_training.modules.columns import numbers, split_by_type
 
 _LOGISTIC = {"max_iter": 1000, "random_state": 0}

@@ -1,0 +1,1 @@
+"""Clients of services: BigQuery, Kubernetes, and what their errors mean."""

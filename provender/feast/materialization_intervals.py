@@ -1,0 +1,115 @@
+"""Tells Feast which intervals scheduled runs have put online.
+
+The ledger decides what is due; Feast's intervals are for people and tools that look into Feast's registry. They are
+read off the manifests, in a process of its own, since importing Feast takes longer than most materialisations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from feast import FeatureStore
+from feast.errors import FeatureViewNotFoundException
+
+from provender.errors import ProvenderError
+from provender.feast.registry import open_store, registry_errors, registry_lock
+from provender.intervals import Partition, compress
+from provender.ledger import Job, Ledger
+from provender.ledger.progress import ingested_partitions
+from provender.ledger.told import set_told
+from provender.settings import Settings, load_settings
+from provender.specs.catalog import Catalog
+from provender.specs.source import Source
+from provender.storage import storage_at
+
+Interval = tuple[datetime, datetime]
+"""``[start, end)``, in UTC."""
+
+
+def record(settings: Settings, source_name: str) -> dict[str, list[Interval]]:
+    """Adds to each view of the source the intervals that are online and that Feast does not have; returns them.
+
+    An interval is a stretch of partitions without a gap, from its start to the earlier of its end and now. A second
+    call adds nothing.
+    """
+    source = Catalog.load(settings.repo).source(source_name)
+    storage = storage_at(settings.storage_root)
+    ledger = Ledger(storage, source.name)
+    last = ledger.last(Job.MATERIALIZE)
+    with registry_errors(settings), registry_lock(settings):
+        added = _register(open_store(settings), settings.project, _online_partitions(source, ledger))
+    if last is not None:
+        set_told(storage, ledger, last.number)
+    return added
+
+
+def _register(
+    store: FeatureStore, project: str, online: dict[str, list[Partition]]
+) -> dict[str, list[Interval]]:
+    added: dict[str, list[Interval]] = {}
+    for view, partitions in online.items():
+        try:
+            known = store.get_feature_view(view)
+        except FeatureViewNotFoundException:
+            continue  # materialised once, and deleted since
+        added[view] = list(_missing(partitions, known.materialization_intervals))
+        for start, end in added[view]:
+            store.registry.apply_materialization(known, project, start, end)
+    return added
+
+
+def _online_partitions(source: Source, ledger: Ledger) -> dict[str, list[Partition]]:
+    """Per view the partitions whose newest ingest was recorded by when the view was last written."""
+    done = ingested_partitions(ledger)
+    reached: dict[str, str] = {}
+    for manifest in ledger.manifests(Job.MATERIALIZE):
+        reached.update({entry["view"]: entry["recorded_up_to"] for entry in manifest.wrote})
+    return {
+        view: sorted(
+            Partition.parse(source.cadence, key) for key, entry in done.items() if entry["recorded"] <= up_to
+        )
+        for view, up_to in reached.items()
+    }
+
+
+def _missing(partitions: list[Partition], known: Iterable[Any]) -> Iterator[Interval]:
+    """The stretches of the partitions that no known interval holds."""
+    now = datetime.now(UTC)
+    there = [(_aware(start), _aware(end)) for start, end in known]
+    left = [
+        p for p in partitions if not any(start <= p.start and min(p.end, now) <= end for start, end in there)
+    ]
+    for first, last in compress(left):
+        yield first.start, min(last.end, now)
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """``python -m provender.feast.materialization_intervals --repo FOLDER --source NAME``; answers the exit code."""
+    parser = argparse.ArgumentParser(description="Tell Feast's registry what is materialized.")
+    parser.add_argument("--repo", type=Path, default=None, help="feature repo (default: the nearest one)")
+    parser.add_argument("--source", required=True)
+    chosen = parser.parse_args(arguments)
+    try:
+        added = record(load_settings(chosen.repo), chosen.source)
+    except ProvenderError as error:
+        print(error, file=sys.stderr)
+        print(f"PROVENDER_ERROR {json.dumps(error.to_dict())}", file=sys.stderr)
+        return error.exit_code
+    for view, intervals in added.items():
+        for start, end in intervals:
+            print(f"{view}: {start.isoformat()} to {end.isoformat()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

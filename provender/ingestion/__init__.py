@@ -1,0 +1,1 @@
+"""Ingest: from staged files to checked raw rows and feature rows."""

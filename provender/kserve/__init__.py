@@ -1,1 +1,0 @@
-"""Models on a cluster: KServe's InferenceService."""

@@ -1,0 +1,1 @@
+"""Model artifacts, their versions, deployments, gates and runs."""

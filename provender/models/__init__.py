@@ -1,1 +1,0 @@
-"""Models after training: artifacts, what serves, the gate, deployments."""

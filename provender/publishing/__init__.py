@@ -1,0 +1,1 @@
+"""Publish feature logs to BigQuery."""

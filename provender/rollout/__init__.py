@@ -1,0 +1,1 @@
+"""Roll a model version out: smoke test, canary, promotion, rollback."""

@@ -1,0 +1,1 @@
+"""Delta tables by URI: raw tables, feature logs, their files and their repair."""

@@ -1,0 +1,1 @@
+"""Upkeep of tables: compaction, removed files, expired values."""
