@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 # uv comes from the machine if it has one; otherwise it is installed into the checkout.
 UV := $(shell command -v uv || echo .provender/uv/bin/uv)
-PYTHON := .venv/bin/python
+VENV_PYTHON := .venv/bin/python
 RUN := $(UV) run --frozen --no-sync
 STAMP := .provender/installed
 # Test files are shared by as many processes; each starts servers and a Spark engine of its own when a test asks for them.
@@ -15,7 +15,7 @@ LIGHT := not slow and not spark and not airflow and not gcs and not postgres and
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo up stop test test-fast test-slow test-exhaustive leak-check lint typing format pipeline bench bench-full docs requirements clean
+.PHONY: help install demo up stop test test-fast test-slow test-exhaustive test-python leak-check lint typing format pipeline bench bench-full docs requirements cli-docs wheels clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -28,23 +28,23 @@ $(STAMP): uv.lock training/uv.lock serving/uv.lock pyproject.toml provender/spar
 	@$(UV) sync --frozen --extra platform --quiet
 	@$(UV) sync --frozen --quiet --project training
 	@$(UV) sync --frozen --quiet --project serving
-	@$(PYTHON) -m provender.spark.jars --repo feature_defs
+	@$(VENV_PYTHON) -m provender.spark.jars --repo feature_defs
 	@touch $@
 
 demo: install ## The main job on real data: ingest 2013's flights and weather, backfill in Airflow, read through Feast
-	@$(PYTHON) -m provender.demo
+	@$(VENV_PYTHON) -m provender.demo
 
 up: install ## Start Redis and Airflow, print the UI's address and password; PROFILE=full: Postgres, Celery, a GCS server
 ifeq ($(PROFILE),full)
 	@$(UV) sync --frozen --extra cluster --quiet
-	@$(PYTHON) -m provender.local.full up
+	@$(VENV_PYTHON) -m provender.local.full up
 else
-	@$(PYTHON) -m provender up
+	@$(VENV_PYTHON) -m provender up
 endif
 
 stop: ## Stop what `make up` and `make demo` started
-	@test -x $(PYTHON) && $(PYTHON) -m provender down || echo "nothing is installed here, so nothing runs"
-	@test ! -d .provender/full || $(PYTHON) -m provender.local.full down
+	@test -x $(VENV_PYTHON) && $(VENV_PYTHON) -m provender down || echo "nothing is installed here, so nothing runs"
+	@test ! -d .provender/full || $(VENV_PYTHON) -m provender.local.full down
 
 test: install ## All tests but the slow ones (15 minutes on 2 cores), on machines in Kolkata and New York
 	@TZ=Asia/Kolkata $(PYTEST) -m "$(LIGHT) and not exhaustive"
@@ -84,8 +84,20 @@ bench-full: install ## The same with the large sizes: hours
 	@$(RUN) python -m bench --full
 
 docs: install ## Build the documentation site into .provender/site; a warning is an error
-	@$(PYTHON) -m docs.tooling.reference
+	@$(VENV_PYTHON) -m docs.tooling.reference
 	@NO_MKDOCS_2_WARNING=1 UV_PROJECT_ENVIRONMENT=.provender/docs $(UV) run --frozen --only-group docs mkdocs build --strict
+
+cli-docs: install ## Write docs/cli.md from the command line's parser
+	@$(VENV_PYTHON) -m provender.cli.reference > docs/cli.md
+
+wheels: ## Build both packages: dist/*.whl
+	@$(UV) build --wheel --quiet --out-dir dist .
+	@$(UV) build --wheel --quiet --out-dir dist plugins
+
+test-python: PYTHON ?= 3.12
+test-python: ## The fast tests on another Python, in an environment of its own: make test-python PYTHON=3.12
+	@UV_PROJECT_ENVIRONMENT=.provender/python-$(PYTHON) $(UV) sync --frozen --quiet --extra platform --python $(PYTHON)
+	@.provender/python-$(PYTHON)/bin/python -m pytest -m "$(LIGHT) and not exhaustive"
 
 requirements: install ## Export requirements.txt from the lock file
 	@$(UV) export --frozen --all-extras --no-hashes --no-emit-project --quiet -o requirements.txt

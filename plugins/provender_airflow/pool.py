@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.listeners import hookimpl
 
 from provender.errors import SettingsError
-from provender.settings import SETTINGS_FILE, Settings, find_repo, load_settings
+from provender.settings import SETTINGS_FILE, Settings, load_settings
+from provender_airflow.repo import deployed_repo
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -49,7 +50,12 @@ def on_starting(component: Any) -> None:
     """Airflow calls it in each of its processes; those with a job of their own may use its database."""
     if type(component).__module__ != _JOBS:
         return
-    settings = load_settings(find_repo(Path(__file__).parents[1]))
+    try:
+        repo = deployed_repo()
+    except SettingsError:
+        _log.info("provender is installed, and there is no feature repo: see `provender init`")
+        return
+    settings = load_settings(repo)
     if settings.spark.pool:
         from airflow.utils.session import create_session
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from pathlib import Path
 from typing import Any
 
-from provender.settings import find_repo, load_settings
+from provender.settings import load_settings
 from provender.storage import storage_at
 from provender.storage.readers import key_file
 from provender.training_sets.folder import ROOT
 from provender.training_sets.lockfile import LOCKFILE, REPORT_FILE
+from provender_airflow.repo import deployed_repo
 from provender_airflow.task_settings import google_key
 
 _NAME, _ID = re.compile(r"[a-z][a-z0-9_]{0,62}"), re.compile(r"[0-9a-f]{16}")
@@ -73,7 +73,7 @@ def read_report(name: str, set_id: str) -> bytes | None:
     """The page; None if there is no such training set."""
     if not (_NAME.fullmatch(name) and _ID.fullmatch(set_id)):
         return None
-    settings = load_settings(find_repo(Path(__file__).parent))
+    settings = load_settings(deployed_repo())
     key_file.set(google_key(settings))  # for this request: Airflow's API server works for others too
     storage = storage_at(settings.storage_root)
     folder = f"{ROOT}/{name}/{set_id}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from provender.local import services
 from provender.settings import load_settings
 
 HELP = "stop Redis, Airflow, the Spark engine and running jobs of this checkout"
@@ -17,5 +16,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from provender.local import services  # psutil, which the core has not
+
     services.down(load_settings(arguments.repo), print)
     return 0

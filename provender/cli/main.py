@@ -1,12 +1,11 @@
 """The ``provender`` command.
 
 Each sub-command is a module ``provender/cli/<command>.py`` with ``add_parser(subparsers)``, which returns
-its parser, and ``run(args) -> int``, the exit code. A module is imported only when its command is asked
-for, so that ``provender validate`` does not wait for Spark or Feast. A new command is a module and a name
-in :data:`COMMANDS`.
+its parser, and ``run(args) -> int``, the exit code; and with ``with_verb(words)``, if a verb may be left out.
+A module is imported only when its command is asked for, so that ``provender validate`` does not wait for
+Spark or Feast. A new command is a module and a name in :data:`COMMANDS`.
 
-Exit codes: 0 done; 1 something is wrong; 2 wrong usage; 3 an error that no retry can mend; 4 an error that
-trying again can mend; 130 interrupted.
+What the exit code means is in :mod:`provender.cli.exit_codes`.
 """
 
 from __future__ import annotations
@@ -17,12 +16,16 @@ import os
 import sys
 from collections.abc import Sequence
 
-from provender.errors import ProvenderError
+from provender import __version__
+from provender.cli import options
+from provender.cli.exit_codes import ExitCode, as_text
+from provender.errors import ProvenderError, SetupError
 from provender.private import keep_private
 from provender.settings import load_settings
 from provender.storage.disk import scratch_errors
 
 COMMANDS = (
+    "init",
     "validate",
     "apply",
     "stage",
@@ -34,31 +37,66 @@ COMMANDS = (
     "status",
     "quarantine",
     "models",
+    "upkeep",
+    "setup",
     "up",
     "down",
     "services",
+    "completion",
 )
 """In the order in which ``provender --help`` lists them; ``-`` in a command is ``_`` in its module's name."""
-_INTERRUPTED = 130
+_COMPLETING = "_ARGCOMPLETE"
+"""Set by the shell that asks for completions (the code that ``provender completion`` prints)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Errors raised on purpose are shown as their message, without a stack trace."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if _COMPLETING in os.environ:
+        _complete()
     try:
-        args = _parser(_command_in(given)).parse_args(given)
+        args = parse(given)
         _keep_private(args.repo)
         with scratch_errors():
             return int(importlib.import_module(_module(args.command)).run(args))
     except ProvenderError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.startswith("provender"):
+            raise
+        print(_not_installed(error.name), file=sys.stderr)
+        return ExitCode.TERMINAL
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return _INTERRUPTED
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader of our output (head, less) went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return ExitCode.DIFFERENT
+
+
+def parse(given: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line. Ends the process with :attr:`ExitCode.USAGE` for one that is wrong."""
+    place = _place_of_command(given)
+    if place is None:
+        return parser().parse_args(given)
+    command = given[place]
+    module, rest = importlib.import_module(_module(command)), list(given[place + 1 :])
+    rest = module.with_verb(rest) if hasattr(module, "with_verb") else rest
+    return parser(command).parse_args([*given[: place + 1], *rest])
+
+
+def _not_installed(module: str) -> SetupError:
+    return SetupError(
+        f"this command needs {module}, which is not installed",
+        remedy="pip install 'provender[local]' for one machine, or the extra of provender that brings it",
+    )
+
+
+def _complete() -> None:
+    import argcomplete
+
+    argcomplete.autocomplete(parser())
 
 
 def _keep_private(repo: str | None) -> None:
@@ -69,25 +107,29 @@ def _keep_private(repo: str | None) -> None:
     keep_private(settings)
 
 
-def _parser(asked_for: str | None) -> argparse.ArgumentParser:
-    """A parser of the command asked for; of all, if there is none (help, or a misspelt one)."""
-    parser = argparse.ArgumentParser(prog="provender", description="A batch feature platform.")
-    parser.add_argument(
-        "--repo",
-        metavar="FOLDER",
-        help="the feature repo (default: the nearest feature_defs/, or $PROVENDER_REPO)",
+def parser(asked_for: str | None = None) -> argparse.ArgumentParser:
+    """Build a parser of the command asked for; of all, if there is none (help, completion, a misspelt one)."""
+    made = argparse.ArgumentParser(
+        prog="provender",
+        description="A batch feature platform.",
+        epilog=as_text(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    made.add_argument("--version", action="version", version=f"provender {__version__}")
+    options.add_repo(made)
+    subparsers = made.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS if asked_for is None else (asked_for,):
         importlib.import_module(_module(command)).add_parser(subparsers)
-    return parser
+    return made
 
 
-def _command_in(arguments: list[str]) -> str | None:
-    """The first argument that is neither an option nor the value of ``--repo``, if it is a command."""
+def _place_of_command(arguments: Sequence[str]) -> int | None:
+    """Where the first argument is that is neither an option nor the value of ``--repo``, if it is a command."""
     before = ["", *arguments]
-    words = [b for a, b in zip(before, arguments, strict=False) if a != "--repo" and not b.startswith("-")]
-    return words[0] if words and words[0] in COMMANDS else None
+    for place, (previous, word) in enumerate(zip(before, arguments, strict=False)):
+        if previous != "--repo" and not word.startswith("-"):
+            return place if word in COMMANDS else None
+    return None
 
 
 def _module(command: str) -> str:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 
+from provender.cli.options import add_full, progress_aside
 from provender.cli.partitions import add_arguments, asked, show
 
 HELP = "write what changed in a source's feature tables to the online store"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """``materialize SOURCE [--full]``."""
+    """``materialize SOURCE [--full] [--json]``."""
     parser: argparse.ArgumentParser = commands.add_parser("materialize", help=HELP, description=HELP)
     add_arguments(parser, partitions=False)
-    parser.add_argument(
-        "--full", action="store_true", help="write every key again, remove what should not be there"
-    )
+    add_full(parser, "write every key again, remove what should not be there")
     return parser
 
 
@@ -24,5 +23,7 @@ def run(args: argparse.Namespace) -> int:
     from provender.materialization.run import materialize
 
     wanted = asked(args)
-    show(materialize(wanted.settings, wanted.source.name, wanted.attempt, full=args.full))
+    with progress_aside(args.json):
+        manifest = materialize(wanted.settings, wanted.source.name, wanted.attempt, full=args.full)
+    show(manifest, as_json=args.json)
     return 0

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import getpass
-import json
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
+from provender.cli import options
 from provender.errors import SpecError
 from provender.intervals import iso
 from provender.model_registry.deployments import Deployment
@@ -21,38 +18,46 @@ from provender.storage import storage_at
 from provender.training_sets.keys import key_standing
 
 HELP = "list models and their versions: what serves, since when, metrics, lockfile; or roll one back"
+_LIST = "every model, and what serves"
+_SHOW = "a model's versions, and the newest key it could be trained for"
+_ROLLBACK = "let an earlier version serve again"
+_VERBS = ("list", "show", "rollback")
 _SHOWN_METRICS = 4
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """``models [NAME] [--json]`` and ``models rollback NAME [--to VERSION]``."""
+    """``models list [--json]``, ``models show MODEL [--json]`` and ``models rollback MODEL [--to VERSION]``."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "models",
         help=HELP,
-        description=HELP,
-        usage="provender models [NAME] [--json]\n       provender models rollback NAME [--to VERSION]",
+        description=f"{HELP}. `models` is `models list`, `models MODEL` is `models show MODEL`.",
     )
-    parser.add_argument(
-        "words", nargs="*", metavar="NAME", help="a model; with 'rollback' before it, roll it back"
-    )
-    parser.add_argument("--to", metavar="VERSION", help="rollback: to this version (default: the one before)")
-    parser.add_argument("--json", action="store_true", help="print a JSON document instead of lines")
-    parser.set_defaults(parser=parser)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    listing = verbs.add_parser("list", help=_LIST, description=_LIST)
+    showing = verbs.add_parser("show", help=_SHOW, description=_SHOW)
+    options.add_model(showing)
+    for each in (listing, showing):
+        options.add_json(each)
+    rolling = verbs.add_parser("rollback", help=_ROLLBACK, description=_ROLLBACK)
+    options.add_model(rolling)
+    rolling.add_argument("--to", metavar="VERSION", help="to this version (default: the one before)")
     return parser
+
+
+def with_verb(words: Sequence[str]) -> list[str]:
+    """Return the command's arguments with the verb that is left out: ``list``, or ``show`` before a model's name."""
+    if words and words[0] in (*_VERBS, "-h", "--help"):
+        return list(words)
+    return ["show" if any(not word.startswith("-") for word in words) else "list", *words]
 
 
 def run(args: argparse.Namespace) -> int:
     """Raises :class:`provender.errors.SpecError` for an unknown model, :class:`DeployError` for a rollback that
     cannot be done."""
     settings = load_settings(args.repo)
-    match args.words:
-        case ["rollback", name]:
-            return _roll_back(settings, name, args.to)
-        case [] if args.to is None:
-            return _show(settings, None, args.json)
-        case [name] if args.to is None and name != "rollback":
-            return _show(settings, name, args.json)
-    return int(args.parser.error("give one model, or: rollback NAME [--to VERSION]"))
+    if args.verb == "rollback":
+        return _roll_back(settings, args.model, args.to)
+    return _show(settings, args.model if args.verb == "show" else None, args.json)
 
 
 def _roll_back(settings: Settings, name: str, to: str | None) -> int:
@@ -63,8 +68,7 @@ def _roll_back(settings: Settings, name: str, to: str | None) -> int:
 
     spec = ModelCatalog.load(settings.repo).models.get(name)
     serving = spec.serving if spec else Serving()  # a spec that is broken now must not stand in the way back
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    attempt = f"cli-{getpass.getuser()}-{moment}-{secrets.token_hex(3)}"
+    attempt = options.attempt_name()
     with only_deployer(storage_at(settings.storage_root), name, attempt):
         backend = backend_for(settings)
         done = roll_back(settings, backend, name, serving, to=to, attempt=attempt)
@@ -76,7 +80,7 @@ def _show(settings: Settings, name: str | None, as_json: bool) -> int:
     catalog = ModelCatalog.load(settings.repo)
     stores = _stores(settings, catalog, name)
     if as_json:
-        print(json.dumps([_document(settings, catalog, store, name) for store in stores], indent=2))
+        options.print_json([_document(settings, catalog, store, name) for store in stores])
     elif name is not None:
         print(
             "\n".join([*_detailed(stores[0], _judged(catalog, name)), *_key_lines(settings, catalog, name)])

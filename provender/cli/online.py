@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from datetime import datetime
 
+from provender.cli.options import progress_aside
 from provender.cli.partitions import add_arguments, asked, show
 from provender.errors import SpecError
 from provender.intervals import parse_iso
@@ -17,7 +18,7 @@ _REPAIR = (
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """``online repair SOURCE [--view VIEW …] [--key NAME=VALUE[,NAME=VALUE …] …] [--newer-than TIME]``."""
+    """``online repair SOURCE [--view VIEW …] [--key NAME=VALUE[,NAME=VALUE …] …] [--newer-than TIME] [--json]``."""
     parser: argparse.ArgumentParser = commands.add_parser("online", help=HELP, description=HELP)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     repair = verbs.add_parser("repair", help=_REPAIR, description=_REPAIR)
@@ -57,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
         )
     wanted = asked(args)
     values = Wanted(tuple(args.key), args.newer_than, tuple(args.view))
-    show(repair(wanted.settings, wanted.source.name, wanted.attempt, values))
+    with progress_aside(args.json):
+        manifest = repair(wanted.settings, wanted.source.name, wanted.attempt, values)
+    show(manifest, as_json=args.json)
     return 0
 
 

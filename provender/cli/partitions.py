@@ -1,13 +1,11 @@
-"""What the stage, ingest and materialize commands share: a source, its partitions, a name for the attempt."""
+"""What the stage, ingest and materialize commands share: a source, its partitions, the manifest they end with."""
 
 from __future__ import annotations
 
 import argparse
-import getpass
-import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from provender.cli import options
 from provender.intervals import Partition, parse_range
 from provender.ledger import Manifest
 from provender.settings import Settings, load_settings
@@ -26,10 +24,11 @@ class Asked:
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, partitions: bool = True) -> None:
-    """``SOURCE`` and, unless told otherwise, ``PARTITIONS``."""
-    parser.add_argument("source", help="name of the source")
+    """``SOURCE``, ``--json`` and, unless told otherwise, ``PARTITIONS``."""
+    options.add_source(parser)
     if partitions:
-        parser.add_argument("partitions", help="a partition key, or FIRST..LAST (both included)")
+        options.add_key(parser, "PARTITIONS", "a partition key, or FIRST..LAST (both included)")
+    options.add_json(parser)
 
 
 def asked(args: argparse.Namespace) -> Asked:
@@ -37,15 +36,17 @@ def asked(args: argparse.Namespace) -> Asked:
     settings = load_settings(args.repo)
     source = Catalog.load(settings.repo).source(args.source)
     partitions = parse_range(source.cadence, args.partitions) if hasattr(args, "partitions") else []
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    return Asked(settings, source, partitions, f"cli-{getpass.getuser()}-{moment}-{secrets.token_hex(3)}")
+    return Asked(settings, source, partitions, options.attempt_name())
 
 
-def show(manifest: Manifest) -> None:
-    """One line for a person: what was committed."""
-    counts = ", ".join(f"{name} {number}" for name, number in manifest.counts.items() if number)
-    print(
-        f"{manifest.job} {manifest.kind} {manifest.number} of {manifest.source}: {counts or 'nothing to do'}"
-    )
-    for note in manifest.notes:
-        print(f"  {note}")
+def show(*manifests: Manifest, as_json: bool) -> None:
+    """Print what was committed: a line each, or a JSON list of the manifests' documents."""
+    if as_json:
+        options.print_json([manifest.document for manifest in manifests])
+        return
+    for manifest in manifests:
+        counts = ", ".join(f"{name} {number}" for name, number in manifest.counts.items() if number)
+        what = f"{manifest.job} {manifest.kind} {manifest.number} of {manifest.source}"
+        print(f"{what}: {counts or 'nothing to do'}")
+        for note in manifest.notes:
+            print(f"  {note}")

@@ -6,9 +6,10 @@ import argparse
 from datetime import UTC, datetime
 from typing import Any
 
+from provender.cli import options
 from provender.cli.partitions import Asked, add_arguments, asked
 from provender.errors import PartitionError
-from provender.intervals import Partition
+from provender.intervals import Partition, iso
 from provender.ledger import Draft, Job, Kind, Ledger
 from provender.ledger.progress import admitted_reasons, ingested_partitions
 from provender.storage import storage_at
@@ -19,12 +20,12 @@ _SHOWN_ROWS = 20
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """``quarantine list SOURCE`` and ``quarantine admit SOURCE PARTITIONS --reason R``."""
+    """``quarantine list SOURCE [--rows N] [--json]`` and ``quarantine admit SOURCE PARTITIONS --reason R [--json]``."""
     parser: argparse.ArgumentParser = commands.add_parser("quarantine", help=HELP, description=HELP)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="rows by partition and reason, and the first of them")
     add_arguments(listing, partitions=False)
-    listing.add_argument("--rows", type=int, default=_SHOWN_ROWS, help="how many rows to show (default: 20)")
+    options.add_rows(listing, _SHOWN_ROWS)
     admitting = actions.add_parser("admit", help="let rows with the given reasons in, and ingest them")
     add_arguments(admitting)
     admitting.add_argument(
@@ -40,12 +41,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Raises :class:`PartitionError` for a reason that cannot be admitted or a partition that is not ingested."""
     wanted = asked(args)
-    return _list(wanted, args.rows) if args.action == "list" else _admit(wanted, args.reason)
+    if args.action == "list":
+        return _list(wanted, args.rows, as_json=args.json)
+    return _admit(wanted, args.reason, as_json=args.json)
 
 
-def _list(wanted: Asked, shown: int) -> int:
+def _list(wanted: Asked, shown: int, *, as_json: bool) -> int:
     ledger = Ledger(storage_at(wanted.settings.storage_root), wanted.source.name)
     found = {key: entry for key, entry in ingested_partitions(ledger).items() if entry["quarantined"]}
+    if as_json:
+        options.print_json(_document(wanted, found, shown))
+        return 0
     if not found:
         print(f"no row of {wanted.source.name} is in quarantine")
         return 0
@@ -58,6 +64,19 @@ def _list(wanted: Asked, shown: int) -> int:
     example = next(iter(sorted(found)))
     print(f"\nadmit with: provender quarantine admit {wanted.source.name} {example} --reason REASON")
     return 0
+
+
+def _document(wanted: Asked, found: dict[str, dict[str, Any]], shown: int) -> dict[str, Any]:
+    """For machines: partition key to counts; the first rows with partition (its start), reasons and raw text."""
+    counts = {
+        key: {name: entry[name] for name in ("staged", "quarantined", "reasons")}
+        for key, entry in sorted(found.items())
+    }
+    rows = [
+        {"partition": iso(row["_partition"]), "reasons": row["reasons"], "raw": row["raw"]}
+        for row in (_rows(wanted, shown) if found else ())
+    ]
+    return {"source": wanted.source.name, "partitions": counts, "rows": rows}
 
 
 def _rows(wanted: Asked, limit: int) -> list[dict[str, Any]]:
@@ -73,7 +92,7 @@ def _rows(wanted: Asked, limit: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _admit(wanted: Asked, reasons: list[str]) -> int:
+def _admit(wanted: Asked, reasons: list[str], *, as_json: bool) -> int:
     from provender.cli.partitions import show
     from provender.contract.check import WAIVABLE
     from provender.ingestion.ingest import ingest
@@ -90,8 +109,11 @@ def _admit(wanted: Asked, reasons: list[str]) -> int:
     before = admitted_reasons(ledger)
     admitted = {p.key: {"reasons": sorted({*before.get(p.key, ()), *reasons})} for p in wanted.partitions}
     ledger.commit(Draft(Job.ADMIT, wanted.attempt, Kind.MANIFEST, admitted, started=datetime.now(UTC)))
-    show(ingest(wanted.settings, wanted.source.name, wanted.partitions, wanted.attempt))
-    print(f"the online store follows with: provender materialize {wanted.source.name}")
+    with options.progress_aside(as_json):
+        manifest = ingest(wanted.settings, wanted.source.name, wanted.partitions, wanted.attempt)
+    show(manifest, as_json=as_json)
+    if not as_json:
+        print(f"the online store follows with: provender materialize {wanted.source.name}")
     return 0
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 
+from provender.cli.options import progress_aside
 from provender.cli.partitions import add_arguments, asked, show
 
 HELP = "copy partitions' raw files, unchanged, into immutable staged partitions"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """``stage SOURCE PARTITIONS``."""
+    """``stage SOURCE PARTITIONS [--json]``."""
     parser: argparse.ArgumentParser = commands.add_parser("stage", help=HELP, description=HELP)
     add_arguments(parser)
     return parser
@@ -21,5 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from provender.staging import stage
 
     wanted = asked(args)
-    show(stage(wanted.settings, wanted.source, wanted.partitions, wanted.attempt))
+    with progress_aside(args.json):
+        staged = stage(wanted.settings, wanted.source, wanted.partitions, wanted.attempt)
+    show(staged, as_json=args.json)
     return 0

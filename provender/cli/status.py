@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from provender.cli import options
 from provender.errors import OnlineStoreError, ProvenderError, SettingsError
 from provender.intervals import Partition, compress
 from provender.ledger import Ledger
 from provender.ledger.progress import staged_partitions
 from provender.ledger.status import SourceStatus, source_status
-from provender.materialization.undefined import WHOLE_VIEW, still_online
-from provender.online.views import load_applied_views
 from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
 from provender.specs.hashing import data_hash
 from provender.storage import storage_at
 
-HELP = "show what is complete, missing, stale, quarantined and online, with the commands that mend it"
+HELP = "show what is complete, missing, stale, quarantined and online, with the commands that fix it"
 _SHOWN_KEYS = 3
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """``status [SOURCE …] [--json]``."""
     parser: argparse.ArgumentParser = commands.add_parser("status", help=HELP, description=HELP)
-    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="only these (default: all)")
-    parser.add_argument("--json", action="store_true", help="print a JSON document instead of lines")
+    options.add_sources(parser)
+    options.add_json(parser)
     return parser
 
 
@@ -44,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             as_document(status) | {"undefined_online": undefined.get(status.source.name, {})}
             for status in statuses
         ]
-        print(json.dumps(documents, indent=2))
+        options.print_json(documents)
         return 0
     blocks = [
         "\n".join(
@@ -60,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _undefined(settings: Settings) -> dict[str, dict[str, list[str]]]:
     """Source to view to what is online of it and not defined any more. An online store that is away is said to be."""
+    from provender.materialization.undefined import still_online  # Redis, which the core has not
+
     try:
         return still_online(settings, storage_at(settings.storage_root))
     except (OnlineStoreError, SettingsError) as error:
@@ -71,6 +71,8 @@ def _undefined(settings: Settings) -> dict[str, dict[str, list[str]]]:
 
 def _undefined_lines(views: dict[str, list[str]], source: str | None) -> Iterator[str]:
     """``source``: None where there is no such source any more."""
+    from provender.materialization.undefined import WHOLE_VIEW
+
     for view, features in views.items():
         what = "the whole view" if features == [WHOLE_VIEW] else ", ".join(features)
         yield f"  still online   {view}: {what} (not defined any more)"
@@ -80,6 +82,8 @@ def _undefined_lines(views: dict[str, list[str]], source: str | None) -> Iterato
 
 def all_statuses(settings: Settings, names: list[str], now: datetime) -> list[SourceStatus]:
     """The statuses of the sources ``names`` (all, if empty), by name."""
+    from provender.online.views import load_applied_views
+
     catalog = Catalog.load(settings.repo)
     storage = storage_at(settings.storage_root)
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from provender.local import airflow_config, services
 from provender.settings import Settings, load_settings
 
 HELP = "start Redis and Airflow on this machine, and print the UI's address, user and password"
@@ -19,6 +18,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Raises :class:`provender.errors.SetupError`: a port in use, a full disk, a missing program."""
+    from provender.local import services  # psutil, which the core has not
+
     settings = load_settings(arguments.repo)
     services.up(settings, print, airflow=not arguments.redis_only)
     if not arguments.redis_only:
@@ -28,6 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def sign_in(settings: Settings) -> str:
     """Where the UI is, with whose name, and how Airflow's own command line finds this Airflow."""
+    from provender.local import airflow_config
+
     user, password = airflow_config.credentials(settings)
     return "\n".join(
         [

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
+from provender.cli import options
 from provender.settings import load_settings
 from provender.specs.catalog import Catalog
 from provender.specs.models import ModelCatalog
@@ -17,7 +17,7 @@ HELP = "check every definition (sources, SQL, views, models) and print each prob
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Adds the command's parser."""
     parser = subparsers.add_parser("validate", help=HELP, description=HELP)
-    parser.add_argument("--json", action="store_true", help="print a JSON document instead of lines")
+    options.add_json(parser)
     return parser
 
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     found = find_all(settings, models)
     if args.json:
         named = {"sources": sorted(catalog.sources), "models": sorted(models.models)}
-        print(json.dumps({**named, "problems": found.problems, "warnings": found.warnings}, indent=2))
+        options.print_json({**named, "problems": found.problems, "warnings": found.warnings})
         return 1 if found.problems else 0
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)

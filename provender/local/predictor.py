@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from provender.errors import DeployError, PredictorError, SetupError
+from provender.local.project import project_folder
 from provender.processes.process import (
     is_recorded,
     last_line,
@@ -35,7 +36,7 @@ from provender.settings import SETTINGS_FILE, Settings
 
 HOST = "127.0.0.1"
 SERVING_VARIABLE = "PROVENDER_SERVING_HOME"
-"""Folder of the serving environment, where it is not the checkout's ``serving/``."""
+"""Folder of the serving environment, where it is not ``serving/`` beside the feature repo."""
 TOKEN_VARIABLE = "PROVENDER_PREDICTOR_TOKEN"
 """Where the server finds its token (provender_serving/guard.py)."""
 _TOKEN_BYTES = 32
@@ -141,19 +142,19 @@ def unload(settings: Settings, model: str) -> None:
 
 def python(settings: Settings) -> Path:
     """The interpreter of the serving environment. Raises :class:`SetupError` if it is not installed."""
-    found = _home() / ".venv" / "bin" / "python"
+    home = _home(settings)
+    found = home / ".venv" / "bin" / "python"
     if not found.exists():
         raise SetupError(
             "the serving environment is not installed",
-            where=str(_home()),
-            remedy="uv sync --frozen --project serving",
+            where=str(home),
+            remedy=f"uv sync --frozen --project serving, or name the folder: {SERVING_VARIABLE}=FOLDER",
         )
     return found
 
 
-def _home() -> Path:
-    named = os.environ.get(SERVING_VARIABLE)
-    return Path(named) if named else Path(__file__).parents[2] / "serving"
+def _home(settings: Settings) -> Path:
+    return project_folder("serving", SERVING_VARIABLE, settings.repo)
 
 
 def _folder(settings: Settings) -> Path:
@@ -180,7 +181,9 @@ def _start(settings: Settings) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment[TOKEN_VARIABLE] = secrets.token_urlsafe(_TOKEN_BYTES)
     replace_text(_folder(settings) / "token", environment[TOKEN_VARIABLE], mode=0o600)
-    start_detached(command, log=log_file(settings), pid_file=pid_file(settings), cwd=_home(), env=environment)
+    start_detached(
+        command, log=log_file(settings), pid_file=pid_file(settings), cwd=_home(settings), env=environment
+    )
 
 
 def _await_models(settings: Settings) -> None:

@@ -163,7 +163,7 @@ def _fetch(settings: Settings, jars: list[Jar], folder: Path) -> None:
                 raise SetupError(
                     f"{jar.group}:{jar.name}:{jar.version} could not be fetched, or is not the jar it should be",
                     where=str(folder),
-                    remedy=f"check the network, then run: make install\n{_tail(done.stdout + done.stderr)}",
+                    remedy=f"check the network, then run: provender setup\n{_tail(done.stdout + done.stderr)}",
                 )
             os.replace(fetched, folder / jar.file_name)
 

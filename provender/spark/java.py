@@ -28,7 +28,7 @@ def java_command(settings: Settings) -> Path:
     raise SetupError(
         f"no Java {' or '.join(map(str, SUPPORTED))} found{': ' + seen if seen else ''}",
         where="JAVA_HOME, the PATH and " + str(_home(settings)),
-        remedy="install OpenJDK 17 or 21, or run: make install (it fetches one where it can)",
+        remedy="install OpenJDK 17 or 21, or run: provender setup (it fetches one where it can)",
     )
 
 

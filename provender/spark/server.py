@@ -265,14 +265,16 @@ def find_jars(settings: Settings) -> list[Path]:
     missing = [jar.file_name for jar in needed if not (folder / jar.file_name).is_file()]
     if missing:
         raise SetupError(
-            f"jars for Spark are missing: {', '.join(missing)}", where=str(folder), remedy="run: make install"
+            f"jars for Spark are missing: {', '.join(missing)}",
+            where=str(folder),
+            remedy="run: provender setup",
         )
     cut = [jar.file_name for jar in needed if not zipfile.is_zipfile(folder / jar.file_name)]
     if cut:
         raise SetupError(
             f"jars for Spark are empty or cut: {', '.join(cut)}",
             where=str(folder),
-            remedy="run: make install (it replaces them)",
+            remedy="run: provender setup (it replaces them)",
         )
     unused = idle - {jar.file_name for jar in needed}
     return sorted(jar for jar in folder.glob("*.jar") if jar.name not in unused)

@@ -172,12 +172,31 @@ def test_a_misspelt_model_is_said(
 
 
 @pytest.mark.parametrize(
-    "words", [("rollback",), ("late", "later"), ("late", "--to", "x"), ("rollback", "a", "b")]
+    "words",
+    [
+        ("rollback",),
+        ("late", "later"),
+        ("late", "--to", "x"),
+        ("rollback", "a", "b"),
+        ("list", "late"),
+        ("show",),
+    ],
 )
-def test_wrong_usage_shows_the_right_one(
+def test_wrong_usage_is_refused(
     project: Project, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         call(project, *words)
     assert ended.value.code == 2
-    assert "rollback NAME [--to VERSION]" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith("usage: provender")
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_verbs_that_are_left_out_are_list_and_show(
+    project: Project, versions: list[str], options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = []
+    for words in ((), ("list",), ("late",), ("show", "late")):
+        assert call(project, *words, *options) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] != shown[2] == shown[3]

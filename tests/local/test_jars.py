@@ -37,7 +37,7 @@ def test_a_bucket_needs_the_connector(tmp_path: Path) -> None:
     install(tmp_path, *(jar.file_name for jar in JARS))
     with pytest.raises(SetupError, match="gcs-connector-hadoop3-2.2.26-shaded.jar") as caught:
         find_jars(settings)
-    assert "make install" in str(caught.value)
+    assert "provender setup" in str(caught.value)
     install(tmp_path, *(jar.file_name for jar in GCS_JARS))
     assert len(find_jars(settings)) == len(JARS) + len(GCS_JARS)
 
@@ -58,7 +58,7 @@ def test_a_jar_that_was_fetched_in_part_is_named_before_java_is_started(
     (tmp_path / "jars" / JARS[1].file_name).write_bytes(content)
     with pytest.raises(SetupError, match="empty or cut: delta-storage") as caught:
         find_jars(settings)
-    assert "make install" in caught.value.remedy
+    assert "provender setup" in caught.value.remedy
 
 
 def test_what_a_killed_fetch_left_is_removed(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class ApiBackend:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings.kubeflow
-        self._pipeline = training_folder() / PIPELINE
+        self._pipeline = training_folder(settings.repo) / PIPELINE
         self._caller = Caller(settings)
 
     def submit(self, run: TrainingRun) -> RunHandle:

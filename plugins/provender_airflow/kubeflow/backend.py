@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from provender.errors import ProvenderError
+from provender.local.project import project_folder
 from provender_airflow.spark.backend import JobState
 from provender_airflow.spark.job import job_name
 
@@ -25,7 +25,7 @@ __all__ = [
     "training_run",
 ]
 TRAINING_FOLDER_VARIABLE = "PROVENDER_TRAINING"
-"""Folder of the compiled pipeline and, on one machine, of its environment, if not the checkout's ``training/``."""
+"""Folder of the compiled pipeline and, on one machine, of its environment (default: ``training/`` beside the repo)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,9 @@ def training_run(output_uri: str, parameters: Mapping[str, Any], *who: str) -> T
     return TrainingRun(name, output_uri, {**parameters, "output_uri": output_uri, "run_name": name})
 
 
-def training_folder() -> Path:
-    """Where ``pipeline.yaml`` is."""
-    named = os.environ.get(TRAINING_FOLDER_VARIABLE)
-    return Path(named) if named else Path(__file__).parents[3] / "training"
+def training_folder(repo: Path | None = None) -> Path:
+    """Return the folder of ``pipeline.yaml``: ``$PROVENDER_TRAINING``, or ``training/`` beside the feature repo."""
+    return project_folder("training", TRAINING_FOLDER_VARIABLE, repo)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class LocalBackend:
         self._lease_seconds = lease_seconds
 
     def submit(self, run: TrainingRun) -> RunHandle:
-        folder = training_folder()
+        folder = training_folder(self._settings.repo)
         submission = jobs.submit(
             self._settings.state_dir,
             run.name,

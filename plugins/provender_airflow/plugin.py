@@ -1,0 +1,27 @@
+"""What Airflow has to know by name: the timetable, the page of reports, the listener.
+
+Found through the entry point ``airflow.plugins`` where the package is installed, and through ``provender_plugin.py``
+where ``plugins/`` is Airflow's plugin folder.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+from provender_airflow import pool
+from provender_airflow.links import REPORTS
+from provender_airflow.reports import Reports
+from provender_airflow.timetables import ModelTimetable
+
+
+class ProvenderPlugin(AirflowPlugin):
+    """Operators and triggers are imported by their module; all else is named here."""
+
+    name = "provender"
+    timetables: list[Any] = [ModelTimetable]  # noqa: RUF012 - as the base class declares it
+    fastapi_apps: list[Any] = [  # noqa: RUF012
+        {"app": Reports(), "url_prefix": REPORTS, "name": "provender reports"},
+    ]
+    listeners: list[Any] = [pool]  # noqa: RUF012
