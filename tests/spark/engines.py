@@ -19,6 +19,7 @@ from provender.settings import Settings, load_settings
 from provender.spark import server
 from tests.engine import CHECKOUT
 
+SUPERVISOR = "provender.spark.supervisor"
 BOUND_SECONDS = 600.0
 """Of waits that take seconds where the machine is quiet."""
 
@@ -35,12 +36,12 @@ class Engine:
         return marked(self.files.mark)
 
     def members(self, role: str) -> list[psutil.Process]:
-        """``supervisor``, ``guard``, ``jvm`` (its launcher too), ``driver``, ``daemon`` or ``worker``."""
+        """``supervisor``, ``guard``, ``jvm``, ``launcher``, ``driver``, ``daemon`` or ``worker``."""
         return [process for process in self.processes() if _role(process) == role]
 
     def roles(self) -> set[str]:
         """What there is to kill."""
-        return {_role(process) for process in self.processes()} - {"gone"}
+        return {_role(process) for process in self.processes()} - {"gone", "launcher"}
 
     def kill(self, role: str) -> bool:
         """SIGKILL for one of them; False where there is none now."""
@@ -81,15 +82,23 @@ def await_that(holds: Callable[[], bool], describe: Callable[[], str]) -> None:
 
 
 def _role(process: psutil.Process) -> str:
+    """What a process is to the engine.
+
+    The JVM is the supervisor's child from its shell script on; ``launcher`` is what such a script runs in passing,
+    and a fork that is not its own program yet: to kill one of those is not to kill the engine.
+    """
     try:
         words, parent = process.cmdline(), process.parent()
         if TITLE in words:
             return "guard"
-        if "provender.spark.supervisor" in words:
-            return "supervisor"
+        is_of_supervisor = parent is not None and SUPERVISOR in parent.cmdline()
+        if SUPERVISOR in words:
+            return "launcher" if is_of_supervisor else "supervisor"
         if "provender.spark.engine.workers" in words:
             return "worker" if parent and parent.cmdline() == words else "daemon"
-        return "driver" if words and words[-1].endswith("driver.py") and "java" not in words[0] else "jvm"
+        if words and words[-1].endswith("driver.py") and "java" not in words[0] and not is_of_supervisor:
+            return "driver"
+        return "jvm" if is_of_supervisor else "launcher"
     except psutil.Error:
         return "gone"
 
