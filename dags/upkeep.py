@@ -28,7 +28,7 @@ with DAG(
     tags=["upkeep", "daily"],
     doc_md=(
         "- **holes**: partitions that should be there and are not, each with the `airflow backfill create` "
-        "line that mends it (log and return value)\n"
+        "line that fixes it (log and return value)\n"
         "- **freshness**: the age of the newest values online, as a metric\n"
         "- **tidy**: compaction and retention of the tables, in one Spark application"
     ),

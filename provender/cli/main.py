@@ -5,8 +5,8 @@ its parser, and ``run(args) -> int``, the exit code. A module is imported only w
 for, so that ``provender validate`` does not wait for Spark or Feast. A new command is a module and a name
 in :data:`COMMANDS`.
 
-Exit codes: 0 done; 1 something is wrong; 2 wrong usage; 3 an error that no retry can mend; 4 an error that
-trying again can mend; 130 interrupted.
+Exit codes: 0 done; 1 something is wrong; 2 wrong usage; 3 an error that no retry can fix; 4 an error that
+trying again can fix; 130 interrupted.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     comparing.add_argument(
         "--rows", type=int, default=10, help="how many differing rows to show (default: 10)"
     )
-    reporting = actions.add_parser("report", help="where the report for people is; made anew if it is gone")
+    reporting = actions.add_parser("report", help="where the report for people is; recreated if it is gone")
     reporting.add_argument("lockfile", help=_WHICH)
     return parser
 

@@ -159,7 +159,7 @@ def _of_the_file(settings: Settings, error: sqlite3.DatabaseError) -> ProvenderE
             f"the file of Feast's registry cannot be read: {error}",
             where=where,
             unharmed=unharmed,
-            remedy="put it back from a backup, or move it away and register everything anew: provender apply",
+            remedy="put it back from a backup, or move it away and register everything again: provender apply",
         )
     remedies = {
         "SQLITE_FULL": "free space there",

@@ -58,7 +58,7 @@ def test_sql_that_fails_names_its_file_and_leaves_no_trace(seeded: Project) -> N
         assert "daily.sql" in message, (sql, message)
     # The next partition is not held up by any of them.
     with_sql(seeded, SUM_SQL)
-    assert seeded.run("readings", key_of(2), attempt="mended").counts["new"] == 3
+    assert seeded.run("readings", key_of(2), attempt="fixed").counts["new"] == 3
 
 
 def test_keys_that_only_the_sql_knows_and_null_keys(project: Project) -> None:

@@ -95,7 +95,7 @@ def test_a_file_whose_upload_is_cut_for_good_is_not_there(
         proxy.break_uploads_after(12 << 20)
     assert "run the same command again" in str(caught.value)
     assert proxy.breaks >= 1
-    proxy.mend()
+    proxy.fix()
     assert broken_storage.names("a") == []
 
 

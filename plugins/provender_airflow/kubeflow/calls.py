@@ -86,7 +86,7 @@ class Caller:
             raise SettingsError(
                 f"the token cannot be read: {error}",
                 where=f"{self._where}.token_file",
-                remedy="mend the path",
+                remedy="fix the path",
             ) from error
 
     def _meaning(self, what: str, error: ApiException) -> ProvenderError:

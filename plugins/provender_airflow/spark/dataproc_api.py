@@ -274,7 +274,7 @@ def _error_of(error: google.GoogleAPICallError, doing: str, where: str) -> Prove
         return SettingsError(what, where=where, unharmed=_UNHARMED, remedy=remedy)
     kinds: dict[int, type[TerminalError]] = {404: NotThereError, 409: AlreadyThereError}
     kind = _EndedError if _is_about_its_state(error) else kinds.get(code, TerminalError)
-    return kind(what, where=where, unharmed=_UNHARMED, remedy="mend what the message names")
+    return kind(what, where=where, unharmed=_UNHARMED, remedy="fix what the message names")
 
 
 def _is_about_its_state(error: google.GoogleAPICallError) -> bool:

@@ -218,7 +218,7 @@ class KubernetesBackend:
             f"the driver of {handle.attempt} cannot start: {reason}",
             where=self._place_of(handle.reference),
             unharmed=_UNHARMED,
-            remedy="mend the image or the secret that it names in provender.spark.kubernetes",
+            remedy="fix the image or the secret that it names in provender.spark.kubernetes",
         )
 
     def _unnoticed(self, handle: JobHandle) -> ProvenderError:

@@ -2,7 +2,7 @@
 
     {"owner", "holder", "lease_seconds", "beats", "work", "left_by"}
 
-``holder`` names one holding of the lock (null: free). While it is held a thread writes the object anew, every fifth
+``holder`` names one holding of the lock (null: free). While it is held a thread writes the object again, every fifth
 of the lease. Whoever waits takes the lock when the object's generation has not changed for a whole lease *by the
 waiter's own clock*: clocks of different machines are never compared. Every change is bound to the generation that
 was read before, so that of many that want the lock one gets it, and a holder that was taken for dead learns it.
