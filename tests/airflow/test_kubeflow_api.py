@@ -216,7 +216,7 @@ def test_the_token_is_read_for_each_call(settings: Settings, api: KubeflowApi, t
     asked = backend(settings, api, token_file=file)
     handle = asked.submit(a_run(settings))
     api.token = "second"
-    with pytest.raises(SettingsError, match="refuses us"):
+    with pytest.raises(SettingsError, match="refused the credentials"):
         asked.poll(handle)
     file.write_text("second")
     assert asked.poll(handle).state is JobState.RUNNING

@@ -204,7 +204,7 @@ def take_over(storage: GcsStorage) -> None:
 def test_a_holder_that_was_taken_for_dead_learns_it_and_disturbs_nobody(
     storage: GcsStorage, use: str
 ) -> None:
-    with pytest.raises(LockHeldError, match="taken for dead"):
+    with pytest.raises(LockHeldError, match="lost its lease"):
         with storage.lock("t", "a", timeout_seconds=0) as held:
             take_over(storage)
             if use == "announce":

@@ -93,7 +93,7 @@ class Caller:
         said = f"{what}: {error.status} {_message(error)}"
         if error.status in (401, 403):
             return SettingsError(
-                f"Kubeflow Pipelines refuses us: {said}",
+                f"Kubeflow Pipelines refused the credentials: {said}",
                 where=f"{self.host}, namespace {self._settings.namespace}",
                 unharmed=_UNHARMED,
                 remedy="see to provender.kubeflow.token_file and to the rights of its service account",

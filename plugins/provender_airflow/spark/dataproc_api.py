@@ -254,7 +254,7 @@ def _translated(doing: str, where: str) -> Iterator[None]:
         ) from error
     except GoogleAuthError as error:
         raise SettingsError(
-            f"Google's credentials are not to be had while {doing}: {error}",
+            f"Google's credentials are not available while {doing}: {error}",
             where="provender.spark.dataproc.connection_id",
             unharmed=_UNHARMED,
             remedy="give the Airflow connection a key, or the pod a workload identity",

@@ -169,7 +169,7 @@ class _Holding:
 
     def _lost(self) -> LockHeldError:
         return LockHeldError(
-            f"{self._mine.owner} was taken for dead and has lost the lock {self._name.rsplit('/', 1)[-1]}",
+            f"{self._mine.owner} lost its lease: another process holds the lock {self._name.rsplit('/', 1)[-1]}",
             where=self._where,
             unharmed="everything committed before",
             remedy="run the same command again",
