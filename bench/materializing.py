@@ -1,4 +1,4 @@
-"""Materialisation: from the log to Redis, beside the ceiling and Feast's own engine.
+"""Materialization: from the log to Redis, beside the ceiling and Feast's own engine.
 
 Ours: :func:`provender.materialization.run.materialize`, wall time of the whole run (lock, ledger, plan, reading,
 writes, marker, manifest), rows that are all changed; by the process itself, which is what that size chooses, and on a

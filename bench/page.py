@@ -73,11 +73,11 @@ def _plot(lines: Iterable[Line]) -> str:
     for number, line in enumerate(rows):
         length = log10(line["ratio"]) / reach * width / 2
         left, y = (middle, number * height) if length >= 0 else (middle + length, number * height)
-        colour = "#2c66c4" if line["met"] else "#c4472c"
+        color = "#2c66c4" if line["met"] else "#c4472c"
         label = escape(f"{line['name']} / {line['peer_name']}")
         parts.append(f'<text x="400" y="{y + 15}" text-anchor="end" fill="#888">{label[:70]}</text>')
         parts.append(
-            f'<rect x="{left:.1f}" y="{y + 4}" width="{abs(length):.1f}" height="14" fill="{colour}"/>'
+            f'<rect x="{left:.1f}" y="{y + 4}" width="{abs(length):.1f}" height="14" fill="{color}"/>'
         )
         parts.append(f'<text x="730" y="{y + 15}" fill="#888">{line["ratio"]:.2f}</text>')
     below = height * len(rows) + 16

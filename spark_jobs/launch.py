@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
         _forget_own_folder()
         module, sys.argv[1:] = rest[0], rest[1:]
         runpy.run_module(module, run_name="__main__", alter_sys=True)
-    except ProvenderError as error:  # settings or a secret that are not to be had, say
+    except ProvenderError as error:  # settings or a secret that are not available, say
         return report(error)
     return 0
 

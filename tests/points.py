@@ -30,7 +30,7 @@ class PointProxy:
         return f"127.0.0.1:{self._listener.getsockname()[1]}"
 
     def reset(self, at: int | None = None, accident: Callable[[], None] = lambda: None) -> None:
-        """Counts anew; before the command number ``at`` (from 0) ``accident`` happens, once."""
+        """Counts again; before the command number ``at`` (from 0) ``accident`` happens, once."""
         with self._lock:
             self.commands, self._at, self._accident = [], at, accident
 

@@ -30,14 +30,14 @@ class BreakingProxy:
         self._sent, self._upload_limit, self._for_good = 0, sent, False
 
     def break_uploads_after(self, sent: int) -> None:
-        """From then on breaks every connection once anything is sent on it, until :meth:`mend`."""
+        """From then on breaks every connection once anything is sent on it, until :meth:`fix`."""
         self._sent, self._upload_limit, self._for_good = 0, sent, True
 
     def break_download_after(self, received: int) -> None:
         """Once: breaks the connection when ``received`` more bytes have come from the server."""
         self._received, self._download_limit = 0, received
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         """Breaks nothing any more."""
         self._upload_limit, self._without_answer = None, 0
 

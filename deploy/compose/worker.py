@@ -15,7 +15,7 @@ def main() -> None:
         try:
             predictor.ensure(settings, lambda line: print(line, flush=True))
         except ProvenderError as error:
-            # Ingest and materialisation go on without it; the next deployment starts it again.
+            # Ingest and materialization go on without it; the next deployment starts it again.
             print(error, flush=True)
     os.execvp("airflow", ["airflow", "celery", "worker"])
 

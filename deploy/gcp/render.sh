@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts project and registry into the manifests, the charts' values and the settings: deploy/rendered/, made anew.
+# Puts project and registry into the manifests, the charts' values and the settings: deploy/rendered/, recreated.
 #
 #   PROJECT_ID=my-project [REGION=europe-west1] [REGISTRY=host/path] [INTO=folder] deploy/gcp/render.sh
 set -euo pipefail

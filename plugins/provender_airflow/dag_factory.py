@@ -161,7 +161,10 @@ def _params(cadence: Cadence) -> dict[str, Param]:
             description_md="Lets a redelivery take back more rows than `violations.max_withdrawn_share`.",
         ),
         "rebuild_online": Param(
-            False, type="boolean", title="Rebuild the online store", description_md="Writes every value anew."
+            False,
+            type="boolean",
+            title="Rebuild the online store",
+            description_md="Writes every value again.",
         ),
     }
 

@@ -73,7 +73,7 @@ def broken_docs(name: str, error: SpecError) -> str:
         [
             f"# The spec {name} is broken",
             (
-                "Its pipeline cannot be built; every other source runs as before. Mend the file, and this "
+                "Its pipeline cannot be built; every other source runs as before. Fix the file, and this "
                 "DAG is the source's again in a minute. `provender validate` shows the same in a second."
             ),
             f"```\n{str(error).replace('```', '')}\n```",

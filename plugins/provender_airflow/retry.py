@@ -14,10 +14,10 @@ RETRIES = 4
 
 
 def retry_policy(*also_final: type[ProvenderError]) -> ExceptionRetryPolicy:
-    """Fails at once on what no retry can mend; everything else follows the task's own settings."""
+    """Fails at once on what no retry can fix; everything else follows the task's own settings."""
     final: list[type[BaseException] | str] = [TerminalError, *also_final]
     return ExceptionRetryPolicy(
-        rules=[RetryRule(exception=final, action=RetryAction.FAIL, reason="no retry can mend it")]
+        rules=[RetryRule(exception=final, action=RetryAction.FAIL, reason="no retry can fix it")]
     )
 
 

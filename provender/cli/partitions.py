@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser, *, partitions: bool = True) -
 
 
 def asked(args: argparse.Namespace) -> Asked:
-    """Raises :class:`SpecError` for an unknown source, :class:`PartitionError` for keys that cannot be."""
+    """Raises :class:`SpecError` for an unknown source, :class:`PartitionError` for invalid keys."""
     settings = load_settings(args.repo)
     source = Catalog.load(settings.repo).source(args.source)
     partitions = parse_range(source.cadence, args.partitions) if hasattr(args, "partitions") else []

@@ -77,7 +77,7 @@ def _undefined_lines(views: dict[str, list[str]], source: str | None) -> Iterato
         what = "the whole view" if features == [WHOLE_VIEW] else ", ".join(features)
         yield f"  still online   {view}: {what} (not defined any more)"
     if views:
-        yield f"  mend with      {f'provender materialize {source}' if source else 'provender apply'}"
+        yield f"  fix with       {f'provender materialize {source}' if source else 'provender apply'}"
 
 
 def all_statuses(settings: Settings, names: list[str], now: datetime) -> list[SourceStatus]:
@@ -148,7 +148,7 @@ def _lines(status: SourceStatus) -> Iterator[str]:
     for view, entry in status.online.items():
         yield f"  online         {view}: recorded up to {entry['recorded_up_to']}"
     for command in status.commands:
-        yield f"  mend with      {command}"
+        yield f"  fix with       {command}"
     if status.quarantined:
         yield f"  look at        provender quarantine list {source.name}"
 

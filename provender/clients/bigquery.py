@@ -60,7 +60,7 @@ def _client(
 
 @contextmanager
 def translated(where: str) -> Iterator[None]:
-    """Google's errors as :class:`BigQueryError`, or a :class:`TerminalError` where no retry can mend it."""
+    """Google's errors as :class:`BigQueryError`, or a :class:`TerminalError` where no retry can fix it."""
     try:
         yield
     except auth.GoogleAuthError as error:

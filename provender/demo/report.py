@@ -41,8 +41,8 @@ Row = tuple[Any, ...]
 def partitions_table(settings: Settings) -> list[Row]:
     """Rows under :data:`HEADER`: a row for each history run and each backfilled partition.
 
-    ``online`` is the number of rows that the materialisation after it wrote; ``seconds`` are those of its
-    ingest and that materialisation.
+    ``online`` is the number of rows that the materialization after it wrote; ``seconds`` are those of its
+    ingest and that materialization.
     """
     storage = storage_at(settings.storage_root)
     catalog = Catalog.load(settings.repo)

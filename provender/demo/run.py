@@ -70,7 +70,9 @@ class Demo:
     def apply(self) -> None:
         command = [sys.executable, "-m", "provender", "--repo", str(self.settings.repo), "apply"]
         if subprocess.run(command, check=False).returncode != 0:
-            raise SetupError("the feature definitions could not be applied", remedy="mend what is said above")
+            raise SetupError(
+                "the feature definitions could not be applied", remedy="fix the problems listed above"
+            )
 
     def ingest_history(self) -> None:
         api = AirflowApi.local(self.settings)

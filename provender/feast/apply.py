@@ -123,7 +123,7 @@ def _register(settings: Settings, store: FeatureStore, work: _Work, say: Say) ->
         say(line)
     storage = storage_at(settings.storage_root)
     with ExitStack() as locks:
-        # A materialisation that runs now would write the values of a view again that are removed here.
+        # A materialization that runs now would write the values of a view again that are removed here.
         for source in sorted({view.source for view in work.plan.gone}):
             locks.enter_context(
                 source_lock(storage, source, "online", f"apply-{token_hex(4)}", say, interrupter(settings))
@@ -233,7 +233,7 @@ def _applied(settings: Settings, storage: Storage) -> tuple[dict[str, AppliedVie
         applied = load_applied_views(storage, settings.project)
         return {view.view: view for view in applied}, load_former_views(storage, settings.project)
     except SettingsError:
-        return {}, []  # the first apply, or a document that this one writes anew
+        return {}, []  # the first apply, or a document that this one writes again
 
 
 def _remove_online_values(settings: Settings, planned: Plan, say: Say) -> None:

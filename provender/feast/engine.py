@@ -1,10 +1,10 @@
 """Feast's batch engine over provender's ledger: ``batch_engine.type`` in ``feature_store.yaml``.
 
-``FeatureStore.materialize`` and ``materialize_incremental`` then run our change-driven materialisation. *What* is
+``FeatureStore.materialize`` and ``materialize_incremental`` then run our change-driven materialization. *What* is
 written is decided by the ledger; start and end are bounds on top of it, by event timestamp, both ends included:
 
 - What lies outside the bounds stays due, so no order of calls leaves a hole, and no end in the future hides anything.
-- A start that Feast picked itself (its watermark, or ``now − ttl`` for a view it never materialised) is no bound.
+- A start that Feast picked itself (its watermark, or ``now − ttl`` for a view it never materialized) is no bound.
 - The watermark that Feast keeps is advisory: it never goes beyond now, and nothing here reads it but to tell that.
 """
 
@@ -60,7 +60,7 @@ class ProvenderEngineConfig(FeastConfigBaseModel):
 
 @dataclass
 class ProvenderMaterializationJob(MaterializationJob):
-    """One view's materialisation, ended."""
+    """One view's materialization, ended."""
 
     task: MaterializationTask
     attempt: str
@@ -83,7 +83,7 @@ class ProvenderMaterializationJob(MaterializationJob):
 
 
 class ProvenderEngine(ComputeEngine):
-    """Materialises all views of one source in one Spark application, and records Feast's intervals itself."""
+    """Materializes all views of one source in one Spark application, and records Feast's intervals itself."""
 
     def update(
         self,
@@ -153,7 +153,7 @@ def _is_feasts_own_start(task: MaterializationTask) -> bool:
 
 
 def _record(registry: BaseRegistry, task: MaterializationTask) -> None:
-    """Feast's interval, which never ends in the future: what is not there yet is not materialised."""
+    """Feast's interval, which never ends in the future: what is not there yet is not materialized."""
     end = min(task.end_time, datetime.now(UTC))
     registry.apply_materialization(task.feature_view, task.project, min(task.start_time, end), end)
 

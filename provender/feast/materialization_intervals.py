@@ -1,7 +1,7 @@
 """Tells Feast which intervals scheduled runs have put online.
 
 The ledger decides what is due; Feast's intervals are for people and tools that look into Feast's registry. They are
-read off the manifests, in a process of its own, since importing Feast takes longer than most materialisations.
+read off the manifests, in a process of its own, since importing Feast takes longer than most materializations.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _register(
         try:
             known = store.get_feature_view(view)
         except FeatureViewNotFoundException:
-            continue  # materialised once, and deleted since
+            continue  # materialized once, and deleted since
         added[view] = list(_missing(partitions, known.materialization_intervals))
         for start, end in added[view]:
             store.registry.apply_materialization(known, project, start, end)

@@ -46,7 +46,7 @@ _LOCK_SECONDS = 600.0
 def open_store(settings: Settings) -> FeatureStore:
     """Feast's store over the repo, its registry open; tables that are not there are made.
 
-    Raises :class:`SettingsError` for a registry path that cannot be, :class:`RegistryError` if it does not answer.
+    Raises :class:`SettingsError` for an invalid registry path, :class:`RegistryError` if it does not answer.
     """
     from sqlalchemy.exc import IntegrityError, ProgrammingError
 
@@ -159,7 +159,7 @@ def _of_the_file(settings: Settings, error: sqlite3.DatabaseError) -> ProvenderE
             f"the file of Feast's registry cannot be read: {error}",
             where=where,
             unharmed=unharmed,
-            remedy="put it back from a backup, or move it away and register everything anew: provender apply",
+            remedy="put it back from a backup, or move it away and register everything again: provender apply",
         )
     remedies = {
         "SQLITE_FULL": "free space there",

@@ -93,7 +93,7 @@ def _place(error: BaseException, repo: Path) -> str:
 def in_repo(repo: Path) -> Iterator[None]:
     """Feast imports a repo's files as modules named by their path below the current directory.
 
-    Afterwards they are forgotten: the next apply reads them anew, and another repo may have a ``views`` of its own.
+    Afterwards they are forgotten: the next apply reads them again, and another repo may have a ``views`` of its own.
     """
     before, wrote_bytecode = Path.cwd(), sys.dont_write_bytecode
     os.chdir(repo)

@@ -16,7 +16,7 @@ Say = Callable[[str], None]
 def build(settings: Settings, request: Request, attempt: str, say: Say = print) -> TrainingSet:
     """Build the training set that ``request`` asks for, or find it.
 
-    Raises :class:`TrainingSetError` for entity rows or features that cannot be, :class:`SourceNotReadyError` where
+    Raises :class:`TrainingSetError` for invalid entity rows or features, :class:`SourceNotReadyError` where
     nothing was ingested, and what Spark raises where the rows come from SQL.
     """
     rows = entity_rows(settings, request, attempt)

@@ -53,7 +53,7 @@ def _keys_by_name(view: FeatureView, names: list[str], table: Table) -> dict[str
 def applied_view(view: FeatureView, entities: dict[str, Entity], table: Table) -> AppliedView:
     """A view as its file defines it, for jobs that do not import Feast; ``entities`` are the repo's, by name.
 
-    Raises :class:`SpecError` for keys, columns or types that cannot be.
+    Raises :class:`SpecError` for invalid keys, columns or types.
     """
     columns = columns_of_view(view)
     keys = _key_types(view, entities, table)

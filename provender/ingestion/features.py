@@ -193,7 +193,7 @@ def _declared(source: Source, table: FeatureTable, sql: Query, results: DataFram
     missing = [name for name in wanted if name not in results.columns]
     if missing:
         raise SqlError(
-            f"{source.name}.{table.name}: the SQL gives no column {', '.join(missing)}; "
+            f"{source.name}.{table.name}: the query does not return column {', '.join(missing)}; "
             f"it gives {', '.join(name for name in results.columns if not name.startswith('_'))}",
             where=str(sql.path),
             unharmed="everything committed before; nothing of this attempt was written",
@@ -213,7 +213,7 @@ def _one_row_a_key(source: Source, table: FeatureTable, typed: DataFrame) -> Dat
     keys = [quoted(key) for key in table.keys]
     values = F.struct("_created", *[quoted(feature.name) for feature in source.features_of(table)])
     problem = F.concat(
-        F.lit(f"{table.name}: the SQL gives several rows for "),
+        F.lit(f"{table.name}: the query returns more than one row per key: "),
         F.to_json(F.struct(*keys)),
         F.lit("; group by the keys"),
     )

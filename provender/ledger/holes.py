@@ -1,4 +1,4 @@
-"""What should have been ingested and was not, and the command that mends it."""
+"""What should have been ingested and was not, and the command that fixes it."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Ledger:
             unharmed="the tables and the staged files; nothing was started",
             remedy="put the file back from a backup; if there is none, move it out of the folder: what it recorded "
             f"then counts as not done, and running {job} again for it, as `provender status {self.source}` lists it, "
-            "records it anew",
+            "records it again",
         )
 
 

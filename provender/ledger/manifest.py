@@ -43,7 +43,7 @@ class Draft:
     attempt: str
     kind: Kind
     partitions: dict[str, dict[str, Any]]
-    """Per partition key: hashes and counts. A materialisation has none."""
+    """Per partition key: hashes and counts. A materialization has none."""
     started: datetime
     recorded_up_to: datetime | None = None
     """Ingest: the log is complete up to here. Materialize, publish: the online store, or BigQuery, holds the log up to

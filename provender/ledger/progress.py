@@ -30,7 +30,7 @@ def ingested_partitions(ledger: Ledger) -> dict[str, dict[str, Any]]:
 
 
 def online_views(ledger: Ledger) -> dict[str, dict[str, Any]]:
-    """Per feature view its newest ``wrote`` entry, or that it has nothing to write yet. Every materialisation looks at
+    """Per feature view its newest ``wrote`` entry, or that it has nothing to write yet. Every materialization looks at
     every view of the source, so ``recorded_up_to`` is the newest one's."""
     last = ledger.last(Job.MATERIALIZE)
     up_to = last.document["recorded_up_to"] if last else None

@@ -32,7 +32,7 @@ class SourceStatus:
     quarantined: dict[str, dict[str, int]]
     """Per partition key the rows in quarantine by reason."""
     online: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Per view what was materialised last."""
+    """Per view what was materialized last."""
     not_published: list[Partition] = field(default_factory=list)
     """Ingested, and not in BigQuery yet, where tables are published there."""
     raw_changed: dict[str, list[str]] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class SourceStatus:
 
     @property
     def commands(self) -> list[str]:
-        """What to type to mend the holes, the stale partitions and those whose raw files changed, in order."""
+        """What to type to fix the holes, the stale partitions and those whose raw files changed, in order."""
         return [
             *self._backfills(self.holes, "failed"),
             *self._backfills(self.to_run_again, "completed"),

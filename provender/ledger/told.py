@@ -1,4 +1,4 @@
-"""Up to which materialisation Feast's registry was told what is online: ``ledger/<source>/told.json``.
+"""Up to which materialization Feast's registry was told what is online: ``ledger/<source>/told.json``.
 
 Only to spare importing Feast where there is nothing to tell; what is told is read off the manifests.
 """
@@ -19,7 +19,7 @@ def is_news(storage: Storage, ledger: Ledger) -> bool:
 
 
 def set_told(storage: Storage, ledger: Ledger, number: int) -> None:
-    """Notes that Feast knows everything up to the materialisation ``number``."""
+    """Notes that Feast knows everything up to the materialization ``number``."""
     with storage.writing(_path(ledger)) as file:
         file.write(json.dumps({"materialize": number}).encode())
 
@@ -30,7 +30,7 @@ def _told(storage: Storage, ledger: Ledger) -> int:
     except FileNotFoundError:
         return 0
     except (ValueError, LookupError, TypeError):
-        # It only spares telling: where it cannot be read, Feast is told again and the file is written anew.
+        # It only spares telling: where it cannot be read, Feast is told again and the file is rewritten.
         return 0
 
 

@@ -77,7 +77,7 @@ def shell_file(settings: Settings) -> Path:
 
 
 def write(settings: Settings) -> None:
-    """Writes ``airflow.cfg`` and what Airflow runs at its start anew; secrets and log ports stay."""
+    """Writes ``airflow.cfg`` and what Airflow runs at its start again; secrets and log ports stay."""
     credentials(settings)
     known = _read(settings)
     parser = configparser.ConfigParser(interpolation=None)

@@ -98,6 +98,6 @@ def _await_health(settings: Settings, record: ProcessRecord, tell: Callable[[str
                 f"airflow did not start: {missing} not healthy after {_START_SECONDS:.0f} s",
                 where=str(log_file(settings)),
                 unharmed="nothing was scheduled",
-                remedy="read the end of the log, mend the cause, run the command again",
+                remedy="read the end of the log, fix the cause, run the command again",
             )
         time.sleep(_POLL_SECONDS)

@@ -306,7 +306,7 @@ def _await(ready: Callable[[], bool], record: ProcessRecord, what: str, profile:
             raise SetupError(
                 f"{what} did not come up",
                 where=str(profile.folder / "logs"),
-                remedy="read the end of its log, mend the cause, run the command again",
+                remedy="read the end of its log, fix the cause, run the command again",
             )
         time.sleep(_POLL_SECONDS)
 
@@ -320,7 +320,7 @@ def _await_health(profile: Profile, settings: Settings) -> None:
             raise SetupError(
                 f"{', '.join(dead)} ended",
                 where=str(profile.folder / "logs" / f"{dead[0]}.log"),
-                remedy="read its end, mend the cause, run the command again",
+                remedy="read its end, fix the cause, run the command again",
             )
         health = airflow_server.health(settings)
         return all(health.get(name) == "healthy" for name in COMPONENTS)

@@ -162,7 +162,7 @@ def _folder(settings: Settings) -> Path:
 
 
 def _token(settings: Settings) -> str:
-    """The token of the server that runs; made anew with each start."""
+    """The token of the server that runs; recreated with each start."""
     try:
         return (_folder(settings) / "token").read_text(encoding="ascii")
     except FileNotFoundError:
@@ -196,7 +196,7 @@ def _await_models(settings: Settings) -> None:
                 f"the predictor did not come up: {last_line(log_file(settings))}",
                 where=str(log_file(settings)),
                 unharmed="the pointers of what it serves",
-                remedy="read the end of the log, mend the cause, run the command again",
+                remedy="read the end of the log, fix the cause, run the command again",
             )
         time.sleep(_POLL_SECONDS)
 
@@ -233,7 +233,7 @@ def _refused(settings: Settings, model: str, answer: Mapping[str, Any]) -> Deplo
         f"{model} was not loaded: {answer.get('error', answer)}",
         where=url(settings),
         unharmed="what served before serves on",
-        remedy="mend the cause, then deploy again",
+        remedy="fix the cause, then deploy again",
     )
 
 

@@ -140,6 +140,6 @@ def _await_answer(settings: Settings, record: ProcessRecord, host: str, port: in
             raise SetupError(
                 f"redis did not start at {host}:{port}: {last_line(log_file(settings))}",
                 where=str(log_file(settings)),
-                remedy="read the log, mend the cause, run the command again",
+                remedy="read the log, fix the cause, run the command again",
             )
         time.sleep(_POLL_SECONDS)

@@ -100,8 +100,10 @@ def _airflow_status(settings: Settings) -> ServiceStatus:
     if not airflow_server.is_running(settings):
         return ServiceStatus("airflow", "stopped", url, log)
     health = airflow_server.health(settings)
-    ill = [name for name in airflow_server.COMPONENTS if health.get(name) != "healthy"]
-    return ServiceStatus("airflow", f"not healthy: {', '.join(ill)}" if ill else "running", url, log)
+    unhealthy = [name for name in airflow_server.COMPONENTS if health.get(name) != "healthy"]
+    return ServiceStatus(
+        "airflow", f"not healthy: {', '.join(unhealthy)}" if unhealthy else "running", url, log
+    )
 
 
 def _predictor_status(settings: Settings) -> ServiceStatus:
@@ -112,8 +114,8 @@ def _predictor_status(settings: Settings) -> ServiceStatus:
         found = predictor.models(settings)
     except PredictorError as error:
         return ServiceStatus("predictor", f"not healthy: {error.what}", predictor.url(settings), log)
-    ill = [model["name"] for model in found if model["failure"] and not model["version"]]
-    state = f"not loaded: {', '.join(ill)}" if ill else "running"
+    unhealthy = [model["name"] for model in found if model["failure"] and not model["version"]]
+    state = f"not loaded: {', '.join(unhealthy)}" if unhealthy else "running"
     served = ", ".join(f"{model['name']} {model['version']}" for model in found if model["version"])
     return ServiceStatus("predictor", state, predictor.url(settings), served or log)
 

@@ -1,4 +1,4 @@
-"""The rows that a materialisation sends, found in this process: decided on narrow columns, then streamed.
+"""The rows that a materialization sends, found in this process: decided on narrow columns, then streamed.
 
     keys, times, deleted   of every version that is due     ─▶ DuckDB ─▶ which row stands for each key
     keys, features, times  the same rows in the same order  ─▶ Arrow  ─▶ the chosen ones, a batch at a time

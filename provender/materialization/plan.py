@@ -1,4 +1,4 @@
-"""What a materialisation has to do for each view, as the ledger and the online store's markers tell."""
+"""What a materialization has to do for each view, as the ledger and the online store's markers tell."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from provender.storage import Storage
 from provender.tables import feature_log as versions
 from provender.tables.feature_log import FeatureLog
 
-"""Of ``feature_store.yaml``: the settings of a materialisation."""
+"""Of ``feature_store.yaml``: the settings of a materialization."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def plans_of(
     chosen = [view for view in applied if view.view in views]
     store = _Store.read(settings) if chosen else None
     # What a marker says is compared with the entry of the manifest that wrote its view, not with the newest
-    # materialisation, which may have found nothing to write, or the view not applied.
+    # materialization, which may have found nothing to write, or the view not applied.
     state = last_written(ledger, Job.MATERIALIZE, "view")
     plans = []
     for view in chosen:
@@ -200,7 +200,7 @@ def _why_rebuild(view: AppliedView, table_id: str, state: dict[str, Any] | None,
     if store.counts_evictions and (evicted := store.held.evicted(view.view)):
         return f"the online store has evicted {evicted} keys since it was written"
     if table_id not in (state["table_id"], marker.table_id) or state["table_id"] != marker.table_id:
-        return "the feature table was created anew"
+        return "the feature table was recreated"
     if state["layout"] != view.layout_hash:
         return "the feature view's keys or features changed"
     return ""

@@ -4,7 +4,7 @@
     the log, recorded up to now, of those keys only             ─▶ newest row per key
     both                                                        ─▶ Redis: replaced, or removed where no row is left
 
-Newest wins keeps a wrong value of the year 2062 for 36 years. A materialisation takes it back once its raw row is
+Newest wins keeps a wrong value of the year 2062 for 36 years. A materialization takes it back once its raw row is
 corrected or withdrawn; this does it at once, and for values that no log has. Each write names the version that was
 seen, so it does not replace one that came meanwhile.
 """

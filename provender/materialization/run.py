@@ -1,4 +1,4 @@
-"""Materialise: what a source's logs recorded since the last time, into the online store.
+"""Materialize: what a source's logs recorded since the last time, into the online store.
 
     versions recorded in (last, now] ─▶ newest row per key ─▶ Redis, newest wins ─▶ marker ─▶ manifest
 
@@ -105,7 +105,7 @@ def _reached(ledger: Ledger) -> datetime | None:
 
 @dataclass(frozen=True)
 class _Run:
-    """What all views of one materialisation share."""
+    """What all views of one materialization share."""
 
     settings: Settings
     storage: Storage

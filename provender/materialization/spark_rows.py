@@ -1,4 +1,4 @@
-"""Which rows a materialisation sends: of the keys that may have changed, what the log now says of each.
+"""Which rows a materialization sends: of the keys that may have changed, what the log now says of each.
 
     versions recorded in (last, now] ─▶ newest row per key
 

@@ -96,7 +96,7 @@ def still_online(settings: Settings, storage: Storage) -> dict[str, dict[str, li
     """Source to view to the features that are online and not defined any more; :data:`WHOLE_VIEW` for a view that is
     not to be online at all. Empty, and the online store is not asked, where nothing was taken out of a definition.
 
-    Raises :class:`OnlineStoreError`, :class:`SettingsError` for a connection string that cannot be.
+    Raises :class:`OnlineStoreError`, :class:`SettingsError` for an invalid connection string.
     """
     try:
         definitions = Definitions.load(storage, settings.project)

@@ -61,7 +61,7 @@ def bulk(column: pa.Array) -> pa.Array:
 
 
 class Runs:
-    """A column whose neighbouring rows are taken together as one run of bytes."""
+    """A column whose neighboring rows are taken together as one run of bytes."""
 
     def __init__(self, column: pa.Array) -> None:
         self._ends = _offsets(column).tolist()

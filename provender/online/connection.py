@@ -28,7 +28,7 @@ Client = redis.Redis | RedisCluster
 _TEXTS = ("password", "username")
 """Text, also where it looks like a number."""
 
-_REMEDY = "start it (make up) or mend online_store.connection_string in feature_store.yaml, then run again"
+_REMEDY = "start it (make up) or fix online_store.connection_string in feature_store.yaml, then run again"
 _WHERE = "feature_store.yaml, online_store.connection_string"
 
 

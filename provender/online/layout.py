@@ -2,7 +2,7 @@
 
 One Redis hash per entity and project holds the values of every feature view with those join keys:
 
-    key                           serialised entity key (version 3) + project name, UTF-8
+    key                           serialized entity key (version 3) + project name, UTF-8
     field murmur3(view:feature)   4 bytes, little endian -> ``ValueProto`` bytes; empty bytes for a null
     field _ts:<view>              ``google.protobuf.Timestamp`` bytes: the event timestamp
     field _c:<view>               provender's: "<created> <event>", both decimal microseconds
@@ -75,7 +75,7 @@ _MICROS = 1_000_000
 class ViewLayout:
     """One feature view as the online store holds it.
 
-    Raises :class:`SpecError` for a join key type that Feast cannot serialise (BOOL, FLOAT, DOUBLE).
+    Raises :class:`SpecError` for a join key type that Feast cannot serialize (BOOL, FLOAT, DOUBLE).
     """
 
     view: str
@@ -111,7 +111,7 @@ class ViewLayout:
 
     @property
     def sorted_keys(self) -> list[tuple[str, ColumnType]]:
-        """Join keys in the order of the serialised entity key: by name."""
+        """Join keys in the order of the serialized entity key: by name."""
         return sorted(self.join_keys)
 
     @property
@@ -126,7 +126,7 @@ def field_name(view: str, feature: str) -> bytes:
 
 
 def key_prefix(names: Sequence[str]) -> bytes:
-    """Serialised names of the join keys: their count, then each name with its type and length."""
+    """Serialized names of the join keys: their count, then each name with its type and length."""
     parts = [struct.pack("<I", len(names))]
     for name in sorted(names):
         encoded = name.encode()

@@ -20,7 +20,7 @@ class Marker:
     table: str
     """URI of the feature table."""
     table_id: str
-    """Delta's id of the table: another one means the table was created anew."""
+    """Delta's id of the table: another one means the table was recreated."""
     recorded_up_to: str
     """ISO 8601: every version recorded up to then is reflected."""
     manifest: int
@@ -56,7 +56,7 @@ def write_marker(connection_string: str, project: str, view: str, marker: Marker
 
 
 def delete_marker(connection_string: str, project: str, view: str) -> None:
-    """Removes a view's marker, so that its next materialisation is a rebuild. Raises :class:`OnlineStoreError`."""
+    """Removes a view's marker, so that its next materialization is a rebuild. Raises :class:`OnlineStoreError`."""
     with translated(connection_string, "deleting the marker"):
         client = connect(connection_string)
         client.hdel(marker_key(project), view)

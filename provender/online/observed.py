@@ -77,7 +77,7 @@ def versions_after(writer: OnlineWriter, view: ViewLayout, event: int) -> dict[b
 
 
 def key_values(view: ViewLayout, keys: Sequence[bytes]) -> dict[str, pa.Array]:
-    """Columns of the join keys' values in serialised entity keys of the view, with the view's types."""
+    """Columns of the join keys' values in serialized entity keys of the view, with the view's types."""
     kinds = view.sorted_keys
     columns: dict[str, list[Any]] = {name: [] for name, _ in kinds}
     for key in keys:

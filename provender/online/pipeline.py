@@ -1,4 +1,4 @@
-"""Windows of script calls on their way to Redis: two in flight, a broken connection mended, no faster than asked."""
+"""Windows of script calls on their way to Redis: two in flight, a broken connection reopened, no faster than asked."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
     -> columns, decoded straight from the bytes           and the times of the row they were written with
 
 The bytes are Feast's own (:mod:`provender.online.layout`), so this reads what Feast pushed as well as what
-provender materialised. Needs ``redis`` (with ``hiredis`` it is about twice as fast), neither Feast nor pandas.
+provender materialized. Needs ``redis`` (with ``hiredis`` it is about twice as fast), neither Feast nor pandas.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The feature views as they were last applied, compiled for jobs that must not import Feast.
 
-``provender apply`` writes ``applied/<project>.json`` under the storage root; a materialisation reads it. What is
-applied is what is materialised. Definitions that were applied once and are not any more stay in the document, under
+``provender apply`` writes ``applied/<project>.json`` under the storage root; a materialization reads it. What is
+applied is what is materialized. Definitions that were applied once and are not any more stay in the document, under
 ``former``: a hash field's name is a checksum, so that what was written under them can be found by their names alone.
 """
 

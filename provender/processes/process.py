@@ -1,4 +1,4 @@
-"""Processes that outlive the command that started them: recognised again, ended with all they started.
+"""Processes that outlive the command that started them: recognized again, ended with all they started.
 
 A pid alone does not name a process, pids are used again: a record also holds the start time, and what was started
 bears a mark (:mod:`provender.processes.marks`).

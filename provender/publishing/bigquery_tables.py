@@ -31,7 +31,7 @@ class Published:
     name: str
     """``project.dataset.table``."""
     created: str
-    """When BigQuery made it, ISO: another one means that it was made anew."""
+    """When BigQuery made it, ISO: another one means that it was recreated."""
     is_new: bool
 
 
@@ -119,7 +119,7 @@ def _refuse_other(there: bigquery.Table, wanted: bigquery.Table) -> None:
             f"the published table has other column types than the spec: {', '.join(changed)}",
             where=name,
             unharmed="the table as it was",
-            remedy="remove the table in BigQuery, then: provender publish (it is made anew and filled)",
+            remedy="remove the table in BigQuery, then: provender publish (it is recreated and filled)",
         )
 
 

@@ -191,9 +191,9 @@ def why_rebuild(last: dict[str, Any] | None, table_id: str, target: Published) -
     if last is None:
         return "it was never published"
     if last["published"] != target.name or last["published_id"] != target.created:
-        return "the table in BigQuery was made anew"
+        return "the table in BigQuery was recreated"
     if last["table_id"] != table_id:
-        return "the feature table was created anew"
+        return "the feature table was recreated"
     return ""
 
 

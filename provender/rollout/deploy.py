@@ -346,5 +346,5 @@ def _named(served: Served | None) -> str:
 
 def _with_outcome(error: ProvenderError, unharmed: str) -> ProvenderError:
     """The same error, saying what serves now."""
-    remedy = error.remedy or "mend the cause, then run the deployment again"
+    remedy = error.remedy or "fix the cause, then run the deployment again"
     return type(error)(error.what, where=error.where, unharmed=unharmed, remedy=remedy)

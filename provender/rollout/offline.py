@@ -23,9 +23,9 @@ from provender.training_sets.lockfile import Lockfile
 
 
 def offline_features(settings: Settings, lockfile: Lockfile, rows: pa.Table, at: datetime) -> Columns:
-    """The features of ``rows`` (join keys by name) at ``at``, from what is materialised and no newer.
+    """The features of ``rows`` (join keys by name) at ``at``, from what is materialized and no newer.
 
-    Raises :class:`DeployError` where a view was never materialised, and :class:`provender.errors.TrainingSetError`
+    Raises :class:`DeployError` where a view was never materialized, and :class:`provender.errors.TrainingSetError`
     where a table is no longer the one the model was trained on.
     """
     storage, inputs = storage_at(settings.storage_root), lockfile.inputs
@@ -43,7 +43,7 @@ def materialized_up_to(storage: Storage, source: str, view: str) -> datetime:
     entry = online_views(Ledger(storage, source)).get(view)
     if entry is None or not entry["recorded_up_to"]:
         raise DeployError(
-            f"view {view} is not online: it was never materialised",
+            f"view {view} is not online: it was never materialized",
             where=f"source {source}",
             unharmed="whatever serves now",
             remedy=f"make sure that the view is applied with online=True (provender apply), then: "

@@ -35,7 +35,7 @@ _LOCK_SECONDS = 1800.0
 def no_writes(storage: Storage, sources: Mapping[str, Source], owner: str) -> Iterator[None]:
     """Keeps the sources' online values as they are during the block.
 
-    A materialisation that is half done is neither what was nor what will be, and would look like a disagreement.
+    A materialization that is half done is neither what was nor what will be, and would look like a disagreement.
     Raises :class:`provender.errors.LockHeldError` after half an hour.
     """
     with ExitStack() as held:

@@ -105,7 +105,7 @@ def address_of(settings: Settings, document: Mapping[str, Any], percent: int) ->
         raise DeployError(
             "KServe gave the InferenceService no address",
             where=document["metadata"]["name"],
-            remedy=f"mend the cluster's ingress, or set provender.serving.url in {SETTINGS_FILE}",
+            remedy=f"fix the cluster's ingress, or set provender.serving.url in {SETTINGS_FILE}",
         )
     return str(url)
 
@@ -157,7 +157,7 @@ def _check(settings: Settings, served: Served, percent: int) -> None:
             f"{served.model} cannot be served on KServe: {'; '.join(wrong)}",
             where=f"{settings.repo / SETTINGS_FILE}, or the model's spec",
             unharmed="whatever serves now: nothing was sent",
-            remedy="mend it, then run the deployment again",
+            remedy="fix it, then run the deployment again",
         )
 
 

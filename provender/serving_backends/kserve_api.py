@@ -61,7 +61,7 @@ class InferenceServices:
                 f"the cluster does not know InferenceServices, or the namespace {self.namespace}",
                 where=f"{self.namespace}/{name}",
                 unharmed="whatever serves now",
-                remedy="install KServe, or mend provender.serving.namespace",
+                remedy="install KServe, or fix provender.serving.namespace",
             ) from error
 
     def delete(self, name: str) -> None:
@@ -111,9 +111,7 @@ def _error_of(error: ApiException, where: str, doing: str) -> ProvenderError:
         )
     if error.status in NOT_ALLOWED:
         remedy = (
-            "give the service account get, patch, create and delete on inferenceservices, or mend the token"
+            "give the service account get, patch, create and delete on inferenceservices, or fix the token"
         )
         return DeployError(what, where=where, unharmed="whatever serves now", remedy=remedy)
-    return DeployError(
-        what, where=where, unharmed="whatever serves now", remedy="mend what the message names"
-    )
+    return DeployError(what, where=where, unharmed="whatever serves now", remedy="fix what the message names")

@@ -26,7 +26,7 @@ _LOST_FILES = (
 """What Spark and Delta say where a file is gone or cannot be read: no SQL and no spec is to blame."""
 _DATA_STATES = ("21", "22", "42", "P0")
 """Classes of SQLSTATE that the SQL and its data are to blame for: cardinality, data exceptions (division by zero, a
-cast), names and syntax, errors raised on purpose. Trying again mends none of them."""
+cast), names and syntax, errors raised on purpose. Trying again fixes none of them."""
 _DISK = {
     "No space left on device": "free space there, or in the engine's folder of temporary files (SPARK_LOCAL_DIRS)",
     "Disk quota exceeded": "free space there, or in the engine's folder of temporary files (SPARK_LOCAL_DIRS)",

@@ -296,7 +296,7 @@ def server_conf(settings: Settings) -> dict[str, str]:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
-        # The driver and its block manager listen too: with a secret that Spark makes anew at every start.
+        # The driver and its block manager listen too: with a secret that Spark makes again at every start.
         "spark.authenticate": "true",
         "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": str(scratch.with_name("warehouse")),

@@ -125,7 +125,7 @@ def _end(session: SparkSession, watch: EngineWatch) -> None:
     """Stops a session for good.
 
     PySpark closes a session's client once more when the garbage collector finds it. That may be while a later
-    session holds the lock of the thread pool that all clients share: it would wait for itself, for ever.
+    session holds the lock of the thread pool that all clients share: it would wait for itself, forever.
     """
     if watch.is_gone:
         session.release_session_on_close = False  # type: ignore[attr-defined]

@@ -63,7 +63,7 @@ class SpecCache:
         return source
 
     def put(self, path: Path, source: Source, document: str) -> None:
-        """Keeps ``document``, the normalised JSON of ``source``."""
+        """Keeps ``document``, the normalized JSON of ``source``."""
         queries = sorted({table.sql for table in source.tables if table.sql})
         files = self._signatures[path] + [_stat(path.parent / name) for name in queries]
         if all(times and time.time_ns() - max(times) > _SETTLED_SECONDS * 10**9 for _, _, _, *times in files):
@@ -94,7 +94,7 @@ def _read(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        _LOG.warning("spec cache %s is unreadable and will be written anew: %s", file, error)
+        _LOG.warning("spec cache %s is unreadable and will be rewritten: %s", file, error)
         return {}
     if not isinstance(kept, dict):
         return {}

@@ -51,7 +51,7 @@ def _check_keys(document: Document, place: Location, table: dict[str, Any]) -> N
 def _check_online_ttl(document: Document, place: Location, table: dict[str, Any]) -> None:
     if table.get("online_ttl") in ("0", 0):
         what = f"{shown_location((*place, 'online_ttl'))}: nothing would live online"
-        document.report((*place, "online_ttl"), what, "leave it out for ever, or write a time like 30d")
+        document.report((*place, "online_ttl"), what, "leave it out for no limit, or write a time like 30d")
 
 
 def _check_chosen(document: Document, place: Location, table: dict[str, Any]) -> None:

@@ -101,7 +101,7 @@ def _read_text(document: Document) -> str | None:
 def _syntax_problem(path: Path, error: yaml.YAMLError) -> Problem:
     mark = getattr(error, "problem_mark", None)
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be parsed"
-    return Problem(path, mark.line + 1 if mark else 1, f"not YAML: {what}", "mend the syntax at this line")
+    return Problem(path, mark.line + 1 if mark else 1, f"not YAML: {what}", "fix the syntax at this line")
 
 
 def _entry(node: Node | None, step: str | int) -> tuple[Node, Node] | None:

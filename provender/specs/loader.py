@@ -39,7 +39,7 @@ def load_source(path: Path) -> Source:
 
 
 def load_checked(path: Path) -> tuple[Source, str]:
-    """As :func:`load_source`, with the normalised JSON document that :func:`source_of` takes."""
+    """As :func:`load_source`, with the normalized JSON document that :func:`source_of` takes."""
     document = read_document(path)
     if document.problems and not document.values:
         raise to_error(document.problems)
@@ -56,7 +56,7 @@ def load_checked(path: Path) -> tuple[Source, str]:
 
 
 def source_of(text: str) -> Source:
-    """The source in a normalised JSON document (dates as UTC moments). Raises pydantic's ``ValidationError``.
+    """The source in a normalized JSON document (dates as UTC moments). Raises pydantic's ``ValidationError``.
 
     JSON in strict mode, because that takes lists and names of enum members but no ``"3"`` for a number.
     """
@@ -72,10 +72,10 @@ def _normalise(document: Document) -> None:
     places: list[tuple[Location, dict[str, Any]]] = [((), values)]
     places += [(("tables", i), table) for i, table in entries(values, "tables")]
     for place, mapping in places:
-        normalise_durations(document, place, mapping, {"delay", "timeout", "lateness", "online_ttl"})
+        normalize_durations(document, place, mapping, {"delay", "timeout", "lateness", "online_ttl"})
 
 
-def normalise_durations(
+def normalize_durations(
     document: Document, place: Location, mapping: dict[str, Any], keys: Collection[str]
 ) -> None:
     """Reports what is no duration under ``keys`` of ``mapping``, and replaces it to report nothing twice."""

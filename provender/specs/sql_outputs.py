@@ -105,7 +105,7 @@ def _output_complaints(
             remedy = f"add … AS {name}" + (
                 ", or remove it from keys and features in the spec" if is_table else ""
             )
-            yield Complaint(f"the SQL gives no column {name!r}", remedy, line=line_of(query))
+            yield Complaint(f"the query does not return column {name!r}", remedy, line=line_of(query))
     for name in undeclared if is_table else ():
         if given[name].node is not None:  # what a star gives besides is left out
             what = f"the SQL gives {name!r}, which is not declared"

@@ -55,7 +55,7 @@ def parse_modules(repo: Path) -> tuple[list[Module], list[Problem]]:
         except (SyntaxError, ValueError) as error:
             line = getattr(error, "lineno", None) or 1
             what = f"not Python: {getattr(error, 'msg', error)}"
-            problems.append(Problem(path, line, what, "mend this line"))
+            problems.append(Problem(path, line, what, "fix this line"))
         except (RecursionError, MemoryError):
             problems.append(Problem(path, 1, "nested too deeply to be read", "write it flat"))
     return modules, problems

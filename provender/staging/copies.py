@@ -31,7 +31,7 @@ def restore_copies(
 
     Existence and size are checked everywhere, the checksum in a folder: an object on ``gs://`` cannot change in place,
     and Google checks its bytes. Returns notes for people. Raises :class:`StagedCopyError` where the bytes are nowhere
-    to be had any more; then no copy of that partition was touched.
+    available any more; then no copy of that partition was touched.
     """
     notes = []
     for key, entry in sorted(staged.items()):

@@ -54,7 +54,8 @@ def found_files(
             notes += selection.notes
             if selection.unplaced:
                 notes.append(
-                    f"{selection.unplaced} of {selection.rows} raw rows name no moment in {source.raw.time_column!r}, "
+                    f"{selection.unplaced} of {selection.rows} raw rows have a missing or unreadable timestamp "
+                    f"in {source.raw.time_column!r}, "
                     "or have too few or too many fields: each was staged with the row before it, to be quarantined"
                 )
                 counts["unplaced"] = selection.unplaced

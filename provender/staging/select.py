@@ -85,8 +85,8 @@ def _refuse_past_limit(source: Source, selection: Selection, files: list[RawFile
     limit = 0.0 if source.violations.action == "fail" else source.violations.max_share
     if selection.unplaced and selection.unplaced / selection.rows > limit:
         raise ContractError(
-            f"{source.name}: {selection.unplaced} of {selection.rows} raw rows name no moment in "
-            f"{source.raw.time_column!r}, or have too few or too many fields: more than {limit:.1%}"
+            f"{source.name}: {selection.unplaced} of {selection.rows} raw rows have a missing or unreadable timestamp "
+            f"in {source.raw.time_column!r}, or have too few or too many fields: more than {limit:.1%}"
             + "".join(f"; {note}" for note in selection.notes[:3]),
             where=", ".join(file.where for file in files[:3]),
             unharmed="what was staged before",

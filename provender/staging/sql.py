@@ -56,7 +56,7 @@ def sql_rows(settings: Settings, source: Source, partition: Partition) -> Iterat
     """The rows whose time column lies in the partition's ``[start, end)``; a partition without rows gives a file
     without rows.
 
-    Raises :class:`SettingsError` and :class:`SetupError` for a connection that cannot be,
+    Raises :class:`SettingsError` and :class:`SetupError` for an invalid connection,
     :class:`SourceNotReadyError` if the database cannot be reached or the connection breaks half-way,
     :class:`ContractError` if it refuses the query or has no such time column, or if more rows than ``violations``
     allows hold no time that can be read.

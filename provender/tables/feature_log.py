@@ -89,7 +89,7 @@ class FeatureLog:
 
     @cached_property
     def table_id(self) -> str:
-        """Delta's id of the table: another one means that it was created anew; empty if there is none."""
+        """Delta's id of the table: another one means that it was recreated; empty if there is none."""
         return str(self.delta.metadata().id) if self.exists else ""
 
     def files(self, bounds: Bounds) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tables that an accident has left half made are found and made anew before anything is written.
+"""Tables that an accident has left half made are found and recreated before anything is written.
 
     no committed version, some files        an attempt died, or the disk was full, while the table was made: removed
     the newest commit file is empty or cut  nobody committed a manifest on it: removed, the version before it counts
@@ -46,7 +46,7 @@ def _repair(table: DeltaTable, recorded: int | None, say: Say) -> None:
     if log.newest() is None and table.storage.exists(table.path):
         if recorded is not None:
             raise _damaged(table, log.folder, "the table's log is gone, though a manifest says what it holds")
-        say(f"{table.path} was left half made by an attempt that died, and is made anew")
+        say(f"{table.path} was left half made by an attempt that died, and is recreated")
         table.storage.delete_tree(table.path)
 
 

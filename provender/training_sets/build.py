@@ -35,7 +35,7 @@ from provender.training_sets.lockfile import (
 from provender.training_sets.report import null_features, render
 from provender.training_sets.request import Request, SqlRows
 from provender.training_sets.rows import Rows, read_rows, with_types, without_gaps_in_time
-from provender.training_sets.summary import Summary, summarise
+from provender.training_sets.summary import Summary, summarize
 
 Say = Callable[[str], None]
 
@@ -76,7 +76,7 @@ def attempts_set(settings: Settings, name: str, attempt: str) -> TrainingSet | N
 
 
 def make_report(settings: Settings, training_set: TrainingSet) -> str:
-    """The URI of the report; it is made anew from the logs if it is gone."""
+    """The URI of the report; it is recreated from the logs if it is gone."""
     folder = storage_at(training_set.uri)
     if not folder.exists(REPORT_FILE):
         found = joined(settings, training_set.entities(), training_set.lockfile.inputs)
@@ -85,7 +85,7 @@ def make_report(settings: Settings, training_set: TrainingSet) -> str:
 
 
 def _write_report(storage: Storage, path: str, lockfile: Lockfile, found: pa.Table) -> Summary:
-    summary = summarise(lockfile.inputs, found)
+    summary = summarize(lockfile.inputs, found)
     with storage.writing(path) as file:
         file.write(render(lockfile, summary).encode())
     return summary

@@ -1,4 +1,4 @@
-"""Small inline SVG charts: no script, colours from the page's style sheet, a text for who cannot see them."""
+"""Small inline SVG charts: no script, colors from the page's style sheet, a text for who cannot see them."""
 
 from __future__ import annotations
 

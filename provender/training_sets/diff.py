@@ -154,7 +154,7 @@ def _entities(a: Inputs, b: Inputs) -> str:
 def _data(a: Inputs, b: Inputs) -> Iterator[str]:
     for one, other in _common_logs(a, b):
         if one.table_id != other.table_id:
-            yield f"{one.view}: table {one.source}.{one.table} was created anew"
+            yield f"{one.view}: table {one.source}.{one.table} was recreated"
         elif one.recorded_up_to != other.recorded_up_to:
             yield f"{one.view}: recorded up to {iso(one.recorded_up_to)} → {iso(other.recorded_up_to)}"
 

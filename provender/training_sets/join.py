@@ -63,7 +63,7 @@ def log_of(settings: Settings, log: LogRead) -> FeatureLog:
     found = FeatureLog(storage_at(settings.storage_root).uri(log.path), declared_schema(log))
     if found.table_id != log.table_id and log.table_id:
         raise TrainingSetError(
-            f"table {log.source}.{log.table} was created anew: what view {log.view!r} was built from is gone"
+            f"table {log.source}.{log.table} was recreated: what view {log.view!r} was built from is gone"
             if found.table_id
             else f"table {log.source}.{log.table} is gone",
             where=found.uri,

@@ -1,7 +1,7 @@
 """For which partition key a model is trained, if at all.
 
 A model stands on several sources. Its key is a partition of the coarsest cadence among them; a key is
-**complete** when every source has ingested, and materialised, each of its partitions within the key's interval, and
+**complete** when every source has ingested, and materialized, each of its partitions within the key's interval, and
 those cover it from end to end: a month of which a source has the first four days, because it ends there, is no month,
 and a day before a source's start is no day of it. Backfills and corrections complete old keys too, so a run trains
 only for the newest complete one.

@@ -47,7 +47,7 @@ class LogRead:
     path: str
     """Of the log, under the storage root."""
     table_id: str
-    """Delta's id: another one means that the table was created anew. Empty: there was no table, and no row."""
+    """Delta's id: another one means that the table was recreated. Empty: there was no table, and no row."""
     recorded_up_to: datetime
     """Versions recorded later were not seen."""
     definition: str

@@ -25,7 +25,7 @@ class Kind(StrEnum):
     CORRECTED = "corrected"
     """Supersedes an older version: created later."""
     RECOMPUTED = "recomputed"
-    """Supersedes a version with the same created timestamp: a changed definition was computed anew."""
+    """Supersedes a version with the same created timestamp: a changed definition was computed again."""
     WITHDRAWN = "withdrawn"
     """Marks its row deleted."""
 

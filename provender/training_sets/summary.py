@@ -103,7 +103,7 @@ class Summary:
     days: tuple[DayCount, ...]
 
 
-def summarise(inputs: Inputs, joined: pa.Table) -> Summary:
+def summarize(inputs: Inputs, joined: pa.Table) -> Summary:
     """``joined``: what :func:`provender.training_sets.join.joined` gives."""
     times = joined.column(inputs.event_timestamp)
     first, last = pc.min(times).as_py(), pc.max(times).as_py()

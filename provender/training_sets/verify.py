@@ -33,7 +33,7 @@ class Verified:
 
 
 def verify(settings: Settings, training_set: TrainingSet) -> Verified:
-    """Reads the staged entity rows and the logs as they stood, joins them anew, and compares checksums.
+    """Reads the staged entity rows and the logs as they stood, joins them again, and compares checksums.
 
     What cannot be built again (a table recreated, a column gone, a file missing) is a finding with its reason.
     Raises only :class:`TransientError`: then nothing is known.

@@ -1,7 +1,7 @@
 """Tidying of a source's tables: small files into large ones, removed files off the disk, expired values offline.
 
 Nothing that a reader can see changes: a feature table is read by its recorded timestamp, not by its files, so a
-materialisation or a training set does not notice a compaction.
+materialization or a training set does not notice a compaction.
 """
 
 from __future__ import annotations

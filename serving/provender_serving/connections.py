@@ -1,4 +1,4 @@
-"""Connections that cannot be held for ever: uvicorn's HTTP protocol with a deadline for each phase.
+"""Connections that cannot be held forever: uvicorn's HTTP protocol with a deadline for each phase.
 
     opened ──head──▶ headers complete ──body──▶ request complete ──answer──▶ answered ──idle──▶ next request, or closed
 

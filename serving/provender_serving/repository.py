@@ -1,6 +1,6 @@
 """The models that are served, by name, and how one takes another's place.
 
-A load reads the pointer anew, loads what it names beside the one that serves, and only then puts it in its place:
+A load reads the pointer again, loads what it names beside the one that serves, and only then puts it in its place:
 requests under way end with the old one, later ones get the new one, and none fails. If the load fails, nothing
 changes, and whoever asked gets the reason.
 """

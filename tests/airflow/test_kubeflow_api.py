@@ -198,8 +198,8 @@ def test_each_answer_means_a_retry_or_not(
 
 
 def test_what_the_server_refuses_is_said_in_its_words(settings: Settings, api: KubeflowApi) -> None:
-    with pytest.raises(TerminalError, match=r"unknown parameters \['colour'\]"):
-        backend(settings, api).submit(a_run(settings, colour="red"))
+    with pytest.raises(TerminalError, match=r"unknown parameters \['color'\]"):
+        backend(settings, api).submit(a_run(settings, color="red"))
 
 
 def test_a_server_that_is_away_is_a_case_for_a_retry(settings: Settings) -> None:
@@ -216,7 +216,7 @@ def test_the_token_is_read_for_each_call(settings: Settings, api: KubeflowApi, t
     asked = backend(settings, api, token_file=file)
     handle = asked.submit(a_run(settings))
     api.token = "second"
-    with pytest.raises(SettingsError, match="refuses us"):
+    with pytest.raises(SettingsError, match="refused the credentials"):
         asked.poll(handle)
     file.write_text("second")
     assert asked.poll(handle).state is JobState.RUNNING

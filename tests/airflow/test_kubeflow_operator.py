@@ -34,7 +34,7 @@ pytestmark = pytest.mark.airflow
 BOUND_SECONDS = 20
 
 RUNNER = '''
-"""Ends as the file `behaviour` beside it says."""
+"""Ends as the file `behavior` beside it says."""
 import argparse, json, sys, time
 from pathlib import Path
 from provender.model_registry.runs import write_result
@@ -45,18 +45,18 @@ given = parser.parse_args()
 here = Path(__file__).parents[1]
 with (here / "submissions").open("a") as file:
     file.write(json.dumps(given.arguments) + "\\n")
-behaviour = (here / "behaviour").read_text()
-print("started", behaviour, flush=True)
-while behaviour == "wait":
+behavior = (here / "behavior").read_text()
+print("started", behavior, flush=True)
+while behavior == "wait":
     time.sleep(0.05)
-    behaviour = (here / "behaviour").read_text()
-if behaviour == "refuse":
+    behavior = (here / "behavior").read_text()
+if behavior == "refuse":
     error = {"kind": "TrainingSetError", "what": "the data is not what the lockfile says"}
     print("PROVENDER_ERROR", json.dumps(error), file=sys.stderr)
     sys.exit(3)
-if behaviour == "die":
+if behavior == "die":
     sys.exit(137)
-if behaviour != "silent":
+if behavior != "silent":
     run = given.arguments["run_name"]
     write_result(given.arguments["output_uri"], run, {"version": "v1", "metrics": {"roc_auc": 0.7}})
 '''
@@ -81,7 +81,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> ModelSpec:
 
 @pytest.fixture
 def training(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A training environment whose pipeline does as its file ``behaviour`` says."""
+    """A training environment whose pipeline does as its file ``behavior`` says."""
     folder = tmp_path / "training"
     package = folder / "provender_training"
     package.mkdir(parents=True)
@@ -91,7 +91,7 @@ def training(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
     python = folder / ".venv" / "bin" / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    (folder / "behaviour").write_text("end")
+    (folder / "behavior").write_text("end")
     monkeypatch.setenv(TRAINING_FOLDER_VARIABLE, str(folder))
     yield folder
     jobs.stop_all(settings.state_dir)
@@ -175,11 +175,11 @@ def test_the_serving_version_is_what_it_is_compared_with(
 
 
 def test_a_task_that_was_killed_finds_its_run(settings: Settings, training: Path) -> None:
-    (training / "behaviour").write_text("wait")
+    (training / "behavior").write_text("wait")
     first = deferred(operator(settings))
     second = deferred(operator(settings))
     assert first.trigger.serialize() == second.trigger.serialize()
-    (training / "behaviour").write_text("end")
+    (training / "behavior").write_text("end")
     assert through(operator(settings))["version"] == "v1"
     assert len(submissions(training)) == 1
 
@@ -191,17 +191,17 @@ def test_other_parameters_start_another_run(settings: Settings, training: Path) 
 
 
 def test_a_failed_step_fails_the_task_with_its_own_error(settings: Settings, training: Path) -> None:
-    (training / "behaviour").write_text("refuse")
+    (training / "behavior").write_text("refuse")
     with pytest.raises(TrainingSetError, match="not what the lockfile says"):
         through(operator(settings))
-    (training / "behaviour").write_text("end")
+    (training / "behavior").write_text("end")
     assert through(operator(settings))["version"] == "v1"
 
 
 def test_the_log_of_the_run_is_in_the_task_log(
     settings: Settings, training: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (training / "behaviour").write_text("refuse")
+    (training / "behavior").write_text("refuse")
     task, said = operator(settings, deferrable=False), list[str]()
 
     def say(text: str, *arguments: Any) -> None:
@@ -215,19 +215,19 @@ def test_the_log_of_the_run_is_in_the_task_log(
 
 
 def test_a_run_that_dies_is_a_case_for_a_retry(settings: Settings, training: Path) -> None:
-    (training / "behaviour").write_text("die")
+    (training / "behavior").write_text("die")
     with pytest.raises(KubeflowError, match="without a report"):
         through(operator(settings))
 
 
 def test_a_run_without_a_result_is_not_believed(settings: Settings, training: Path) -> None:
-    (training / "behaviour").write_text("silent")
+    (training / "behavior").write_text("silent")
     with pytest.raises(StorageError, match="left no result"):
         through(operator(settings))
 
 
 def test_a_person_who_clears_the_waiting_task_ends_the_run(settings: Settings, training: Path) -> None:
-    (training / "behaviour").write_text("wait")
+    (training / "behavior").write_text("wait")
     waits = deferred(operator(settings))
     asyncio.run(waits.trigger.on_kill())
     handle = RunHandle(**waits.trigger.serialize()[1]["handle"])
@@ -237,7 +237,7 @@ def test_a_person_who_clears_the_waiting_task_ends_the_run(settings: Settings, t
 
 
 def test_a_triggerer_that_stops_leaves_the_run_alone(settings: Settings, training: Path) -> None:
-    (training / "behaviour").write_text("wait")
+    (training / "behavior").write_text("wait")
     waits = deferred(operator(settings))
 
     async def stop_while_waiting() -> None:
@@ -247,7 +247,7 @@ def test_a_triggerer_that_stops_leaves_the_run_alone(settings: Settings, trainin
         await asyncio.gather(waiting, return_exceptions=True)
 
     asyncio.run(stop_while_waiting())
-    (training / "behaviour").write_text("end")
+    (training / "behavior").write_text("end")
     kind, arguments = waits.trigger.serialize()
     assert kind.endswith("KubeflowRunTrigger")
     assert event_of(KubeflowRunTrigger(**arguments)) == {"state": "succeeded"}
@@ -256,7 +256,7 @@ def test_a_triggerer_that_stops_leaves_the_run_alone(settings: Settings, trainin
 def test_a_killed_task_that_does_not_defer_ends_its_run(settings: Settings, training: Path) -> None:
     task = operator(settings, deferrable=False)
     task.on_kill()
-    (training / "behaviour").write_text("wait")
+    (training / "behavior").write_text("wait")
     with pytest.raises(ProvenderError, match="cancelled"):
         task.execute(context())
 

@@ -78,7 +78,7 @@ def test_a_job_succeeds_and_knows_its_attempt(backend: LocalBackend) -> None:
 
 
 def test_the_reported_error_comes_back_as_its_own_class(backend: LocalBackend) -> None:
-    reported = ContractError("12 rows break it", where="raw/x.csv", remedy="mend the file")
+    reported = ContractError("12 rows break it", where="raw/x.csv", remedy="fix the file")
     import json
 
     handle = backend.submit(job("exit", "3", "report", json.dumps(reported.to_dict())))

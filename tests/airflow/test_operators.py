@@ -34,7 +34,7 @@ from tests.airflow.conftest import WriteSpec
 pytestmark = pytest.mark.airflow
 
 APPLICATION = '''
-"""Commits a manifest as the real application does, as the file `behaviour` says."""
+"""Commits a manifest as the real application does, as the file `behavior` says."""
 import argparse, json, os, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,17 +48,17 @@ for name in ("repo", "source", "partitions", "attempt"):
 parser.add_argument("--full", action="store_true")
 given = parser.parse_args()
 settings = load_settings(given.repo)
-behaviour = Path(given.repo, "behaviour").read_text()
+behavior = Path(given.repo, "behavior").read_text()
 with Path(given.repo, "submissions").open("a") as log:
     log.write(given.attempt + "\\n")
-print("started", behaviour, flush=True)
-if behaviour == "wait":
+print("started", behavior, flush=True)
+if behavior == "wait":
     time.sleep(60)
-if behaviour == "away":
+if behavior == "away":
     error = {"kind": "OnlineStoreError", "what": "127.0.0.1:1 does not answer"}
     print("PROVENDER_ERROR", json.dumps(error), file=sys.stderr)
     sys.exit(4)
-if behaviour != "silent":
+if behavior != "silent":
     keys = {}
     if given.partitions:
         first, _, last = given.partitions.partition("..")
@@ -79,7 +79,7 @@ def behave(repo: Path, write_spec: WriteSpec) -> Iterator[Any]:
     (package / "__init__.py").touch()
     for name in ("ingest", "materialize"):
         (package / f"{name}.py").write_text(APPLICATION)
-    yield (repo / "behaviour").write_text
+    yield (repo / "behavior").write_text
     jobs.stop_all(repo.parent / "state")
 
 

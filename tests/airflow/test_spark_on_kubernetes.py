@@ -372,7 +372,7 @@ def test_an_operator_that_does_not_look_is_named(spark: KubernetesBackend, clust
     assert spark.poll(handle).state is JobState.RUNNING
     cluster.ages(handle.reference, 700)
     found = failure_of(spark, handle)
-    assert "took no note" in found.what and "watch the namespace spark" in found.remedy
+    assert "has not picked up" in found.what and "watch the namespace spark" in found.remedy
     spark.take(handle)
     assert spark.find(JOB.name) is None
 

@@ -1,4 +1,4 @@
-"""A model's timetable survives Airflow's serialisation and knows the model's partitions."""
+"""A model's timetable survives Airflow's serialization and knows the model's partitions."""
 
 from __future__ import annotations
 

@@ -230,7 +230,7 @@ def test_a_table_made_anew_in_bigquery_is_published_whole(warehouse: Warehouse) 
     warehouse.publish("one")
     warehouse.cloud.bigquery.client().delete_table(f"{warehouse.dataset}.trips")
     (entry,) = warehouse.publish("two").wrote
-    assert entry["rebuilt"] == "the table in BigQuery was made anew"
+    assert entry["rebuilt"] == "the table in BigQuery was recreated"
     assert warehouse.rows() == PUBLISHED
 
 

@@ -50,7 +50,7 @@ class Shop:
         return f"{self.dataset}.readings"
 
     def make(self, **columns: str) -> None:
-        """The table, anew."""
+        """The table, again."""
         reference = f"{PROJECT}.{self.table}"
         self.client.delete_table(reference, not_found_ok=True)
         fields = [bigquery.SchemaField(name, kind) for name, kind in (columns or COLUMNS).items()]

@@ -33,7 +33,7 @@ def test_a_wrong_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(SpecError("a is wrong", remedy="mend it"), 3), (LockHeldError("b"), 4)]
+    ("error", "code"), [(SpecError("a is wrong", remedy="fix it"), 3), (LockHeldError("b"), 4)]
 )
 def test_an_error_is_its_message_and_its_exit_code(
     error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

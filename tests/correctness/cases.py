@@ -60,14 +60,14 @@ def differing(expected: dict[Any, Any], found: dict[Any, Any]) -> dict[Any, tupl
 
 
 def smallest(case: T, smaller: Callable[[T], Iterable[T]], failing: Callable[[list[T]], list[int]]) -> T:
-    """Shrinks a failing case, all its smaller neighbours in one run a round: ``failing`` gives the numbers of those
-    that fail, ``smaller`` gives the neighbours, the smallest first."""
+    """Shrinks a failing case, all its smaller neighbors in one run a round: ``failing`` gives the numbers of those
+    that fail, ``smaller`` gives the neighbors, the smallest first."""
     for _ in range(int(os.environ.get(ROUNDS_VARIABLE, 8))):
-        neighbours = list(smaller(case))
-        failed = failing(neighbours) if neighbours else []
+        neighbors = list(smaller(case))
+        failed = failing(neighbors) if neighbors else []
         if not failed:
             break
-        case = neighbours[min(failed)]
+        case = neighbors[min(failed)]
     return case
 
 

@@ -34,7 +34,7 @@ TIMEOUT_SECONDS = 240
 
 
 class Package:
-    """A copy of the package that is broken and mended again."""
+    """A copy of the package that is broken and fixed again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

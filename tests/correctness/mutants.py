@@ -335,7 +335,7 @@ MUTANTS = [
         SORTED_THEN,
     ),
     Mutant(
-        "withdrawn rows: a superseded version stays for ever",
+        "withdrawn rows: a superseded version stays forever",
         SPARK + "withdrawn.py",
         "F.lead(CREATED).over(row)",
         'F.lit(None).cast("bigint")',
@@ -398,7 +398,7 @@ MUTANTS = [
         "F.when(recorded.isNull(), F.lit(False))",
         APPENDED,
     ),
-    # What a materialisation sends.
+    # What a materialization sends.
     Mutant(
         "deleted versions kept", FEATURES, 'F.when(~F.col(DELETED), F.col("order"))', 'F.col("order")', SENT
     ),

@@ -1,4 +1,4 @@
-"""What an ingest appends to a log, and what a materialisation sends, on generated logs: as the oracle has it."""
+"""What an ingest appends to a log, and what a materialization sends, on generated logs: as the oracle has it."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def late_writers(project: Project) -> Iterator[pa.RecordBatch]:
 
 
 def offline(project: Project, recorded_up_to: datetime) -> dict[str, dict[str, Any]]:
-    """A training row of now for every key, from the version that was materialised; with the time it was true."""
+    """A training row of now for every key, from the version that was materialized; with the time it was true."""
     log = FeatureLog(project.storage.uri("tables/typed/typed"))
     entities = pa.table({"key": KEYS, "t": pa.array([datetime.now(UTC)] * len(KEYS), STAMP)})
     features = {name: name for name in (*FEATURES, "event_timestamp")}

@@ -216,7 +216,7 @@ def test_a_view_that_is_not_online_any_more_takes_with_it_what_was_taken_out_of_
     kept = 'schema=[f for f in provender.schema("trips") if f.name != "city"]'
     new_shop.write("views/trips_views.py", VIEWS.replace('schema=provender.schema("trips")', kept))
     apply(new_shop.repo, lambda line: None)
-    assert redis_server.client().dbsize() == 2, "nothing is removed before the view is written anew"
+    assert redis_server.client().dbsize() == 2, "nothing is removed before the view is rewritten"
     new_shop.write("views/trips_views.py", ended)
     assert "- online values of driver_trips: 1 entities" in said(new_shop)
     assert redis_server.client().keys("*") == []

@@ -149,7 +149,7 @@ def test_status_lists_what_is_online_and_not_defined_any_more(
     assert main(command) == 0
     shown = capsys.readouterr().out
     assert "still online   person: email (not defined any more)" in shown
-    assert "mend with      provender materialize people" in shown
+    assert "fix with       provender materialize people" in shown
     world.apply()
     assert main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["undefined_online"] == {"person": ["*"]}
@@ -157,7 +157,7 @@ def test_status_lists_what_is_online_and_not_defined_any_more(
     assert main(command) == 0
     shown = capsys.readouterr().out
     assert "still online   person: the whole view (not defined any more)" in shown
-    assert "mend with      provender apply" in shown
+    assert "fix with       provender apply" in shown
     server.stop()
     assert main(command) == 0
     assert "was not asked" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A connection that breaks is mended; a store that may have lost rows is not called complete."""
+"""A connection that breaks is fixed; a store that may have lost rows is not called complete."""
 
 from __future__ import annotations
 

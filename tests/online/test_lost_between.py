@@ -1,4 +1,4 @@
-"""The online store is lost at any point of a materialisation: the next one ends with what the log says."""
+"""The online store is lost at any point of a materialization: the next one ends with what the log says."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Walk:
     servers: list[RedisServer]
     hour: int = 0
     older: dict[bytes, bytes] = field(default_factory=dict)
-    """Redis as it was some materialisations ago."""
+    """Redis as it was some materializations ago."""
 
     @property
     def server(self) -> RedisServer:

@@ -1,4 +1,4 @@
-"""A source whose log is written directly, and what should be online of it: materialisation without an engine."""
+"""A source whose log is written directly, and what should be online of it: materialization without an engine."""
 
 from __future__ import annotations
 

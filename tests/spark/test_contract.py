@@ -274,7 +274,7 @@ def test_another_encoding_is_read_once_the_spec_says_so(projects: Project, broke
     refused(projects, broken, 1, "2026-01-01.csv", content.encode("cp1252"))
     raw = broken["raw"] | {"options": {"encoding": "windows-1252"}}
     projects.write_source(broken | {"raw": raw})
-    assert projects.run(broken["name"], key_of(1), attempt="mended").counts["accepted"] == 1
+    assert projects.run(broken["name"], key_of(1), attempt="fixed").counts["accepted"] == 1
 
 
 def staged(project: Project, name: str, *keys: str) -> dict[str, dict[str, Any]]:

@@ -45,8 +45,8 @@ def seeded(project: Project) -> Project:
 def test_sql_that_fails_names_its_file_and_leaves_no_trace(seeded: Project) -> None:
     cases = {
         "SELECT key, no_such AS total, 1 AS readings FROM readings": "no_such",
-        "SELECT key, sum(value) AS total FROM readings GROUP BY key": "gives no column readings",
-        "SELECT key, value AS total, 1 AS readings FROM readings": "several rows for",
+        "SELECT key, sum(value) AS total FROM readings GROUP BY key": "does not return column readings",
+        "SELECT key, value AS total, 1 AS readings FROM readings": "more than one row per key",
         "SELECT key, sum(1 / value) AS total, 1 AS readings FROM readings GROUP BY key": "zero",
         "SELECT key, sum(1) AS total, max(CAST(key AS INT)) AS readings FROM readings GROUP BY key": "'a'",
         "SELECT key, sum(value) AS total, 1 AS readings FROM elsewhere GROUP BY key": "elsewhere",
@@ -58,7 +58,7 @@ def test_sql_that_fails_names_its_file_and_leaves_no_trace(seeded: Project) -> N
         assert "daily.sql" in message, (sql, message)
     # The next partition is not held up by any of them.
     with_sql(seeded, SUM_SQL)
-    assert seeded.run("readings", key_of(2), attempt="mended").counts["new"] == 3
+    assert seeded.run("readings", key_of(2), attempt="fixed").counts["new"] == 3
 
 
 def test_keys_that_only_the_sql_knows_and_null_keys(project: Project) -> None:

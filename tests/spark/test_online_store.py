@@ -38,7 +38,7 @@ def project(request: Any, tmp_path: Path, engine_url: str, server: RedisServer) 
 
 
 def failure(project: Project, attempt: str) -> OnlineStoreError:
-    """The error of a materialisation that must leave no trace in the ledger."""
+    """The error of a materialization that must leave no trace in the ledger."""
     before = len(project.ledger("readings").manifests(Job.MATERIALIZE))
     with pytest.raises(OnlineStoreError) as caught:
         run_materialize(project, attempt)
@@ -173,7 +173,7 @@ def test_a_view_that_was_away_for_a_while_catches_up_and_unchanged_ones_are_left
     apply_views(project, [other])
     deliver(project, 2, [("a", day(2), 2), ("b", day(2), 3)])
     run_materialize(project, "one")
-    # An ingest that changes nothing, and materialisations that find nothing to do.
+    # An ingest that changes nothing, and materializations that find nothing to do.
     project.run("readings", key_of(2), attempt="nothing new")
     for attempt in ("idle", "idle again"):
         manifest = run_materialize(project, attempt)

@@ -99,7 +99,7 @@ def test_a_table_that_was_left_half_made_is_no_table_and_is_removed(
     make(_folder(project))
     said = _repair(project)
     assert not _folder(project).exists()
-    assert any("made anew" in line for line in said)
+    assert any("recreated" in line for line in said)
     assert _repair(project) == []
     _write(project, 2, 5)
     assert FeatureLog(_folder(project).as_uri()).version == 0
@@ -140,7 +140,7 @@ def test_a_table_that_a_person_removed_is_made_anew_also_after_an_accident(proje
     _record(project.ledger("readings"), 0)
     shutil.rmtree(_folder(project))
     _staged_commits(_folder(project))
-    assert any("made anew" in line for line in _repair(project))
+    assert any("recreated" in line for line in _repair(project))
     assert not _folder(project).exists()
 
 

@@ -103,7 +103,7 @@ WRONG = [
 """What Spark's analyzer refuses: the query, the line and the words of the only problem."""
 
 UNFIT = [
-    ("SELECT city FROM trips GROUP BY city", "the SQL gives no column 'trips'"),
+    ("SELECT city FROM trips GROUP BY city", "the query does not return column 'trips'"),
     ("SELECT city, count(*) AS n FROM trips GROUP BY city", "the SQL gives 'n', and 'trips' is declared"),
     ("SELECT city, count(*) FROM trips GROUP BY city", "count(*) has no name; write count(*) AS trips"),
     (

@@ -84,7 +84,7 @@ def test_entity_rows_need_a_time_and_what_is_asked_for(source: Source) -> None:
 
     assert lines("SELECT driver, at AS event_timestamp, fare > 9 AS late, city FROM trips") == []
     [no_label] = lines("SELECT driver, at AS event_timestamp FROM trips")
-    assert "the SQL gives no column 'late'" in no_label
+    assert "the query does not return column 'late'" in no_label
     [no_time] = lines("SELECT driver, fare AS event_timestamp, true AS late FROM trips")
     assert "'event_timestamp' is DOUBLE, which is no time" in no_time
     [unknown] = lines("SELECT driver, at AS event_timestamp, fair > 9 AS late FROM trips")

@@ -73,7 +73,7 @@ def test_a_repo_without_views_is_fine(write: Write, repo: Path) -> None:
         ),
         ("\nimport provender as p\np.source('x')", "v0.py:7: no source is called 'x'; there is trips"),
         ("from provender import source as s\ns('x')", "v0.py:6: no source is called 'x'; there is trips"),
-        ("def f(:\n", "v0.py:5: not Python: invalid syntax; mend this line"),
+        ("def f(:\n", "v0.py:5: not Python: invalid syntax; fix this line"),
         (
             'FeatureView(name="v", entities=[driver], source=provender.source("trips", "per_city"))',
             "v0.py:5: the entity's join key 'driver' is no key of table trips.per_city; its keys are city",
@@ -115,7 +115,7 @@ def test_a_repo_without_views_is_fine(write: Write, repo: Path) -> None:
             'FeatureService(name="s", features=[v, v[["fare"]].with_name("w")])',
             "v0.py:5: the service has view 'v' more than once under one name; give each its own name: view.with_name",
         ),
-        ("x = " + "(" * 300 + ")" * 300, "v0.py:5: not Python: too many nested parentheses; mend this line"),
+        ("x = " + "(" * 300 + ")" * 300, "v0.py:5: not Python: too many nested parentheses; fix this line"),
     ],
 )
 def test_what_does_not_fit_has_file_line_and_remedy(check: Check, text: str, expected: str) -> None:

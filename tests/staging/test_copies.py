@@ -86,7 +86,7 @@ def test_where_the_raw_bytes_are_gone_too_one_error_has_the_way_out(
     assert "SQL" not in str(caught.value)
     assert f"provender ingest readings {key_of(1)}" in caught.value.remedy
     assert path.name in caught.value.where
-    # The way out is one: the same bytes mend the copy.
+    # The way out is one: the same bytes fix the copy.
     project.drop("readings", key_of(1), ROWS)
     run(project, "again")
     restore(project)

@@ -133,7 +133,7 @@ def test_a_lock_is_free_whatever_process_has_the_number_of_its_last_holder(stora
         storage, "with storage.lock('t', 'dead', timeout_seconds=0) as held: held.announce(['p']); die()"
     )
     note = Path(local_path(storage.root)) / "locks/t.holder"
-    # The kernel gives numbers anew: here to this very process.
+    # The kernel gives numbers again: here to this very process.
     note.write_text(json.dumps({**json.loads(note.read_text()), "pid": os.getpid()}))
     (note.parent / "t").write_bytes(b"")
     with storage.lock("t", "next", timeout_seconds=0) as held:

@@ -95,7 +95,7 @@ def test_a_file_whose_upload_is_cut_for_good_is_not_there(
         proxy.break_uploads_after(12 << 20)
     assert "run the same command again" in str(caught.value)
     assert proxy.breaks >= 1
-    proxy.mend()
+    proxy.fix()
     assert broken_storage.names("a") == []
 
 
@@ -204,7 +204,7 @@ def take_over(storage: GcsStorage) -> None:
 def test_a_holder_that_was_taken_for_dead_learns_it_and_disturbs_nobody(
     storage: GcsStorage, use: str
 ) -> None:
-    with pytest.raises(LockHeldError, match="taken for dead"):
+    with pytest.raises(LockHeldError, match="lost its lease"):
         with storage.lock("t", "a", timeout_seconds=0) as held:
             take_over(storage)
             if use == "announce":

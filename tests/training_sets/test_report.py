@@ -9,7 +9,7 @@ from provender.storage import local_path
 from provender.training_sets.build import make_report
 from provender.training_sets.join import joined
 from provender.training_sets.report import null_features, things_to_look_at
-from provender.training_sets.summary import Summary, summarise
+from provender.training_sets.summary import Summary, summarize
 from tests.feast.conftest import version
 from tests.training_sets.conftest import Builder
 
@@ -17,7 +17,7 @@ from tests.training_sets.conftest import Builder
 def summary_of(builder: Builder, *rows: tuple[int, float, int]) -> Summary:
     built = builder.build(*rows)
     inputs = built.lockfile.inputs
-    return summarise(inputs, joined(builder.settings, built.entities(), inputs))
+    return summarize(inputs, joined(builder.settings, built.entities(), inputs))
 
 
 def test_ages_nulls_and_rows_without_match_are_counted(builder: Builder) -> None:
@@ -93,8 +93,8 @@ def test_times_without_rows_and_features_of_text_have_a_summary(builder: Builder
     builder.shop.ingest(recorded=500)
     built = builder.build((1, 10, 0), features=("driver_trips:city",), label=None)
     inputs = built.lockfile.inputs
-    found = summarise(inputs, joined(builder.settings, built.entities(), inputs))
+    found = summarize(inputs, joined(builder.settings, built.entities(), inputs))
     assert found.without_any_match == 1 and found.label is None and found.features[0].commonest == ()
     empty = joined(builder.settings, built.entities(), inputs).slice(0, 1)
     empty = empty.set_column(1, "event_timestamp", pa.nulls(1, pa.timestamp("us", tz="UTC")))
-    assert summarise(inputs, empty).days == ()
+    assert summarize(inputs, empty).days == ()

@@ -60,7 +60,7 @@ def test_a_table_created_anew_is_the_reason_given(builder: Builder) -> None:
     assert "table trips.trips is gone" in str(verify(builder.settings, built))
     builder.shop.ingest(version(1, 10, 0), recorded=500)
     checked = verify(builder.settings, built)
-    assert not checked.agrees and "created anew" in str(checked)
+    assert not checked.agrees and "recreated" in str(checked)
 
 
 def test_a_column_that_is_gone_is_the_reason_given(builder: Builder) -> None:

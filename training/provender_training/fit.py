@@ -63,7 +63,7 @@ def fit(recipe: Recipe, inputs: Sequence[Column], rows: Rows, target: Numbers) -
                 f"{recipe.module} cannot be fitted: {error}",
                 where="training of the model's spec",
                 unharmed="whatever serves now; nothing was written",
-                remedy="mend training.parameters or the module; columns: " + ", ".join(names),
+                remedy="fix training.parameters or the module; columns: " + ", ".join(names),
             ) from error
     return estimator
 

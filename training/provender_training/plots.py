@@ -47,7 +47,7 @@ def _roc(evaluation: Evaluation) -> Figure:
     axes = figure.subplots()
     area = evaluation.metrics["roc_auc"]
     axes.plot(curve["fpr"], curve["tpr"], label="model" if area is None else f"model, area {area:.3f}")
-    axes.plot([0, 1], [0, 1], linestyle="--", color="grey", label="chance")
+    axes.plot([0, 1], [0, 1], linestyle="--", color="gray", label="chance")
     axes.set_xlabel("false positive rate")
     axes.set_ylabel("true positive rate")
     axes.set_title(f"ROC curve, {len(evaluation.actual):,} held-out rows")
@@ -60,7 +60,7 @@ def _scatter(evaluation: Evaluation) -> Figure:
     figure = Figure(figsize=(5, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.scatter(evaluation.actual[::step], evaluation.predicted[::step], s=6, alpha=0.4)
-    axes.axline((float(evaluation.actual.mean()),) * 2, slope=1, linestyle="--", color="grey")
+    axes.axline((float(evaluation.actual.mean()),) * 2, slope=1, linestyle="--", color="gray")
     axes.set_xlabel(f"actual {evaluation.signature.label}")
     axes.set_ylabel("predicted")
     axes.set_title(f"{len(evaluation.actual):,} held-out rows")

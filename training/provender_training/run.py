@@ -6,7 +6,7 @@
     --work DIR          for what steps leave to one another; removed at the end. Default: a temporary folder
 
 Each step is a process of its own, as on a cluster; what it says is in this process's output. Exit code 0: the result
-is written. 3: no retry can mend it; 4: a retry may. The last line for machines is then ``PROVENDER_ERROR {…}``.
+is written. 3: no retry can fix it; 4: a retry may. The last line for machines is then ``PROVENDER_ERROR {…}``.
 """
 
 from __future__ import annotations

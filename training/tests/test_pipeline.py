@@ -92,7 +92,7 @@ def test_a_step_that_fails_ends_the_run_with_its_error_and_its_log(tmp_path: Pat
     assert not (tmp_path / "models" / "late" / "versions").exists()
 
 
-@pytest.mark.parametrize("arguments", [{"colour": "red", "training_set_uri": "x"}, {"run_name": ""}])
+@pytest.mark.parametrize("arguments", [{"color": "red", "training_set_uri": "x"}, {"run_name": ""}])
 def test_parameters_that_the_pipeline_does_not_take_are_refused(
     tmp_path: Path, arguments: dict[str, Any]
 ) -> None:

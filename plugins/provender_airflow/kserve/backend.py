@@ -8,7 +8,7 @@ from provender.settings import Settings
 
 
 def serving_backend(settings: Settings, kubernetes_conn_id: str) -> ServingBackend:
-    """Raises :class:`provender.errors.SettingsError` for a backend that cannot be had."""
+    """Raises :class:`provender.errors.SettingsError` for a backend that is not available."""
     if settings.serving.backend == "local":
         return backend_for(settings)
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import (

@@ -248,7 +248,7 @@ class ApiBackend:
                 ),
             )
         except ProvenderError as error:
-            return [f"  not to be had: {error.what}"]
+            return [f"  could not be fetched: {error.what}"]
         lines: list[str] = answer.data.decode("utf-8", errors="replace").splitlines()
         return lines[-50:]
 

@@ -86,14 +86,14 @@ class Caller:
             raise SettingsError(
                 f"the token cannot be read: {error}",
                 where=f"{self._where}.token_file",
-                remedy="mend the path",
+                remedy="fix the path",
             ) from error
 
     def _meaning(self, what: str, error: ApiException) -> ProvenderError:
         said = f"{what}: {error.status} {_message(error)}"
         if error.status in (401, 403):
             return SettingsError(
-                f"Kubeflow Pipelines refuses us: {said}",
+                f"Kubeflow Pipelines refused the credentials: {said}",
                 where=f"{self.host}, namespace {self._settings.namespace}",
                 unharmed=_UNHARMED,
                 remedy="see to provender.kubeflow.token_file and to the rights of its service account",

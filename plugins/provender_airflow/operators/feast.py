@@ -87,7 +87,7 @@ class MaterializeOperator(_SourceJobOperator):
     """Writes what was appended since the last time to the online store, then tells who waits for it.
 
     ``ingest_task_id``: the task whose partitions the asset events name; None: those the run means.
-    ``full``: writes everything anew (``--full``).
+    ``full``: writes everything again (``--full``).
     """
 
     job = Job.MATERIALIZE

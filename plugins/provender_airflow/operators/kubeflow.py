@@ -153,7 +153,7 @@ class KubeflowRunOperator(BaseOperator):
             for line in backend.log(handle):
                 self.log.info("%s", line)
         except KubeflowError as error:
-            self.log.warning("The run's log is not to be had: %s", error)
+            self.log.warning("The run's log could not be fetched: %s", error)
 
 
 def _plain(handle: RunHandle) -> dict[str, str]:

@@ -129,4 +129,4 @@ class SparkJobOperator(BaseOperator):
                     return
                 self.log.info(line)
         except ProvenderError as error:
-            self.log.warning("The application's log is not to be had: %s", error)
+            self.log.warning("The application's log could not be fetched: %s", error)

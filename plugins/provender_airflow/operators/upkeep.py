@@ -41,7 +41,7 @@ class _LedgersOperator(BaseOperator):
 
 
 class ListHolesOperator(_LedgersOperator):
-    """Lists partitions that should be there and are not, each with the command that mends it.
+    """Lists partitions that should be there and are not, each with the command that fixes it.
 
     Returns source name to a list of ``first``, ``last`` (partition keys, both included) and ``command``. A
     source nobody has ever ingested is left out: its history is a decision, not a hole.

@@ -89,7 +89,7 @@ def label(document: Mapping[str, Any], name: str) -> str:
 
 
 def state_of(document: Mapping[str, Any]) -> str:
-    """The operator's word for how it stands; empty as long as it took no note of it."""
+    """The operator's word for how it stands; empty as long as it has not picked it up."""
     return str(_application_state(document).get("state") or "")
 
 

@@ -79,7 +79,7 @@ class Applications:
                 f"the cluster does not know SparkApplications, or the namespace {self.namespace}",
                 where=self.namespace,
                 unharmed=_UNHARMED,
-                remedy="install the Spark operator, or mend provender.spark.kubernetes.namespace",
+                remedy="install the Spark operator, or fix provender.spark.kubernetes.namespace",
             ) from error
         return True
 
@@ -184,9 +184,9 @@ def _error_of(error: ApiException, namespace: str, doing: str) -> ProvenderError
             what, where=where, unharmed=_UNHARMED, remedy="the next try finds what runs"
         )
     if error.status in NOT_ALLOWED and "admission webhook" not in message:
-        remedy = "mend the token, or give the service account the Role of deploy/kubernetes/rbac.yaml"
+        remedy = "fix the token, or give the service account the Role of deploy/kubernetes/rbac.yaml"
         return SettingsError(what, where=where, unharmed=_UNHARMED, remedy=remedy)
-    return TerminalError(what, where=where, unharmed=_UNHARMED, remedy="mend what the message names")
+    return TerminalError(what, where=where, unharmed=_UNHARMED, remedy="fix what the message names")
 
 
 def _is_worth_a_retry(error: ApiException, message: str) -> bool:

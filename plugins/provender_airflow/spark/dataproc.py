@@ -169,4 +169,4 @@ def _output(submission: Submission) -> list[str]:
         parts = [f"{name}/{part}" for part in sorted(storage.names(name)) if part.startswith(start)]
         return b"".join(storage.read_all(parts)).decode("utf-8", errors="replace").splitlines()
     except ProvenderError as error:  # not allowed, or deleted: the job's end counts, not its log
-        return [f"The driver's output is not to be had: {error.what}"]
+        return [f"The driver's output could not be fetched: {error.what}"]

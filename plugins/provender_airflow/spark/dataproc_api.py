@@ -254,7 +254,7 @@ def _translated(doing: str, where: str) -> Iterator[None]:
         ) from error
     except GoogleAuthError as error:
         raise SettingsError(
-            f"Google's credentials are not to be had while {doing}: {error}",
+            f"Google's credentials are not available while {doing}: {error}",
             where="provender.spark.dataproc.connection_id",
             unharmed=_UNHARMED,
             remedy="give the Airflow connection a key, or the pod a workload identity",
@@ -274,7 +274,7 @@ def _error_of(error: google.GoogleAPICallError, doing: str, where: str) -> Prove
         return SettingsError(what, where=where, unharmed=_UNHARMED, remedy=remedy)
     kinds: dict[int, type[TerminalError]] = {404: NotThereError, 409: AlreadyThereError}
     kind = _EndedError if _is_about_its_state(error) else kinds.get(code, TerminalError)
-    return kind(what, where=where, unharmed=_UNHARMED, remedy="mend what the message names")
+    return kind(what, where=where, unharmed=_UNHARMED, remedy="fix what the message names")
 
 
 def _is_about_its_state(error: google.GoogleAPICallError) -> bool:

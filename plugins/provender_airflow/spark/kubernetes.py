@@ -180,7 +180,7 @@ class KubernetesBackend:
         try:
             return self._applications.driver_log(driver_of(document))
         except ProvenderError as error:  # gone with its node, not started, not allowed: the job's end counts
-            return [f"The driver's log is not to be had: {error.what}"]
+            return [f"The driver's log could not be fetched: {error.what}"]
 
     def _await_gone(self, name: str) -> None:
         deadline, pause = monotonic() + _END_SECONDS, Event()
@@ -218,12 +218,12 @@ class KubernetesBackend:
             f"the driver of {handle.attempt} cannot start: {reason}",
             where=self._place_of(handle.reference),
             unharmed=_UNHARMED,
-            remedy="mend the image or the secret that it names in provender.spark.kubernetes",
+            remedy="fix the image or the secret that it names in provender.spark.kubernetes",
         )
 
     def _unnoticed(self, handle: JobHandle) -> ProvenderError:
         return SparkUnavailableError(
-            f"the Spark operator took no note of {handle.attempt} for {_UNNOTICED_SECONDS // 60} minutes",
+            f"the Spark operator has not picked up {handle.attempt} after {_UNNOTICED_SECONDS // 60} minutes",
             where=self._place_of(handle.reference),
             unharmed=_UNHARMED,
             remedy=f"does it run, and watch the namespace {self._applications.namespace}?",

@@ -41,7 +41,7 @@ def deadline_of(timeout: timedelta | None) -> str | None:
 
 
 class PollingTrigger(BaseTrigger):
-    """Awaits one job of a backend: what to ask about, until when (ISO time, None: for ever), how often."""
+    """Awaits one job of a backend: what to ask about, until when (ISO time, None: no limit), how often."""
 
     def __init__(
         self,

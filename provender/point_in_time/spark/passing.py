@@ -40,7 +40,7 @@ def states_at(entities: DataFrame, tracks: Sequence[Track], skew: Skew) -> DataF
 
 
 def intervals(tracks: Sequence[Track], keys: Sequence[str]) -> DataFrame:
-    """keys, ``at``, ``until`` (exclusive; null: for ever), ``s0``, ``s1``, …: the states between two changes."""
+    """keys, ``at``, ``until`` (exclusive; null: no end), ``s0``, ``s1``, …: the states between two changes."""
     moments = tracks[0].rows.select(*keys, AT)
     for track in tracks[1:]:
         moments = moments.unionByName(track.rows.select(*keys, AT))

@@ -1,6 +1,6 @@
 """Rows that some version withdraws: which is the best of them, from each moment on.
 
-A version of such a row is there from ``at`` until the next version of its row is created. Between two neighbouring
+A version of such a row is there from ``at`` until the next version of its row is created. Between two neighboring
 moments at which something comes or goes, the best (greatest event) stays. To find it for each such stretch without
 comparing every version with every stretch, the stretches of a key are the leaves of a binary tree: a version is put
 on the few nodes that together cover its time (two a level at most), a stretch looks at its ancestors (one a level).
@@ -42,7 +42,7 @@ def changes_of_best(versions: DataFrame, keys: Sequence[str], slots: Sequence[st
 
 
 def _spans(versions: DataFrame, keys: Sequence[str]) -> DataFrame:
-    """keys, ``at``, ``until`` (null: for ever), ``state`` (event, slots): when each version not deleted is there."""
+    """keys, ``at``, ``until`` (null: no end), ``state`` (event, slots): when each version not deleted is there."""
     row = Window.partitionBy(*keys, EVENT).orderBy(CREATED, RECORDED)
     # Of versions created at once, the one recorded last is all that is ever seen.
     spans = (

@@ -1,7 +1,7 @@
 """The local engine's driver program: a Spark context with a Spark Connect server in it, for as long as its JVM lives.
 
 Spark's own ``SparkConnectServer`` gives every session a class loader and Python workers of its own: each job would
-compile its plans anew, and leave a Python process behind. Here sessions share both.
+compile its plans again, and leave a Python process behind. Here sessions share both.
 """
 
 from __future__ import annotations

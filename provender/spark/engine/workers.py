@@ -1,6 +1,6 @@
 """The process from which Spark forks its Python workers (``spark.python.daemon.module``).
 
-It makes once the imports that every worker would make, which take longer than a small materialisation. Workers
+It makes once the imports that every worker would make, which take longer than a small materialization. Workers
 outlive the job that they were forked for, so each looks before a task whether our code has changed, and forgets what
 has: an edit or an upgrade counts at once.
 """

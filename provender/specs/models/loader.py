@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from provender.specs.checks import check_name, check_people
 from provender.specs.document import Document, read_document
-from provender.specs.loader import normalise_durations
+from provender.specs.loader import normalize_durations
 from provender.specs.models.spec import (
     Entities,
     GateRule,
@@ -66,8 +66,8 @@ def read_model(path: Path) -> tuple[ModelSpec | None, Document]:
     document = read_document(path)
     if document.problems and not document.values:
         return None, document
-    normalise_durations(document, (), document.values, {"window"})
-    normalise_durations(document, ("serving",), mapping(document.values, "serving"), {"timeout"})
+    normalize_durations(document, (), document.values, {"window"})
+    normalize_durations(document, ("serving",), mapping(document.values, "serving"), {"timeout"})
     spec: ModelSpec | None = None
     try:
         spec = ModelSpec.model_validate_json(json.dumps(document.values), strict=True)

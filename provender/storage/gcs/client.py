@@ -48,7 +48,7 @@ def _client(_pid: int, emulator: str | None, key: str | None, _default_key: str 
 
 @contextmanager
 def translated(where: str) -> Iterator[None]:
-    """Google's errors as :class:`StorageError`, or :class:`SettingsError` where no retry can mend it."""
+    """Google's errors as :class:`StorageError`, or :class:`SettingsError` where no retry can fix it."""
     try:
         yield
     except (api.Unauthorized, api.Forbidden) as error:

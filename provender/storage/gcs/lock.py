@@ -2,7 +2,7 @@
 
     {"owner", "holder", "lease_seconds", "beats", "work", "left_by"}
 
-``holder`` names one holding of the lock (null: free). While it is held a thread writes the object anew, every fifth
+``holder`` names one holding of the lock (null: free). While it is held a thread writes the object again, every fifth
 of the lease. Whoever waits takes the lock when the object's generation has not changed for a whole lease *by the
 waiter's own clock*: clocks of different machines are never compared. Every change is bound to the generation that
 was read before, so that of many that want the lock one gets it, and a holder that was taken for dead learns it.
@@ -169,7 +169,7 @@ class _Holding:
 
     def _lost(self) -> LockHeldError:
         return LockHeldError(
-            f"{self._mine.owner} was taken for dead and has lost the lock {self._name.rsplit('/', 1)[-1]}",
+            f"{self._mine.owner} lost its lease: another process holds the lock {self._name.rsplit('/', 1)[-1]}",
             where=self._where,
             unharmed="everything committed before",
             remedy="run the same command again",
