@@ -23,8 +23,6 @@ from provender.storage import Storage
 from provender.tables import feature_log as versions
 from provender.tables.feature_log import FeatureLog
 
-"""Of ``feature_store.yaml``: the settings of a materialization."""
-
 
 @dataclass(frozen=True)
 class Bounds:
