@@ -110,13 +110,23 @@ def test_a_spark_application_finds_its_launcher_and_its_settings_in_the_image() 
 def test_the_spark_image_holds_what_the_applications_import_at_the_platforms_versions_and_no_airflow() -> (
     None
 ):
-    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    spark, platform = asked_by_extra("spark"), asked_by_extra("platform")
     assert "--extra spark --no-install-project" in (CHECKOUT / "deploy/images/spark/Dockerfile").read_text()
-    assert not any("airflow" in each for each in extras["spark"])
-    pinned = {each for each in extras["spark"] if "==" in each}
-    assert pinned <= set(extras["platform"]) and any(each.startswith("pyspark==") for each in pinned)
+    assert not any("airflow" in each for each in spark)
+    pinned = {each for each in spark if "==" in each}
+    assert pinned <= platform and any(each.startswith("pyspark==") for each in pinned)
     registry = yaml.safe_load((CHECKOUT / "deploy/kubernetes/feature_store.yaml").read_text())["registry"]
-    assert registry["registry_type"] == "sql" and any("sql" in each for each in extras["spark"])
+    assert registry["registry_type"] == "sql" and any(each.startswith("sqlalchemy") for each in spark)
+
+
+def asked_by_extra(name: str) -> set[str]:
+    """What one of our extras asks for, those that it names included."""
+    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    asked: set[str] = set()
+    for each in extras[name]:
+        own = re.fullmatch(r"provender\[(.+)\]", each)
+        asked |= {of for extra in own.group(1).split(",") for of in asked_by_extra(extra)} if own else {each}
+    return asked
 
 
 def test_feasts_registry_server_has_what_it_speaks() -> None:
