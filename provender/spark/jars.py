@@ -176,7 +176,7 @@ def _ivy_module(jars: list[Jar]) -> str:
     )
     return (
         '<ivy-module version="2.0" xmlns:m="http://ant.apache.org/ivy/maven">'
-        '<info organization="provender" module="jars"/>'
+        '<info organisation="provender" module="jars"/>'
         f'<configurations><conf name="default"/></configurations><dependencies>{dependencies}</dependencies>'
         "</ivy-module>"
     )
