@@ -54,11 +54,17 @@ class Engine:
         return False
 
     def await_none(self) -> None:
-        await_that(lambda: not self.processes() and not server.is_supervised(self.files), self.describe)
+        await_that(self.is_gone, self.describe)
+
+    def is_gone(self) -> bool:
+        return not self.processes() and not server.is_supervised(self.files)
 
     def describe(self) -> str:
         log = self.files.log.read_text(errors="replace") if self.files.log.exists() else ""
-        return f"{[(process.pid, _role(process)) for process in self.processes()]}\n{log[-2000:]}"
+        found = [
+            f"{process} is a {_role(process)}, child of {process.ppid()}" for process in self.processes()
+        ]
+        return "\n".join([f"supervised: {server.is_supervised(self.files)}", *found, log[-2000:]])
 
     def listeners(self) -> Iterator[tuple[str, str]]:
         """Role and address of every port on which the engine listens."""

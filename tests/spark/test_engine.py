@@ -163,11 +163,12 @@ def test_nothing_is_left_after_kills_at_random_moments_and_the_next_command_work
             killed[role] += 1
             if role in ("supervisor", "jvm", "driver"):
                 break
-        if chance.random() < 0.5:  # nobody cleans up: what is left ends by itself
-            engine.kill("supervisor")
+        is_killed = chance.random() < 0.5  # then nobody cleans up: what is left ends by itself
+        if is_killed:
+            is_killed = engine.kill("supervisor")
         else:
             server.stop(own.settings)
-        engine.await_none()
+        await_that(engine.is_gone, lambda is_killed=is_killed: f"{killed}, {is_killed}\n{engine.describe()}")  # type: ignore[misc]
         said, _ = client.communicate(timeout=BOUND_SECONDS)
         assert "Traceback" not in said or "SparkUnavailableError" in said, (
             said
