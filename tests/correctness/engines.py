@@ -38,14 +38,14 @@ def in_spark_sorted(
         return in_spark(settings, entities, lookups, as_known)
 
 
-def in_spark_pieces(
+def in_spark_slices(
     settings: Settings | None, entities: pa.Table, lookups: list[Lookup], as_known: bool
 ) -> pa.Table:
     """As with keys that have too many rows for one task."""
-    from provender.point_in_time.spark import plan, sample
+    from provender.point_in_time.spark import plan, time_slices
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (plan, sample):
+        for module in (plan, time_slices):
             patch.setattr(module, "HOT_ROWS", 20)
         return in_spark_sorted(settings, entities, lookups, as_known)
 
@@ -54,5 +54,5 @@ ENGINES: dict[str, Join] = {
     "duckdb": in_duckdb,
     "spark": in_spark,
     "spark_sorted": in_spark_sorted,
-    "spark_pieces": in_spark_pieces,
+    "spark_slices": in_spark_slices,
 }

@@ -20,7 +20,7 @@ NOW, THEN = "as known now", "as known then"
 IN_DUCKDB = (f"{RULE}[duckdb-{NOW}]", f"{RULE}[duckdb-{THEN}]")
 FILES_READ = ("tests/point_in_time/test_log.py",)
 SORTED_NOW, SORTED_THEN = (f"{RULE}[spark_sorted-{NOW}]",), (f"{RULE}[spark_sorted-{THEN}]",)
-PIECES_NOW = (f"{RULE}[spark_pieces-{NOW}]",)
+SLICES_NOW = (f"{RULE}[spark_slices-{NOW}]",)
 BROADCAST = (f"{RULE}[spark-{NOW}]",)
 APPENDED = ("tests/correctness/test_difference.py::test_a_log_lacks_what_the_oracle_appends",)
 SENT = ("tests/correctness/test_difference.py::test_a_materialisation_brings_what_is_online_up_to_date",)
@@ -238,7 +238,7 @@ MUTANTS = [
     # The join in Spark.
     Mutant(
         "<= becomes < at t",
-        SPARK + "passing.py",
+        SPARK + "plan.py",
         "moment(F.col(AT), MOST_TRACKS)",
         "moment(F.col(AT) - 1, MOST_TRACKS)",
         SORTED_NOW,
@@ -280,14 +280,14 @@ MUTANTS = [
     ),
     Mutant(
         "order by recorded dropped",
-        SPARK + "passing.py",
+        SPARK + "plan.py",
         ".orderBy(MOMENT, CREATED, RECORDED)",
         ".orderBy(MOMENT, CREATED, F.desc(RECORDED))",
         SORTED_NOW,
     ),
     Mutant(
         "order by created reversed",
-        SPARK + "passing.py",
+        SPARK + "plan.py",
         ".orderBy(MOMENT, CREATED, RECORDED)",
         ".orderBy(MOMENT, F.desc(CREATED), RECORDED)",
         SORTED_NOW,
@@ -308,7 +308,7 @@ MUTANTS = [
     ),
     Mutant(
         "recorded bound dropped",
-        SPARK + "versions.py",
+        SPARK + "inputs.py",
         '        (logs.RECORDED, "<=", bounds.recorded_to),\n',
         "",
         SORTED_NOW,
@@ -336,7 +336,7 @@ MUTANTS = [
     ),
     Mutant(
         "withdrawn rows: a superseded version stays forever",
-        SPARK + "withdrawn.py",
+        SPARK + "segment_tree.py",
         "F.lead(CREATED).over(row)",
         'F.lit(None).cast("bigint")',
         SORTED_THEN,
@@ -350,10 +350,10 @@ MUTANTS = [
     ),
     Mutant(
         "hot keys: nothing is carried into a piece",
-        SPARK + "skew.py",
+        SPARK + "time_slices.py",
         "if self.hot is None else rows.unionByName(self._carried(track))",
         "",
-        PIECES_NOW,
+        SLICES_NOW,
     ),
     # What an ingest appends.
     Mutant(

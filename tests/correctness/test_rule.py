@@ -156,7 +156,7 @@ def settings_for(engine: str, request: pytest.FixtureRequest) -> Settings | None
         "duckdb",
         pytest.param("spark", marks=[pytest.mark.spark, pytest.mark.slow]),
         pytest.param("spark_sorted", marks=[pytest.mark.spark, pytest.mark.slow]),
-        pytest.param("spark_pieces", marks=[pytest.mark.spark, pytest.mark.slow]),
+        pytest.param("spark_slices", marks=[pytest.mark.spark, pytest.mark.slow]),
     ],
 )
 def test_the_join_finds_what_the_rule_finds(

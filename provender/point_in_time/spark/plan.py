@@ -1,4 +1,4 @@
-"""The join as one Spark frame: lookups by the same keys go through one pass, other keys through the next."""
+"""The join as one Spark frame: the views with the same keys are joined at once, those with other keys after them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,44 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_type
+from pyspark.sql.window import Window
 
 from provender.point_in_time.duckdb_join import Lookup, micros
-from provender.point_in_time.spark.entities import StagedRows, compared, staged_keys
-from provender.point_in_time.spark.names import AT, EVENT
-from provender.point_in_time.spark.passing import MOST_TRACKS, intervals, states_at
-from provender.point_in_time.spark.sample import HOT_ROWS, Sample, hot_keys
-from provender.point_in_time.spark.skew import Skew
-from provender.point_in_time.spark.tracks import BROADCAST_ROWS, Track, as_known_now, as_known_then, combined
-from provender.point_in_time.spark.versions import read_versions, slots_of
+from provender.point_in_time.spark.inputs import (
+    AT,
+    CREATED,
+    EVENT,
+    MOMENT,
+    PLACES,
+    RECORDED,
+    ROW,
+    SLICE,
+    StagedRows,
+    compared,
+    read_versions,
+    slots_of,
+    staged_keys,
+)
+from provender.point_in_time.spark.time_slices import HOT_ROWS, Sample, Skew, hot_keys
+from provender.point_in_time.spark.tracks import (
+    BROADCAST_ROWS,
+    SUPERSEDED,
+    Follows,
+    Track,
+    as_known_now,
+    as_known_then,
+    combined,
+    moment,
+    place_of,
+    superseded,
+)
 from provender.storage import spark_path
 from provender.tables.feature_log import CREATED as CREATED_TIMESTAMP
 from provender.tables.feature_log import EVENT as EVENT_TIMESTAMP
 from provender.tables.feature_log import Bounds
+
+MOST_TRACKS = PLACES - 1
+
 
 SMALL_LOG_ROWS = 1_000
 """A log of so few rows goes to every task; entity rows then need no shuffle for it."""
@@ -60,16 +85,16 @@ def join(
     groups: dict[tuple[str, ...], list[_View]] = {}
     for view in views:
         groups.setdefault(tuple(sorted(view.keys)), []).append(view)
-    for keys, group in _in_passes(groups, 1 + filter_by_created_timestamp):
+    for keys, group in _in_unions(groups, 1 + filter_by_created_timestamp):
         frame = _Group(spark, staged, list(keys), group, entities, filter_by_created_timestamp).join(frame)
     outputs = _with_nothing(lookups, set(frame.columns))
     return frame.select("row", *entities.carried, *outputs)
 
 
-def _in_passes(
+def _in_unions(
     groups: dict[tuple[str, ...], list[_View]], tracks_a_view: int
 ) -> Iterator[tuple[tuple[str, ...], list[_View]]]:
-    """The groups, cut where they have more tracks than one pass takes."""
+    """The groups, cut where they have more tracks than one union takes."""
     most = MOST_TRACKS // tracks_a_view
     for keys, group in groups.items():
         yield from ((keys, group[start : start + most]) for start in range(0, len(group), most))
@@ -94,7 +119,7 @@ class _Group:
         if all(view.rows <= SMALL_LOG_ROWS for view in self.views):
             stated = self._looked_up(rows, flat)
         else:
-            stated = states_at(rows, flat, self._skew())
+            stated = forward_fill(rows, flat, self._skew())
         states = iter(F.col(f"s{i}") for i in range(len(flat)))
         outputs = [
             output
@@ -211,3 +236,37 @@ def tasks_for(rows: int, least: int) -> int:
 def _moment(micros: int | None) -> datetime:
     assert micros is not None
     return _EPOCH + timedelta(microseconds=micros)
+
+
+def forward_fill(entities: DataFrame, tracks: Sequence[Track], skew: Skew) -> DataFrame:
+    """``entities`` (``row``, keys, ``at``, any others) with ``s0``, ``s1``, …: each track's state at their time.
+
+    One shuffle by key (and slice, where keys are hot) and one sort. A null key or time finds nothing. Takes
+    :data:`MOST_TRACKS` at most.
+    """
+    union = skew.split_entities(entities).withColumn(MOMENT, moment(F.col(AT), MOST_TRACKS)).drop(AT)
+    for place, track in enumerate(tracks):
+        rows = skew.split_track(track).withColumn(MOMENT, moment(F.col(AT), place)).drop(AT)
+        union = union.unionByName(rows, allowMissingColumns=True)
+    by = [*skew.keys, SLICE] if skew.is_sliced else list(skew.keys)
+    # Said here, states are made of the sorted rows; left to the window, they would be shuffled and sorted with them.
+    union = union.repartition(*by).sortWithinPartitions(*by, MOMENT, CREATED, RECORDED)
+    window = Window.partitionBy(*by).orderBy(MOMENT, CREATED, RECORDED)
+    if any(track.follows is Follows.FROM_CURRENT for track in tracks):
+        union = union.withColumn(SUPERSEDED, superseded(window))
+    states = {f"s{place}": track.state_so_far(place, window) for place, track in enumerate(tracks)}
+    filled = union.withColumns(states)
+    # An entity row without a time has no moment.
+    filled = filled.where(F.coalesce(place_of(F.col(MOMENT)), F.lit(MOST_TRACKS)) == MOST_TRACKS)
+    names = [F.col(name) for name in entities.columns if name != AT]
+    return filled.select(*names, F.shiftright(MOMENT, PLACES.bit_length() - 1).alias(AT), *states)
+
+
+def intervals(tracks: Sequence[Track], keys: Sequence[str]) -> DataFrame:
+    """keys, ``at``, ``until`` (exclusive; null: no end), ``s0``, ``s1``, …: the states between two changes."""
+    moments = tracks[0].rows.select(*keys, AT)
+    for track in tracks[1:]:
+        moments = moments.unionByName(track.rows.select(*keys, AT))
+    states = forward_fill(moments.distinct().withColumn(ROW, F.lit(0)), tracks, Skew(keys)).drop(ROW)
+    key = Window.partitionBy(*[F.col(key) for key in keys] or [F.lit(0)]).orderBy(AT)
+    return states.withColumn("until", F.lead(AT).over(key))

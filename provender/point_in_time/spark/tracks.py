@@ -16,9 +16,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window, WindowSpec
 
-from provender.point_in_time.spark.names import AT, CREATED, DELETED, EVENT, MOMENT, PLACES, RECORDED
-from provender.point_in_time.spark.versions import state
-from provender.point_in_time.spark.withdrawn import changes_of_best
+from provender.point_in_time.spark.inputs import AT, CREATED, DELETED, EVENT, MOMENT, PLACES, RECORDED, state
+from provender.point_in_time.spark.segment_tree import changes_of_best
 
 BROADCAST_ROWS = 100_000
 """Up to this many keys go to every task instead of being shuffled."""
@@ -47,7 +46,7 @@ class Track:
         return F.struct(first, CREATED, RECORDED)
 
     def state_so_far(self, place: int, window: WindowSpec) -> Column:
-        """The state at each row of the pass, which is sorted by ``moment``, ``created``, ``recorded``."""
+        """Return the state at each row of the union, which is sorted by ``moment``, ``created``, ``recorded``."""
         so_far = window.rowsBetween(Window.unboundedPreceding, Window.currentRow)
         mine = place_of(F.col(MOMENT)) == place
         if self.follows is Follows.FROM_GREATEST:

@@ -1,4 +1,4 @@
-"""Spark's join is the oracle's: on generated logs, with hot keys in pieces of time, with small logs broadcast."""
+"""Spark's join is the oracle's: on generated logs, with hot keys in slices of time, with small logs broadcast."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from provender.point_in_time.spark import plan, sample
+from provender.point_in_time.spark import plan, time_slices
 from tests.engine import Project
 from tests.point_in_time.logs import at
 from tests.point_in_time.test_engine import MICROSECOND, entity_rows, logs
@@ -31,13 +31,13 @@ few = settings(
 )
 
 
-@pytest.fixture(params=["shuffled", "in pieces", "broadcast"])
+@pytest.fixture(params=["shuffled", "in slices", "broadcast"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The three ways a log can go, made to be taken by small ones."""
     monkeypatch.setattr(plan, "SMALL_LOG_ROWS", 1_000_000 if request.param == "broadcast" else 0)
-    if request.param == "in pieces":
+    if request.param == "in slices":
         monkeypatch.setattr(plan, "HOT_ROWS", 2)
-        monkeypatch.setattr(sample, "HOT_ROWS", 2)
+        monkeypatch.setattr(time_slices, "HOT_ROWS", 2)
     return str(request.param)
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from provender.point_in_time.duckdb_join import Lookup, join
-from provender.point_in_time.spark import plan, sample
+from provender.point_in_time.spark import plan, time_slices
 from provender.point_in_time.spark.run import SparkJoin
 from provender.tables.feature_log import FeatureLog
 from tests.engine import Project
@@ -188,11 +188,11 @@ def test_more_views_than_one_pass_takes(project: Project, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("known_then", [False, True])
-def test_a_key_with_half_the_rows_is_sorted_in_pieces(
+def test_a_key_with_half_the_rows_is_sorted_in_time_slices(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known_then: bool
 ) -> None:
     monkeypatch.setattr(plan, "HOT_ROWS", 500)
-    monkeypatch.setattr(sample, "HOT_ROWS", 500)
+    monkeypatch.setattr(time_slices, "HOT_ROWS", 500)
     rows = [version(7 if i % 2 else i, i, i / 10) for i in range(4000)]
     uri = write_log(tmp_path / "log", rows, COLUMNS)
     asked = entities(*[(7 if i % 2 else i, i / 7) for i in range(3000)], (None, 4.0))
@@ -205,11 +205,11 @@ def test_a_key_with_half_the_rows_is_sorted_in_pieces(
     assert spark == duck
 
 
-def test_a_table_without_keys_is_cut_in_pieces_too(
+def test_a_table_without_keys_is_cut_in_slices_too(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan, "HOT_ROWS", 100)
-    monkeypatch.setattr(sample, "HOT_ROWS", 100)
+    monkeypatch.setattr(time_slices, "HOT_ROWS", 100)
     columns = schema({}, {"trips": pa.int64()})
     rows = [{k: v for k, v in version(0, i, i).items() if k not in ("driver", "rate")} for i in range(1000)]
     uri = write_log(tmp_path / "log", rows, columns)

@@ -1,4 +1,4 @@
-"""Rows that some version withdraws: which is the best of them, from each moment on.
+"""Rows that some version withdraws: which is the best of them, from each moment on, by a segment tree.
 
 A version of such a row is there from ``at`` until the next version of its row is created. Between two neighboring
 moments at which something comes or goes, the best (greatest event) stays. To find it for each such stretch without
@@ -15,8 +15,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
-from provender.point_in_time.spark.names import AT, CREATED, DELETED, EVENT, RECORDED
-from provender.point_in_time.spark.versions import state
+from provender.point_in_time.spark.inputs import AT, CREATED, DELETED, EVENT, RECORDED, state
 from provender.tables.types import quoted
 
 _UNTIL, _STATE, _LEAF, _LEAVES, _LEVEL, _NODE = "until", "state", "leaf", "leaves", "level", "node"
