@@ -1,16 +1,18 @@
 """All time arithmetic: cadences, partitions and their keys, durations.
 
-A **partition** is one half-open interval ``[start, end)`` of a source, always in UTC, on the source's
-cadence, named by its key:
+A **partition** is one half-open interval ``[start, end)`` of a source, on the source's cadence, named by its key:
 
-    ========  ===================  ==========================
+    ========  ===================  ================================
     cadence   key                  interval
-    ========  ===================  ==========================
-    hourly    ``2026-11-22T07``    one hour
-    daily     ``2026-11-22``       one UTC day
+    ========  ===================  ================================
+    hourly    ``2026-11-22T07``    one hour, in UTC
+    daily     ``2026-11-22``       one day, from midnight to midnight
     weekly    ``2026-11-16``       seven days from a Monday
     monthly   ``2026-11``          one calendar month
-    ========  ===================  ==========================
+    ========  ===================  ================================
+
+Days, weeks and months begin at midnight of the source's time zone, UTC by default: a day of ``Europe/Berlin`` has 23
+hours when summer time begins and 25 when it ends. Start and end are instants, always in UTC.
 
 Imports neither Spark, Feast nor Airflow.
 """
@@ -20,8 +22,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
+from functools import lru_cache
+from typing import ClassVar
+from zoneinfo import ZoneInfo
 
 from provender.errors import PartitionError
 
@@ -51,46 +56,108 @@ _UNITS = {
 }
 
 
-class Cadence(StrEnum):
-    """How often a source has a partition, and so the length of its periods."""
+class Frequency(StrEnum):
+    """How often a source has a partition."""
 
     HOURLY = "hourly"
     DAILY = "daily"
     WEEKLY = "weekly"
     MONTHLY = "monthly"
 
+
+@dataclass(frozen=True, order=True)
+class Cadence:
+    """How often a source has a partition, and in which time zone its days begin; so the length of its periods."""
+
+    frequency: Frequency
+    zone: str = "UTC"
+    """IANA name. Hourly partitions are in UTC: in autumn a local hour has the name of the one before it."""
+
+    HOURLY: ClassVar[Cadence]
+    DAILY: ClassVar[Cadence]
+    WEEKLY: ClassVar[Cadence]
+    MONTHLY: ClassVar[Cadence]
+
+    def __str__(self) -> str:
+        return self.frequency.value
+
     @property
     def key_format(self) -> str:
-        """``strftime`` format of a partition key, of the partition's start."""
-        return _KEY_FORMATS[self]
+        """``strftime`` format of a partition key, of the partition's start in the cadence's time zone."""
+        return _KEY_FORMATS[self.frequency]
 
     @property
     def cron(self) -> str:
-        """Cron expression of the partition's boundary, in UTC."""
-        return _CRONS[self]
+        """Cron expression of the partition's boundary, in the cadence's time zone."""
+        return _CRONS[self.frequency]
+
+    @property
+    def place(self) -> str:
+        """The frequency, with the time zone where it is not UTC."""
+        return str(self) if self.zone == "UTC" else f"{self} ({self.zone})"
 
     def floor(self, moment: datetime) -> datetime:
-        """The start of the interval that holds ``moment`` (start inclusive), in UTC."""
+        """Return the start of the interval that holds ``moment`` (start inclusive), in UTC."""
         moment = as_utc(moment)
-        hour = moment.replace(minute=0, second=0, microsecond=0)
-        if self is Cadence.HOURLY:
-            return hour
-        day = hour.replace(hour=0)
-        if self is Cadence.DAILY:
-            return day
-        if self is Cadence.WEEKLY:
-            return day - timedelta(days=day.weekday())
-        return day.replace(day=1)
+        if self.frequency is Frequency.HOURLY:
+            return moment.replace(minute=0, second=0, microsecond=0)
+        first = self._first_day(moment.astimezone(find_zone(self.zone)).date())
+        start = self._midnight(first)
+        while start > moment:  # a clock that was set back over midnight shows the day before once more
+            first = self._first_day(first - timedelta(days=1))
+            start = self._midnight(first)
+        following = self.following(start)
+        return following if following <= moment else start
 
     def following(self, start: datetime) -> datetime:
-        """The boundary after ``start``, which must be a boundary itself."""
-        if self is Cadence.HOURLY:
+        """Return the boundary after ``start``, which must be a boundary itself."""
+        if self.frequency is Frequency.HOURLY:
             return start + timedelta(hours=1)
-        if self is Cadence.DAILY:
-            return start + timedelta(days=1)
-        if self is Cadence.WEEKLY:
-            return start + timedelta(days=7)
-        return (start + timedelta(days=32)).replace(day=1)
+        first = self._next_day(self.local(start).date())
+        while (boundary := self._midnight(first)) <= start:  # a day that the zone never had
+            first = self._next_day(first)
+        return boundary
+
+    def local(self, moment: datetime) -> datetime:
+        """Return ``moment`` as clocks of the cadence's time zone show it."""
+        return moment.astimezone(find_zone(self.zone))
+
+    def _first_day(self, day: date) -> date:
+        """The first day of the period that holds ``day``."""
+        if self.frequency is Frequency.WEEKLY:
+            return day - timedelta(days=day.weekday())
+        return day.replace(day=1) if self.frequency is Frequency.MONTHLY else day
+
+    def _next_day(self, first: date) -> date:
+        """The first day of the period after the one that begins on ``first``."""
+        if self.frequency is Frequency.MONTHLY:
+            return (first.replace(day=1) + timedelta(days=32)).replace(day=1)
+        return first + timedelta(days=7 if self.frequency is Frequency.WEEKLY else 1)
+
+    def _midnight(self, day: date) -> datetime:
+        """The first instant of a local day: 01:00 where clocks skip midnight, the first of two midnights."""
+        return datetime.combine(day, time(), find_zone(self.zone)).astimezone(UTC)
+
+
+Cadence.HOURLY = Cadence(Frequency.HOURLY)
+Cadence.DAILY = Cadence(Frequency.DAILY)
+Cadence.WEEKLY = Cadence(Frequency.WEEKLY)
+Cadence.MONTHLY = Cadence(Frequency.MONTHLY)
+
+
+@lru_cache(maxsize=64)
+def find_zone(name: str) -> tzinfo:
+    """Return the time zone with this IANA name. Raises ``ValueError`` or ``KeyError`` where there is none."""
+    return UTC if name == "UTC" else ZoneInfo(name)
+
+
+def is_zone(name: str) -> bool:
+    """Return whether there is a time zone of this name."""
+    try:
+        find_zone(name)
+    except (ValueError, LookupError, OSError):  # what ZoneInfo raises for odd keys, unknown zones and folders
+        return False
+    return True
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -103,11 +170,22 @@ class Partition:
 
     @property
     def key(self) -> str:
-        year = f"{self.start.year:04}"  # strftime does not pad it on every system
-        return self.start.strftime(self.cadence.key_format.replace("%Y", year))
+        start = self.local_start
+        year = f"{start.year:04}"  # strftime does not pad it on every system
+        return start.strftime(self.cadence.key_format.replace("%Y", year))
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def local_start(self) -> datetime:
+        """``start`` in the cadence's time zone."""
+        return self.cadence.local(self.start)
+
+    @property
+    def local_end(self) -> datetime:
+        """``end`` in the cadence's time zone."""
+        return self.cadence.local(self.end)
 
     @property
     def following(self) -> Partition:
@@ -134,20 +212,24 @@ class Partition:
         Raises :class:`PartitionError` unless ``key`` has exactly the cadence's form and lies on its boundary.
         """
         problem = f"{key!r} is not a {cadence} partition key"
-        remedy = f"write it like {_KEY_EXAMPLES[cadence]}"
-        if not isinstance(key, str) or not re.fullmatch(_KEY_SHAPES[cadence], key, re.ASCII):
+        remedy = f"write it like {_KEY_EXAMPLES[cadence.frequency]}"
+        if not isinstance(key, str) or not re.fullmatch(_KEY_SHAPES[cadence.frequency], key, re.ASCII):
             raise PartitionError(problem, remedy=remedy)
         try:
-            start = datetime.strptime(key, cadence.key_format).replace(tzinfo=UTC)
+            local = datetime.strptime(key, cadence.key_format).replace(tzinfo=find_zone(cadence.zone))
         except ValueError as error:
             raise PartitionError(f"{problem}: {error}", remedy=remedy) from error
-        if cadence.floor(start) != start:
-            monday = cadence.floor(start).strftime(cadence.key_format)
-            raise PartitionError(f"{problem}: weekly partitions start on a Monday", remedy=f"write {monday}")
         try:
-            return cls(start, cadence.following(start), cadence)
-        except OverflowError as error:
+            found = cls.holding(cadence, as_utc(local))
+        except (OverflowError, PartitionError) as error:
             raise PartitionError(f"{problem}: its end is past the year 9999", remedy=remedy) from error
+        if found.key == key:
+            return found
+        if cadence.frequency is Frequency.WEEKLY:
+            what = f"{problem}: weekly partitions start on a Monday"
+        else:
+            what = f"{problem}: clocks in {cadence.zone} went past that day"
+        raise PartitionError(what, remedy=f"write {found.key}")
 
 
 def partitions_between(first: Partition, last: Partition) -> Iterator[Partition]:

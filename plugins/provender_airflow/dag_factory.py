@@ -62,7 +62,10 @@ def features_dag(repo: Path, source: Source) -> DAG:
         dag_id=SOURCE_PREFIX + source.name,
         description=source.description.strip().splitlines()[0] if source.description.strip() else None,
         schedule=CronPartitionTimetable(
-            source.cadence.cron, timezone="UTC", run_offset=-1, key_format=source.cadence.key_format
+            source.cadence.cron,
+            timezone=source.cadence.zone,
+            run_offset=-1,
+            key_format=source.cadence.key_format,
         ),
         start_date=source.first_partition.end,
         end_date=source.end,

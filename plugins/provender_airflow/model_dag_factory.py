@@ -26,7 +26,7 @@ from airflow.sdk import (
     get_parsing_context,
 )
 
-from provender.intervals import Cadence
+from provender.intervals import Cadence, Frequency
 from provender.specs.models import ModelCatalog, ModelSpec
 from provender.specs.models.cadences import rolls_up
 from provender.specs.source import Source
@@ -113,11 +113,12 @@ def _schedule(sources: Mapping[str, Source], cadence: Cadence) -> ModelTimetable
     finer = {
         assets[name]: _rollup(source, cadence)
         for name, source in sources.items()
-        if source.cadence is not cadence
+        if source.cadence != cadence
     }
     return ModelTimetable(
         cron=cadence.cron,
         key_format=cadence.key_format,
+        zone=cadence.zone,
         assets=AssetAll(*assets.values()),
         partition_mapper_config=finer,
     )
@@ -126,11 +127,11 @@ def _schedule(sources: Mapping[str, Source], cadence: Cadence) -> ModelTimetable
 def _rollup(source: Source, cadence: Cadence) -> RollupMapper:
     """All partitions of a finer source that make up one key."""
     mappers = {
-        (Cadence.HOURLY, Cadence.DAILY): (StartOfDayMapper, DayWindow),
-        (Cadence.DAILY, Cadence.WEEKLY): (StartOfWeekMapper, WeekWindow),
-        (Cadence.DAILY, Cadence.MONTHLY): (StartOfMonthMapper, MonthWindow),
+        (Frequency.HOURLY, Frequency.DAILY): (StartOfDayMapper, DayWindow),
+        (Frequency.DAILY, Frequency.WEEKLY): (StartOfWeekMapper, WeekWindow),
+        (Frequency.DAILY, Frequency.MONTHLY): (StartOfMonthMapper, MonthWindow),
     }
     rolls_up(source, cadence)
-    mapper, window = mappers[source.cadence, cadence]
+    mapper, window = mappers[source.cadence.frequency, cadence.frequency]
     upstream = mapper(input_format=source.cadence.key_format, output_format=cadence.key_format)
     return RollupMapper(upstream_mapper=upstream, window=window())

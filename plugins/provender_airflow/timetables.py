@@ -20,24 +20,31 @@ class ModelTimetable(PartitionedAssetTimetable):
     """Starts once for a key when all assets have it, as ``PartitionedAssetTimetable`` does.
 
     That one takes no ``airflow backfill create``, since it knows no dates. This one knows the partitions of the
-    model's cadence: ``cron`` is their boundary, ``key_format`` their keys'.
+    model's cadence: ``cron`` is their boundary in ``zone``, ``key_format``
+    their keys'.
     """
 
     periodic = True
 
     def __init__(
-        self, *, cron: str, key_format: str, partition_mapper_config: Mapping[Any, Any] = _NONE, **kwargs: Any
+        self,
+        *,
+        cron: str,
+        key_format: str,
+        zone: str = "UTC",
+        partition_mapper_config: Mapping[Any, Any] = _NONE,
+        **kwargs: Any,
     ) -> None:
         super().__init__(partition_mapper_config=_for_scheduler(partition_mapper_config), **kwargs)
-        self._partitions = CronPartitionTimetable(cron, timezone="UTC", key_format=key_format)
-        self._cron, self._key_format = cron, key_format
+        self._partitions = CronPartitionTimetable(cron, timezone=zone, key_format=key_format)
+        self._cron, self._key_format, self._zone = cron, key_format, zone
 
     @property
     def summary(self) -> str:
         return "Partitioned assets"
 
     def serialize(self) -> dict[str, Any]:
-        return {**super().serialize(), "cron": self._cron, "key_format": self._key_format}
+        return {**super().serialize(), "cron": self._cron, "key_format": self._key_format, "zone": self._zone}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> ModelTimetable:
@@ -45,6 +52,7 @@ class ModelTimetable(PartitionedAssetTimetable):
         return cls(
             cron=data["cron"],
             key_format=data["key_format"],
+            zone=data.get("zone", "UTC"),
             assets=plain.asset_condition,
             partition_mapper_config=plain.partition_mapper_config,
             default_partition_mapper=plain.default_partition_mapper,

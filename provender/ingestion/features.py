@@ -20,7 +20,6 @@ from provender.errors import SqlError
 from provender.ingestion.narrowing import Declared, declared_columns, narrowing_error
 from provender.ingestion.slices import SLICE, Slice, is_simple, slices_frame
 from provender.ingestion.version_diff import has_null_key
-from provender.intervals import Cadence
 from provender.specs.source import (
     CREATED_TIMESTAMP,
     EVENT_TIMESTAMP,
@@ -31,13 +30,6 @@ from provender.specs.source import (
 from provender.specs.sql import as_checked, per_slice
 from provender.tables.tables import DELETED, PERIOD, key_types
 from provender.tables.types import DDL, quoted
-
-_PERIOD_LENGTH = {
-    Cadence.HOURLY: "INTERVAL 1 HOUR",
-    Cadence.DAILY: "INTERVAL 1 DAY",
-    Cadence.WEEKLY: "INTERVAL 7 DAY",
-    Cadence.MONTHLY: "INTERVAL 1 MONTH",
-}
 
 
 @dataclass(frozen=True)
@@ -76,7 +68,7 @@ def explain_narrowing(
     source: Source, table: FeatureTable, sql: Query, raw: DataFrame, slices: Sequence[Slice]
 ) -> SqlError:
     """Name the first values that do not fit their declared types. Runs the SQL of :func:`desired_versions` again."""
-    results = _run(source, sql, raw, slices, slices_frame(raw.sparkSession, slices))
+    results = _run(source, sql, raw, slices, slices_frame(raw.sparkSession, slices, source.cadence))
     columns = _declared(source, table, sql, results)
     return narrowing_error(source, table.name, table.keys, results, columns, str(sql.path))
 
@@ -111,7 +103,7 @@ def _derived(
     raw: DataFrame,
     slices: Sequence[Slice],
 ) -> DataFrame:
-    places = slices_frame(raw.sparkSession, slices)
+    places = slices_frame(raw.sparkSession, slices, source.cadence)
     results = _typed(source, table, sql, _run(source, sql, raw, slices, places))
     complete = results.join(places, SLICE).withColumn(DELETED, F.lit(False))
     if source.created_timestamp is None:
@@ -124,7 +116,7 @@ def _derived(
     return complete.select(
         *[quoted(key) for key in table.keys],
         *[quoted(feature.name) for feature in source.features_of(table)],
-        F.expr(f"`_period` + {_PERIOD_LENGTH[source.cadence]}").alias(EVENT_TIMESTAMP),
+        F.col("_end").alias(EVENT_TIMESTAMP),
         F.col("_created").alias(CREATED_TIMESTAMP),
         F.col("_period").alias(PERIOD),
         F.col(DELETED),
@@ -238,6 +230,7 @@ def _with_absences(table: FeatureTable, present: DataFrame, places: DataFrame) -
         absent.select(
             SLICE,
             "_period",
+            "_end",
             "_level",
             *keys,
             F.col("_level").alias("_created"),

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from provender.intervals import iso, to_micros
+from provender.intervals import Cadence, iso, to_micros
 
 SLICE = "_slice"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,11 +74,11 @@ def known_times(
     return known
 
 
-def slices_frame(spark: SparkSession, slices: Sequence[Slice]) -> DataFrame:
-    """``_slice``, ``_period``, ``_level``, small enough to be sent to every task."""
-    rows = [(one.name, iso(one.period), iso(one.level)) for one in slices]
-    frame = spark.createDataFrame(rows, f"{SLICE} string, _period string, _level string")
-    times = [F.col(name).cast("timestamp").alias(name) for name in ("_period", "_level")]
+def slices_frame(spark: SparkSession, slices: Sequence[Slice], cadence: Cadence) -> DataFrame:
+    """``_slice``, ``_period``, ``_end`` (of the period), ``_level``, small enough to be sent to every task."""
+    rows = [(one.name, iso(one.period), iso(cadence.following(one.period)), iso(one.level)) for one in slices]
+    frame = spark.createDataFrame(rows, f"{SLICE} string, _period string, _end string, _level string")
+    times = [F.col(name).cast("timestamp").alias(name) for name in ("_period", "_end", "_level")]
     return F.broadcast(frame.select(SLICE, *times))
 
 

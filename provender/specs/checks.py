@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
-from provender.intervals import Cadence, as_utc, iso, parse_iso
+from provender.intervals import Cadence, Frequency, as_utc, is_zone, iso, parse_iso
 from provender.specs.check_columns import check_columns
 from provender.specs.check_tables import check_tables
 from provender.specs.dialect import check_options
@@ -24,7 +24,7 @@ from provender.specs.time_pattern import check_pattern
 
 TIMESTAMP_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us")
 _TYPES = frozenset(ColumnType)
-_CADENCES = frozenset(Cadence)
+_FREQUENCIES = frozenset(Frequency)
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]*(\.[A-Za-z_][A-Za-z0-9_$-]*){0,2}")
 _QUERY = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
 _LONGEST_TAG = 100  # Airflow's limit
@@ -81,7 +81,7 @@ def _check_bounds_of_time(document: Document) -> None:
         if floor != as_utc(moment):
             document.report(
                 (key,),
-                f"{key}: {iso(moment)} is not a boundary of {cadence} partitions",
+                f"{key}: {iso(moment)} is not a boundary of {cadence.place} partitions",
                 f"write {iso(floor)}",
             )
     if len(moments) == 2 and moments["end"] <= moments["start"]:
@@ -89,9 +89,11 @@ def _check_bounds_of_time(document: Document) -> None:
 
 
 def _cadence(document: Document) -> Cadence | None:
-    """The cadence, where it is one."""
-    cadence = document.values.get("cadence")
-    return Cadence(cadence) if is_text(cadence) and cadence in _CADENCES else None
+    """The cadence, where it is one, in its time zone."""
+    frequency, zone = document.values.get("cadence"), document.values.get("timezone", "UTC")
+    if not is_text(frequency) or frequency not in _FREQUENCIES or not is_text(zone) or not is_zone(zone):
+        return None
+    return Cadence(Frequency(frequency), zone)
 
 
 def _check_raw(document: Document) -> None:
@@ -191,9 +193,7 @@ def _check_time_column(
 
 
 def _check_zone(document: Document, location: Location, zone: str) -> None:
-    try:
-        ZoneInfo(zone)
-    except (ValueError, OSError, LookupError):  # what ZoneInfo raises for odd keys, folders and unknown zones
+    if not is_zone(zone):
         remedy = did_you_mean(zone, available_timezones(), "write an IANA name like Europe/Berlin")
         document.report(location, f"{shown_location(location)}: no time zone {zone!r}", remedy)
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from provender.intervals import as_utc, iso, parse_duration
+from provender.intervals import as_utc, find_zone, is_zone, iso, parse_duration
 from provender.specs.checks import check
 from provender.specs.document import Document, read_document
 from provender.specs.plain import entries
@@ -64,7 +64,8 @@ def source_of(text: str) -> Source:
 
 
 def _normalise(document: Document) -> None:
-    """Dates to UTC moments; what is no date or duration is reported, and replaced to report nothing twice."""
+    """Dates of the source's time zone to UTC moments; what is no date or duration is reported, and replaced to report
+    nothing twice."""
     values = document.values
     for key in ("start", "end"):
         if values.get(key) is not None:
@@ -86,7 +87,7 @@ def normalize_durations(
 def _moment(document: Document, key: str) -> str | None:
     text = (document.text((key,)) or "").strip()
     try:
-        moment = as_utc(_parse_moment(text))
+        moment = as_utc(_parse_moment(text, _zone_of(document)))
         if _EARLIEST <= moment <= _LATEST:
             return iso(moment)
         remedy = "write a date from 1900-01-01 to 2200-01-01"
@@ -100,12 +101,18 @@ def _moment(document: Document, key: str) -> str | None:
         return _ANY_MOMENT if key == "start" else None
 
 
-def _parse_moment(text: str) -> datetime:
+def _parse_moment(text: str, zone: tzinfo) -> datetime:
     if _DATE.fullmatch(text):
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+        return datetime.fromisoformat(text).replace(tzinfo=zone)
     if not _MOMENT.fullmatch(text):
         raise ValueError(text)
     return datetime.fromisoformat(text.upper())
+
+
+def _zone_of(document: Document) -> tzinfo:
+    """The source's time zone; UTC where it is none, which the model reports."""
+    zone = document.values.get("timezone", "UTC")
+    return find_zone(zone) if isinstance(zone, str) and is_zone(zone) else UTC
 
 
 def _duration(document: Document, location: Location, value: Any) -> Any:

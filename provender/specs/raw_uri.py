@@ -1,6 +1,7 @@
 """Where a partition's raw files are: the placeholders of ``raw.uri``.
 
-``{partition}`` is the partition's key, ``{start:%Y/%m/%d}`` and ``{end:%Y%m%d}`` are its bounds in UTC.
+``{partition}`` is the partition's key, ``{start:%Y/%m/%d}`` and ``{end:%Y%m%d}`` are its bounds, in the time
+zone of the source.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def expand(template: str, partition: Partition) -> str:
     ``template`` is a checked ``raw.uri``. Only dates and keys made by :mod:`provender.intervals` are put in,
     so the result cannot leave the folder that the template names.
     """
-    return template.format(partition=partition.key, start=partition.start, end=partition.end)
+    return template.format(partition=partition.key, start=partition.local_start, end=partition.local_end)
 
 
 def complaints(template: str, cadence: Cadence | None) -> Iterator[Complaint]:

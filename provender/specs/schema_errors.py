@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from provender.intervals import Cadence
+from provender.intervals import Frequency
 from provender.specs.document import Document
 from provender.specs.problems import Location, closest, did_you_mean, shown_location
 from provender.specs.source import (
@@ -143,7 +143,7 @@ def _choices(location: Location, context: dict[str, Any]) -> list[str]:
     if location[-1] == "type":
         return [str(each) for each in ColumnType]
     if location[-1] == "cadence":
-        return [str(each) for each in Cadence]
+        return [str(each) for each in Frequency]
     return [part.strip(" '") for part in str(context["expected"]).replace(" or ", ",").split(",")]
 
 

@@ -10,9 +10,19 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
-from provender.intervals import Cadence, Partition, parse_duration
+from provender.intervals import Cadence, Frequency, Partition, is_zone, parse_duration
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 RESERVED_PREFIX = "_"
@@ -34,6 +44,18 @@ def _column_name(value: str) -> str:
 
 def _duration(value: Any) -> Any:
     return parse_duration(value) if isinstance(value, str) else value
+
+
+def _cadence_schema(_: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    """A cadence is written as its frequency; the source's ``timezone`` adds the rest."""
+    text = core_schema.plain_serializer_function_ser_schema(str)
+    return core_schema.no_info_after_validator_function(Cadence, handler(Frequency), serialization=text)
+
+
+def _zone(value: str) -> str:
+    if not is_zone(value):
+        raise ValueError(f"{value!r} is not a time zone of the IANA list; write it like Europe/Berlin")
+    return value
 
 
 Identifier = Annotated[str, AfterValidator(_identifier)]
@@ -197,10 +219,12 @@ class Source(_Spec):
     """Who is responsible, shown in Airflow and Feast."""
     tags: tuple[str, ...] = ()
     """Labels, shown in Airflow and Feast."""
-    cadence: Cadence
-    """``hourly``, ``daily``, ``weekly`` (from Monday) or ``monthly``, in UTC."""
+    cadence: Annotated[Cadence, GetPydanticSchema(_cadence_schema)]
+    """``hourly``, ``daily``, ``weekly`` (from Monday) or ``monthly``."""
+    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    """Where days, weeks and months begin, as an IANA name (``Europe/Berlin``). Hourly partitions are in UTC."""
     start: datetime
-    """Start of the first partition (a date, or a UTC moment on the cadence's boundary)."""
+    """Start of the first partition (a date in ``timezone``, or a moment on the cadence's boundary)."""
     end: datetime | None = None
     """End (exclusive) of the last partition, for a source that is closed. Default: still running."""
     raw: Raw
@@ -221,6 +245,17 @@ class Source(_Spec):
     """What to do with rows that break the contract."""
     tables: tuple[FeatureTable, ...] = Field(min_length=1)
     """The feature tables."""
+
+    @model_validator(mode="after")
+    def _place_cadence(self) -> Source:
+        if self.cadence.frequency is Frequency.HOURLY and self.timezone != "UTC":
+            raise ValueError(
+                "'timezone' is for days, weeks and months: hourly partitions are in UTC; leave it out"
+            )
+        self.__dict__["cadence"] = Cadence(
+            self.cadence.frequency, self.timezone
+        )  # not assigned: it is frozen
+        return self
 
     def path_of(self, table: FeatureTable) -> str:
         """Where a table's log is, under the storage root."""

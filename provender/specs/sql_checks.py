@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from sqlglot import exp
 
-from provender.intervals import Cadence
+from provender.intervals import Cadence, Frequency
 from provender.specs.problems import did_you_mean
 from provender.specs.sql_functions import ALLOWED, REFUSED, TEXT_OPTIONS, TIME_WINDOWS, WITHOUT_PARENTHESES
 from provender.specs.sql_grammar import HINTS, NODES, REFUSED_NODES, SPECIAL_TIMES
@@ -23,10 +23,10 @@ from provender.specs.sql_order import function_name, order_complaints
 
 _JUDGED = (exp.Hint, exp.Table, exp.Dot)
 _LENGTHS = {
-    Cadence.HOURLY: timedelta(hours=1),
-    Cadence.DAILY: timedelta(days=1),
-    Cadence.WEEKLY: timedelta(days=7),
-    Cadence.MONTHLY: timedelta(days=31),
+    Frequency.HOURLY: timedelta(hours=1),
+    Frequency.DAILY: timedelta(days=1),
+    Frequency.WEEKLY: timedelta(days=7),
+    Frequency.MONTHLY: timedelta(days=31),
 }
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800, "month": 2_678_400}
 
@@ -209,7 +209,7 @@ def _long_joins(query: exp.Query, cadence: Cadence | None) -> Iterator[Complaint
     conditions = [join.args.get("on") for join in query.find_all(exp.Join)]
     intervals = [found for on in conditions if on is not None for found in on.find_all(exp.Interval)]
     for interval in intervals:
-        if cadence is not None and _length(interval) > _LENGTHS[cadence]:
+        if cadence is not None and _length(interval) > _LENGTHS[cadence.frequency]:
             what = f"a join over {interval.sql(dialect='spark')} asks for rows of other periods"
             remedy = f"join inside the {cadence} period; windows over periods come later"
             yield Complaint(what, remedy, name="interval")

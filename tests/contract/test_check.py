@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from provender.contract.check import Delivery, check, checked_schema
 from provender.contract.period import period_starts
-from provender.intervals import Cadence, Partition, to_micros
+from provender.intervals import Cadence, Frequency, Partition, to_micros
 from provender.records import RecordBatch
 from provender.specs.source import Source
 from tests.contract.specs import source_of
@@ -209,7 +209,19 @@ MOMENTS = st.datetimes(datetime(1, 1, 8), datetime(9999, 11, 20), timezones=st.j
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(MOMENTS, min_size=1, max_size=30), st.sampled_from(list(Cadence)))
+@given(
+    st.lists(MOMENTS, min_size=1, max_size=30),
+    st.sampled_from(
+        [
+            *map(Cadence, Frequency),
+            *(
+                Cadence(Frequency(f), z)
+                for f in ("daily", "weekly", "monthly")
+                for z in ("Europe/Berlin", "America/St_Johns", "Pacific/Apia")
+            ),
+        ]
+    ),
+)
 def test_periods_start_where_partitions_do(moments: list[datetime], cadence: Cadence) -> None:
     moments += [Partition.holding(cadence, moment).start for moment in moments]
     moments += [moment - timedelta(microseconds=1) for moment in moments]

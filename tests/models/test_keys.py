@@ -25,7 +25,7 @@ def source(name: str, cadence: Cadence = Cadence.DAILY, **more: Any) -> Source:
     document = {
         "name": name,
         "owner": "travel",
-        "cadence": cadence,
+        "cadence": str(cadence),
         "start": datetime(2026, 1, 5, tzinfo=UTC),
         "raw": {"uri": "x/{partition}"},
         "event_timestamp": {"column": "at"},
@@ -121,7 +121,7 @@ def test_a_run_for_an_incomplete_key_is_skipped_with_the_reason() -> None:
 
 
 def test_the_models_cadence_is_its_coarsest_sources() -> None:
-    assert cadence_of([source("a", Cadence.HOURLY), source("b")]) is Cadence.DAILY
+    assert cadence_of([source("a", Cadence.HOURLY), source("b")]) == Cadence.DAILY
     with pytest.raises(SpecError, match="no common partitions"):
         cadence_of(
             [
