@@ -7,8 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from provender import errors
-from provender.errors import ProvenderError, TerminalError, TransientError
+from provender.errors import ProvenderError, error_from_dict
 
 ERROR_PREFIX = "PROVENDER_ERROR "
 _TAIL_BYTES = 64 * 1024
@@ -43,12 +42,3 @@ def error_in(lines: Sequence[str]) -> ProvenderError | None:
             except ValueError:
                 return None
     return None
-
-
-def error_from_dict(document: dict[str, str]) -> ProvenderError:
-    """The error a process reported (``PROVENDER_ERROR {…}``), as the class it was raised as."""
-    kind = getattr(errors, document.get("kind", ""), None)
-    if not (isinstance(kind, type) and issubclass(kind, ProvenderError)):
-        kind = TerminalError if document.get("terminal") == "true" else TransientError
-    texts = {name: document.get(name, "") for name in ("where", "unharmed", "remedy")}
-    return kind(document.get("what", "the application failed"), **texts)

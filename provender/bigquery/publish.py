@@ -65,7 +65,9 @@ def publish(
         up_to = recorded_up_to(ledger)
         if up_to is None:
             raise SourceNotReadyError(
-                f"{source.name}: nothing was ingested yet", remedy=f"provender ingest {source.name} PARTITION"
+                f"{source.name}: nothing was ingested yet",
+                remedy=f"provender ingest {source.name} PARTITION",
+                source=source.name,
             )
         client = connected(warehouse)
         jobs.end(client, held.abandoned_work)

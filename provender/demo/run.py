@@ -160,7 +160,7 @@ class Demo:
             raise TransientError(
                 f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed[:3])}",
                 where=f"{airflow_config.base_url(self.settings)}, and {self.settings.state_dir / 'logs'}",
-                unharmed="every committed partition",
+                not_affected="every committed partition",
                 remedy="read the red task's log in the UI; `make demo` goes on where it stopped",
             )
 

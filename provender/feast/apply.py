@@ -156,7 +156,7 @@ def _work(
                 for kind, name in merged.conflicts
             ),
             where=str(settings.repo),
-            unharmed="the registry: nothing of this apply is in it",
+            not_affected="the registry: nothing of this apply is in it",
             remedy="bring the other change into this repo, then: provender apply",
         )
     ours = [diff for diff in diffs if named(diff) not in merged.theirs]
@@ -202,7 +202,7 @@ def _refuse(settings: Settings, problems: list[str]) -> None:
         raise SpecError(
             "\n".join(problems),
             where=str(settings.repo),
-            unharmed="the registry",
+            not_affected="the registry",
             remedy="correct these lines, then: provender apply",
         )
 

@@ -138,7 +138,7 @@ class ProvenderRetrievalJob(RetrievalJob):
                 f"on-demand views cannot be in a training set: {on_demand}"
                 if on_demand
                 else "a scan has no output file",
-                unharmed="everything: nothing was written",
+                not_affected="everything: nothing was written",
                 remedy="use to_df, to_arrow or persist",
             )
         if self._output is None:

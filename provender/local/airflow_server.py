@@ -97,7 +97,7 @@ def _await_health(settings: Settings, record: ProcessRecord, tell: Callable[[str
             raise SetupError(
                 f"airflow did not start: {missing} not healthy after {_START_SECONDS:.0f} s",
                 where=str(log_file(settings)),
-                unharmed="nothing was scheduled",
+                not_affected="nothing was scheduled",
                 remedy="read the end of the log, mend the cause, run the command again",
             )
         time.sleep(_POLL_SECONDS)

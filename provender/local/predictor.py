@@ -192,7 +192,7 @@ def _await_models(settings: Settings) -> None:
             raise PredictorError(
                 f"the predictor did not come up: {last_line(log_file(settings))}",
                 where=str(log_file(settings)),
-                unharmed="the pointers of what it serves",
+                not_affected="the pointers of what it serves",
                 remedy="read the end of the log, mend the cause, run the command again",
             )
         time.sleep(_POLL_SECONDS)
@@ -229,7 +229,7 @@ def _refused(settings: Settings, model: str, answer: Mapping[str, Any]) -> Deplo
     return kind(
         f"{model} was not loaded: {answer.get('error', answer)}",
         where=url(settings),
-        unharmed="what served before serves on",
+        not_affected="what served before serves on",
         remedy="mend the cause, then deploy again",
     )
 

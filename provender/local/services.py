@@ -73,7 +73,7 @@ def _end_leftovers(settings: Settings, tell: Tell) -> None:
         raise SetupError(
             f"processes do not end: {', '.join(str(process.pid) for process in remaining)}",
             where=str(settings.state_dir),
-            unharmed="all committed data",
+            not_affected="all committed data",
             remedy="look for a disk that does not answer, then run: provender down",
         )
     tell("processes that something killed had left behind: ended")

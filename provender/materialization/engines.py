@@ -45,7 +45,7 @@ def writer_of(settings: Settings) -> OnlineWriter:
         raise SettingsError(
             f"{SECTION}.rows_per_second: {limit!r} is no number above 0",
             where=str(settings.repo / SETTINGS_FILE),
-            unharmed="everything",
+            not_affected="everything",
             remedy="rows_per_second: 50000, or leave it out",
         )
     return OnlineWriter(

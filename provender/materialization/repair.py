@@ -76,7 +76,9 @@ def repair(settings: Settings, source_name: str, attempt: str, wanted: Wanted, s
         up_to = recorded_up_to(ledger)
         if up_to is None:
             raise SourceNotReadyError(
-                f"{source.name}: nothing was ingested yet", remedy=f"provender ingest {source.name} PARTITION"
+                f"{source.name}: nothing was ingested yet",
+                remedy=f"provender ingest {source.name} PARTITION",
+                source=source.name,
             )
         views = _chosen(Definitions.load(storage, settings.project).online_of(source.name), source, wanted)
         held.announce([view.view for view in views])
@@ -125,7 +127,7 @@ def _chosen(views: list[AppliedView], source: Source, wanted: Wanted) -> list[Ap
         if name not in names:
             raise SpecError(
                 f"no online view {name!r} reads source {source.name!r}{did_you_mean(name, names)}",
-                unharmed="the online store: nothing was written",
+                not_affected="the online store: nothing was written",
                 remedy="provender status shows the views",
             )
     found = [view for view in views if view.view in (wanted.views or names)]
@@ -136,7 +138,7 @@ def _chosen(views: list[AppliedView], source: Source, wanted: Wanted) -> list[Ap
             raise SpecError(
                 f"no view has the join keys {', '.join(sorted(key))}",
                 where=f"views over {source.name}",
-                unharmed="the online store: nothing was written",
+                not_affected="the online store: nothing was written",
                 remedy=f"give a value to each of: {known or 'no view is online'}",
             )
     return found
@@ -198,7 +200,7 @@ def _key_batch(view: AppliedView, keys: Sequence[Mapping[str, str]]) -> pa.Recor
         except pa.ArrowInvalid as error:
             raise SpecError(
                 f"join key {name} of view {view.view} is {kind}: {error}",
-                unharmed="the online store: nothing was written",
+                not_affected="the online store: nothing was written",
                 remedy=f"--key {name}=VALUE with a value of that type",
             ) from error
     return pa.RecordBatch.from_pydict(columns)

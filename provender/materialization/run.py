@@ -74,7 +74,9 @@ def materialize(
         up_to = recorded_up_to(ledger)
         if up_to is None:
             raise SourceNotReadyError(
-                f"{source.name}: nothing was ingested yet", remedy=f"provender ingest {source.name} PARTITION"
+                f"{source.name}: nothing was ingested yet",
+                remedy=f"provender ingest {source.name} PARTITION",
+                source=source.name,
             )
         definitions = Definitions.load(storage, settings.project)
         views = definitions.online_of(source.name)

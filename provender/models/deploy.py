@@ -128,8 +128,10 @@ class Rollout:
         if state.version == self.version:
             raise DeployError(
                 f"version {self.version} of {self.model} serves already",
-                unharmed="everything: nothing was changed",
+                not_affected="everything: nothing was changed",
                 remedy=f"provender models {self.model} lists the others",
+                model=self.model,
+                version=self.version,
             )
         self.artifact.verify()
         return self._steps(state)[0]
@@ -196,14 +198,24 @@ class Rollout:
         """The document since which this version serves. Raises :class:`DeployError` if it does not."""
         serving = self.store.state().serving
         if serving is None or serving.version != self.version:
-            raise DeployError(f"version {self.version} of {self.model} does not serve")
+            raise DeployError(
+                f"version {self.version} of {self.model} does not serve",
+                model=self.model,
+                version=self.version,
+            )
         return serving.to_document()
 
     def not_ready(self, found: Readiness) -> NoReturn:
         """Puts everything back, because the version did not become ready."""
         waited = "" if found.state is ReadyState.FAILED else f" within {self.serving.timeout}"
         version = f"{self.model} version {self.version}"
-        self.abort(DeployError(f"{version} did not become ready{waited}: {found.reason}"))
+        self.abort(
+            DeployError(
+                f"{version} did not become ready{waited}: {found.reason}",
+                model=self.model,
+                version=self.version,
+            )
+        )
 
     def abort(self, error: ProvenderError) -> NoReturn:
         """Puts back what served before, writes that down, and raises ``error`` with it.
@@ -218,7 +230,7 @@ class Rollout:
             raise PredictorError(
                 f"{error.what}\nand {_named(back)} could not be put back: {second.what}",
                 where=second.where or error.where,
-                unharmed=f"{_named(back)} where it still has traffic",
+                not_affected=f"{_named(back)} where it still has traffic",
                 remedy="run the same again: it takes up the deployment, or undoes it",
             ) from error
         if self._mine(state) is not None:
@@ -291,6 +303,8 @@ class Rollout:
                 f"the deployment of {self.version} is no longer under way: somebody else deployed or rolled back",
                 where=f"{self.store.uri}/deployments",
                 remedy=f"look at provender models {self.model}; run the deployment again if it is still wanted",
+                model=self.model,
+                version=self.version,
             )
 
     def _after_others(self) -> State:
@@ -344,7 +358,7 @@ def _named(served: Served | None) -> str:
     return f"version {served.version}" if served else "nothing served before"
 
 
-def _with_outcome(error: ProvenderError, unharmed: str) -> ProvenderError:
+def _with_outcome(error: ProvenderError, not_affected: str) -> ProvenderError:
     """The same error, saying what serves now."""
     remedy = error.remedy or "mend the cause, then run the deployment again"
-    return type(error)(error.what, where=error.where, unharmed=unharmed, remedy=remedy)
+    return replace(error, not_affected=not_affected, remedy=remedy)

@@ -36,8 +36,9 @@ def roll_back(
         raise DeployError(
             f"{model} has no version that served before the present one",
             where=f"{store.uri}/deployments",
-            unharmed="whatever serves now",
+            not_affected="whatever serves now",
             remedy=f"provender models {model} lists the versions; name one with --to",
+            model=model,
         )
     before = _last_served(store, version)
     as_served = Served.from_document(model, before.serving) if before else None

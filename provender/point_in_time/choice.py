@@ -61,7 +61,7 @@ def choice_of(settings: Settings, section: str, duckdb_rows: int) -> Choice:
         raise SettingsError(
             f"{section}: {error}",
             where=str(settings.repo / SETTINGS_FILE),
-            unharmed="everything",
+            not_affected="everything",
             remedy=f"engine: one of {', '.join(Engine)}; duckdb_rows: a whole number",
         ) from error
 

@@ -84,7 +84,7 @@ def _damaged(table: DeltaTable, path: str, what: str) -> DamagedFileError:
     return DamagedFileError(
         f"{table.path}: {what}",
         where=table.storage.uri(path),
-        unharmed="the other tables, the staged files and the manifests; nothing was written",
+        not_affected="the other tables, the staged files and the manifests; nothing was written",
         remedy="put the file back from a backup; if there is none, move the folder of the table away together with "
         "the source's folder ledger/…/ingest, and ingest every staged partition again",
     )

@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from provender.errors import AlreadyExistsError
 from provender.ledger.ledger import code_version
 from provender.settings import Settings
-from provender.storage import AlreadyExistsError, Storage, read_document, storage_at
+from provender.storage import Storage, read_document, storage_at
 from provender.storage.disk import scratch_errors
 from provender.training_sets.checksum import table_checksum
 from provender.training_sets.folder import ATTEMPTS, ROOT, TrainingSet, open_training_set, write_parquet

@@ -184,6 +184,6 @@ def test_a_backend_that_is_not_there_is_a_settings_error(settings: Settings) -> 
 
 
 def test_an_online_store_error_is_known_by_name() -> None:
-    from provender_airflow.local_jobs import error_from_dict
+    from provender.errors import error_from_dict
 
     assert isinstance(error_from_dict(OnlineStoreError("away").to_dict()), OnlineStoreError)

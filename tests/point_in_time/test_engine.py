@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from provender.errors import TerminalError
+from provender.errors import LogNotFoundError, TerminalError
 from provender.point_in_time.engine import Lookup, join
-from provender.point_in_time.log import FeatureLog, LogNotFoundError
+from provender.point_in_time.log import FeatureLog
 from provender.point_in_time.oracle import lookup
 from tests.point_in_time.logs import STAMP, T0, at, schema, write_log
 

@@ -37,7 +37,7 @@ def _unexpected(step: str, error: Exception) -> ProvenderError:
     return kind(
         f"step {step} failed: {type(error).__name__}: {error}",
         where=f"step {step} of the training pipeline",
-        unharmed="whatever serves now",
+        not_affected="whatever serves now",
         remedy="the traceback is in the step's log",
     )
 

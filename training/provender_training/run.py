@@ -22,14 +22,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from provender import errors
 from provender.errors import (
     KubeflowError,
     ProvenderError,
     SpecError,
     StorageError,
-    TerminalError,
-    TransientError,
+    error_from_dict,
 )
 from provender.models.runs import read_failure, read_result
 from provender_training.failures import ERROR_MARK
@@ -106,16 +104,10 @@ def _error(output_uri: str, run_name: str, said: str) -> ProvenderError:
         return KubeflowError(
             f"a step of the pipeline ended without a report: {said}",
             where="its last lines are above",
-            unharmed="whatever serves now",
+            not_affected="whatever serves now",
             remedy="if it was killed for its memory, take a shorter window of training rows",
         )
-    return _as_raised(failure["error"])
-
-
-def _as_raised(told: Mapping[str, str]) -> ProvenderError:
-    fallback = TerminalError if told["terminal"] == "true" else TransientError
-    kind: type[ProvenderError] = getattr(errors, told["kind"], fallback)
-    return kind(told["what"], where=told["where"], unharmed=told["unharmed"], remedy=told["remedy"])
+    return error_from_dict(failure["error"])
 
 
 if __name__ == "__main__":

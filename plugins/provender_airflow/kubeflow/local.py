@@ -60,7 +60,7 @@ class LocalBackend:
         error = reported or KubeflowError(
             f"the training run ended without a report ({status.reason}, exit code {status.exit_code})",
             where=str(submission.log_file),
-            unharmed="whatever serves now, and all versions",
+            not_affected="whatever serves now, and all versions",
             remedy="read the end of that log; the next try starts it again",
         )
         return RunStatus(JobState.CANCELLED if cancelled else JobState.FAILED, error)
@@ -88,7 +88,7 @@ def _python(folder: Path) -> Path:
         raise SetupError(
             "the training environment is not installed",
             where=str(folder),
-            unharmed="whatever serves now",
+            not_affected="whatever serves now",
             remedy="uv sync --frozen --project training",
         )
     return python

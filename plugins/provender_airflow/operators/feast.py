@@ -45,7 +45,7 @@ class _SourceJobOperator(SparkJobOperator):
             raise SparkUnavailableError(
                 f"the application {attempt} ended well but committed no manifest, so nothing is done",
                 where=f"{settings.storage_root}/ledger/{self.source}/{self.job}",
-                unharmed="all committed data",
+                not_affected="all committed data",
                 remedy="the next try does it again; if it stays so, read the task's log",
             )
         for note in manifest.notes:

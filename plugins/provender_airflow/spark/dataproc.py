@@ -28,7 +28,7 @@ _CONNECTION = "google_cloud_default"
 _END_SECONDS = 120
 """How long one that is being cancelled is awaited."""
 _NAMES = 10
-_UNHARMED = "all committed data"
+_NOT_AFFECTED = "all committed data"
 
 
 class DataprocBackend:
@@ -69,7 +69,7 @@ class DataprocBackend:
                 return _handle(there)
         raise SparkUnavailableError(
             f"no free name for a submission of {job.name}: {_NAMES} were taken meanwhile",
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy="see who submits the same work",
         )
 
@@ -118,7 +118,7 @@ class DataprocBackend:
             return SparkUnavailableError(
                 f"the application {handle.attempt} was cancelled",
                 where=self.place(handle),
-                unharmed=_UNHARMED,
+                not_affected=_NOT_AFFECTED,
                 remedy="the next try starts it again",
             )
         reported = error_in(_output(submission))
@@ -132,7 +132,7 @@ class DataprocBackend:
                 raise SparkUnavailableError(
                     f"the application {submission.name} of an earlier try is still being ended",
                     where=self._submissions.address(submission.name),
-                    unharmed=_UNHARMED,
+                    not_affected=_NOT_AFFECTED,
                     remedy="the next try looks again",
                 )
             pause.wait(min(self.poll_seconds, 2.0))
@@ -145,7 +145,7 @@ class DataprocBackend:
         return SparkUnavailableError(
             f"Dataproc has no {handle.attempt} any more: somebody deleted it",
             where=self.place(handle),
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy="the next try starts it again; what it had committed stays so",
         )
 
