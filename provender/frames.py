@@ -85,7 +85,7 @@ def ingest(
 
     stage(settings, spec, sorted(parts), attempt, deliver)
     names = (settings, source, sorted(parts), attempt)
-    manifest = ingest_staged(*names, say=lambda _: None, allow_withdrawal=allow_withdrawal)
+    manifest = ingest_staged(*names, allow_withdrawal=allow_withdrawal)
     return dict.fromkeys(COUNTS, 0) | manifest.counts
 
 

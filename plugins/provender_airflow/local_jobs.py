@@ -1,15 +1,10 @@
-"""What Spark applications and training runs share: the process of this machine, and the error one reports."""
+"""What Spark applications and training runs share: the process of this machine."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
-from provender.errors import ProvenderError, error_from_dict
-
-ERROR_PREFIX = "PROVENDER_ERROR "
 _TAIL_BYTES = 64 * 1024
 
 
@@ -26,19 +21,3 @@ def last_lines(log: Path) -> list[str]:
     with log.open("rb") as stream:
         stream.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         return stream.read().decode("utf-8", errors="replace").splitlines()
-
-
-def reported_error(log: Path) -> ProvenderError | None:
-    """What the log's last ``PROVENDER_ERROR`` line says."""
-    return error_in(last_lines(log))
-
-
-def error_in(lines: Sequence[str]) -> ProvenderError | None:
-    """What the last ``PROVENDER_ERROR`` line of a log says."""
-    for line in reversed(lines):
-        if line.startswith(ERROR_PREFIX):
-            try:
-                return error_from_dict(json.loads(line.removeprefix(ERROR_PREFIX)))
-            except ValueError:
-                return None
-    return None

@@ -10,6 +10,7 @@ through this process.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -31,17 +32,17 @@ from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
 from provender.ledger.progress import last_written, recorded_up_to
 from provender.point_in_time.log import FeatureLog
 from provender.settings import BigQuerySettings, Settings
-from provender.spark.writer_lock import LOCK_TIMEOUT_SECONDS, Say
+from provender.spark.writer_lock import LOCK_TIMEOUT_SECONDS
 from provender.specs.catalog import Catalog
 from provender.specs.model import FeatureTable, Source
 from provender.storage import HeldLock, Storage, storage_at
 from provender.storage.disk import scratch_errors
 
+logger = logging.getLogger(__name__)
+
 
 @scratch_errors()
-def publish(
-    settings: Settings, source_name: str, attempt: str, *, full: bool = False, say: Say = print
-) -> Manifest:
+def publish(settings: Settings, source_name: str, attempt: str, *, full: bool = False) -> Manifest:
     """Brings the published tables of ``source_name`` up to its last committed ingest.
 
     The manifest's ``wrote`` has one entry per table that had something due (``table``, ``table_id``, ``published``,
@@ -59,7 +60,7 @@ def publish(
         f"{source.name}.published",
         attempt,
         timeout_seconds=LOCK_TIMEOUT_SECONDS,
-        waiting=lambda holder: say(f"waiting for {holder}, which is publishing {source.name}"),
+        waiting=lambda holder: logger.info(f"waiting for {holder}, which is publishing {source.name}"),
     )
     with lock as held, translated(f"{warehouse.project}.{warehouse.dataset}"):
         up_to = recorded_up_to(ledger)
@@ -71,7 +72,7 @@ def publish(
             )
         client = connected(warehouse)
         jobs.end(client, held.abandoned_work)
-        work = _Work(settings, warehouse, storage, source, up_to, attempt, full, held, say, client)
+        work = _Work(settings, warehouse, storage, source, up_to, attempt, full, held, client)
         last = last_written(ledger, Job.PUBLISH, "table")
         found = [work.table(spec, last.get(source.path_of(spec))) for spec in source.tables]
         done = [written for written in found if written is not None]
@@ -103,7 +104,6 @@ class _Work:
     attempt: str
     full: bool
     held: HeldLock
-    say: Say
     client: bigquery.Client
 
     def table(self, spec: FeatureTable, last: dict[str, Any] | None) -> Written | None:
@@ -122,10 +122,13 @@ class _Work:
         if not days and not reason:
             return None
         if reason:
-            self.say(f"publishing all of {target.name}: {reason}")
+            logger.info(f"publishing all of {target.name}: {reason}")
         written = _Replacing(self, log, path, spec, target, [table_id, iso(since) if since else None])
         changed = sum(written.portion(portion) for portion in portions(days))
-        self.say(f"{target.name}: {len(days)} days replaced, {changed} rows taken out or put in")
+        logger.info(
+            f"{target.name}: {len(days)} days replaced, {changed} rows taken out or put in",
+            extra={"table": target.name, "days": len(days), "rows": changed},
+        )
         entry = {
             "table": path,
             "table_id": table_id,

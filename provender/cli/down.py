@@ -17,5 +17,5 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(arguments: argparse.Namespace) -> int:
-    services.down(load_settings(arguments.repo), print)
+    services.down(load_settings(arguments.repo))
     return 0

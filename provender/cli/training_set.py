@@ -63,6 +63,7 @@ def _build(settings: Settings, args: argparse.Namespace) -> int:
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     attempt = f"cli-{getpass.getuser()}-{moment}-{secrets.token_hex(3)}"
     built = build(settings, _request(settings, args), attempt)
+    print(built.lockfile.id)
     print(f"  data      {built.data_uri}\n  lockfile  {built.lockfile_uri}\n  report    {built.report_uri}")
     return 0
 

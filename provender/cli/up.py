@@ -20,7 +20,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Raises :class:`provender.errors.SetupError`: a port in use, a full disk, a missing program."""
     settings = load_settings(arguments.repo)
-    services.up(settings, print, airflow=not arguments.redis_only)
+    services.up(settings, airflow=not arguments.redis_only)
     if not arguments.redis_only:
         print(sign_in(settings))
     return 0

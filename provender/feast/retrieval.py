@@ -151,9 +151,7 @@ class ProvenderRetrievalJob(RetrievalJob):
         request = staged.request(name, self._full_feature_names)
         assert isinstance(request.entities, Rows)
         attempt = f"frame-{secrets.token_hex(6)}"
-        built = build_from(
-            staged.settings, request, request.entities, staged.reads, attempt, say=lambda _: None
-        )
+        built = build_from(staged.settings, request, request.entities, staged.reads, attempt)
         return built.data_uri
 
     def persist(

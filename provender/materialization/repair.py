@@ -11,6 +11,7 @@ seen, so it does not replace one that came meanwhile.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,11 +35,13 @@ from provender.online.views import AppliedView
 from provender.online.writer import CREATED, EVENT, GUARD_CREATED, GUARD_EVENT, OnlineWriter
 from provender.point_in_time.log import FeatureLog
 from provender.settings import Settings
-from provender.spark.writer_lock import Say, only_writer
+from provender.spark.writer_lock import only_writer
 from provender.specs.catalog import Catalog
 from provender.specs.model import ColumnType, Source
 from provender.specs.problems import did_you_mean
 from provender.storage import Storage, storage_at
+
+logger = logging.getLogger(__name__)
 
 _BATCH_KEYS = 10_000
 
@@ -59,7 +62,7 @@ class Wanted:
         return f"{keys}, values newer than {iso(self.newer_than)}" if self.newer_than else keys
 
 
-def repair(settings: Settings, source_name: str, attempt: str, wanted: Wanted, say: Say = print) -> Manifest:
+def repair(settings: Settings, source_name: str, attempt: str, wanted: Wanted) -> Manifest:
     """Makes what is online of the ``wanted`` values what the log of ``source_name`` says now.
 
     The manifest has no ``wrote`` entries and the ``recorded_up_to`` of the one before, since what is due stays due; its
@@ -72,7 +75,7 @@ def repair(settings: Settings, source_name: str, attempt: str, wanted: Wanted, s
     source = Catalog.load(settings.repo).source(source_name)
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)
-    with only_writer(settings, storage, source.name, "online", attempt, say) as held:
+    with only_writer(settings, storage, source.name, "online", attempt) as held:
         up_to = recorded_up_to(ledger)
         if up_to is None:
             raise SourceNotReadyError(
@@ -86,7 +89,7 @@ def repair(settings: Settings, source_name: str, attempt: str, wanted: Wanted, s
         done = {view.view: _repair_view(storage, source, view, writer, wanted, up_to) for view in views}
         notes = [f"{view}: {_told(counts)}" for view, counts in done.items()]
         for note in notes:
-            say(note)
+            logger.info(note)
         manifest = ledger.commit(_draft(ledger, attempt, started, wanted, done, notes))
         held.finish()
     return manifest

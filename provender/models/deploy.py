@@ -11,8 +11,9 @@ is found by the next one: its own is taken up where it was, another's is undone 
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -31,11 +32,12 @@ from provender.specs.model import Source
 from provender.specs.models.spec import Serving
 from provender.storage import Storage, storage_at
 
+logger = logging.getLogger(__name__)
+
 _ASKS_PER_HUNDRED = 30
 """How often a canary without an address of its own is asked until it answers: this many times, over its share. That
 it never answers although it has its share then has a chance of e^-30."""
 _LOCK_SECONDS = 1800.0
-Say = Callable[[str], None]
 
 
 @contextmanager
@@ -63,7 +65,6 @@ class Rollout:
     serving: Serving
     sources: Mapping[str, Source]
     """What the model stands on."""
-    say: Say = print
     as_served: Served | None = None
     """How it is served, where that is not the spec's to say: it has served before."""
     evidence: dict[str, Any] = field(default_factory=dict)
@@ -109,11 +110,11 @@ class Rollout:
         """
         state = self._after_others()
         if self._is_done(state):
-            self.say(f"{self.model} version {self.version} serves already")
+            logger.info(f"{self.model} version {self.version} serves already")
             return None
         mine = self._mine(state)
         if mine is not None:
-            self.say(
+            logger.info(
                 f"taking up the deployment of {self.version} where an earlier try ended, at {mine.percent}%"
             )
             return mine.percent
@@ -142,7 +143,7 @@ class Rollout:
         mine = self._mine(state)
         if mine is None or mine.percent != percent:
             self.store.log.append(self._document(Action.CANARY, state, percent=percent))
-        self.say(f"{self.model}: version {self.version} gets {percent}% of the traffic")
+        logger.info(f"{self.model}: version {self.version} gets {percent}% of the traffic")
         try:
             self.backend.stage(self.served, percent)
         except ProvenderError as error:
@@ -242,7 +243,7 @@ class Rollout:
     def _try_out(self, percent: int, ask: Ask) -> None:
         with self._smoke_test() as test:
             self.evidence = {"percent": percent, **test.ask(ask)}
-        self.say(f"{self.model}: version {self.version} answers as the offline path does")
+        logger.info(f"{self.model}: version {self.version} answers as the offline path does")
 
     @contextmanager
     def _smoke_test(self) -> Iterator[SmokeTest]:
@@ -268,7 +269,7 @@ class Rollout:
         self.store.log.append(
             self._document(action, state, percent=ALL_TRAFFIC, reason=reason, smoke=self.evidence)
         )
-        self.say(f"{self.model}: version {self.version} serves")
+        logger.info(f"{self.model}: version {self.version} serves")
         return None
 
     def _steps(self, state: State) -> Sequence[int]:
@@ -322,7 +323,7 @@ class Rollout:
     def _undo(self, state: State, trying: Deployment) -> None:
         """Ends another attempt's deployment that never came to an end."""
         back = served_of(self.store, state)
-        self.say(
+        logger.info(
             f"version {trying.version} was being tried by {trying.attempt}, which ended: {_named(back)} comes back"
         )
         self.backend.restore(self.model, back)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from provender.errors import DeployError
 from provender.models.backend import Served, ServingBackend
-from provender.models.deploy import Rollout, Say
+from provender.models.deploy import Rollout
 from provender.models.deployments import Action, Deployment
 from provender.models.store import ModelStore
 from provender.settings import Settings
@@ -22,7 +22,6 @@ def roll_back(
     *,
     to: str | None,
     attempt: str,
-    say: Say = print,
 ) -> Deployment:
     """Puts the version ``to`` back; None: the one that served before the present one was deployed.
 
@@ -51,7 +50,6 @@ def roll_back(
         attempt=attempt,
         serving=as_served.serving if as_served else serving,
         sources={},
-        say=say,
         as_served=as_served,
     )
     percent: int | None = rollout.start_by_hand()

@@ -13,6 +13,7 @@ partition it is for, finds what was written, appends what is still missing, and 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -62,13 +63,15 @@ from provender.spark.tables import (
 from provender.spark.tally import Tally
 from provender.spark.types import quoted
 from provender.spark.withdrawal import refuse_withdrawal
-from provender.spark.writer_lock import Say, only_writer
+from provender.spark.writer_lock import only_writer
 from provender.specs.catalog import Catalog
 from provender.specs.deliverable import require_deliverable
 from provender.specs.model import FeatureTable
 from provender.staging.copies import restore_copies
 from provender.storage import storage_at
 from provender.storage.disk import scratch_errors
+
+logger = logging.getLogger(__name__)
 
 
 @scratch_errors()
@@ -77,7 +80,6 @@ def ingest(
     source_name: str,
     partitions: Iterable[Partition],
     attempt: str,
-    say: Say = print,
     clock: Clock = utc_now,
     *,
     allow_withdrawal: bool = False,
@@ -105,15 +107,15 @@ def ingest(
     sqls = {table.name: query_of(catalog, source, table) for table in source.tables}
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name, clock)
-    with only_writer(settings, storage, source.name, "tables", attempt, say) as held:
-        repair_tables(storage, source, ledger, say)
+    with only_writer(settings, storage, source.name, "tables", attempt) as held:
+        repair_tables(storage, source, ledger)
         left = frozenset(partitions_of(source, held.abandoned_work))
         work = prepare(settings, storage, source, sqls, ledger, attempt, partitions, left, clock)
         restored = restore_copies(settings, storage, source, work.staged)
         for note in restored:
-            say(note)
+            logger.info(note)
         done = (
-            _ingest(work, ledger, started, held.announce, say, allow_withdrawal)
+            _ingest(work, ledger, started, held.announce, allow_withdrawal)
             if work.staged
             else receipt(work, started)
         )
@@ -128,10 +130,12 @@ def _ingest(
     ledger: Ledger,
     started: datetime,
     announce: Callable[[list[str]], None],
-    say: Say,
     allow_withdrawal: bool,
 ) -> Draft:
-    say(f"ingesting {len(work.staged)} partition(s) of {work.source.name}")
+    logger.info(
+        f"ingesting {len(work.staged)} partition(s) of {work.source.name}",
+        extra={"source": work.source.name, "partitions": sorted(work.staged)},
+    )
     with spark_session(work.settings, work.name) as spark:
         tune_for(spark, work.staged_bytes)
         with spark_failures("checking the rows", work.storage.uri(f"staging/{work.source.name}")):
@@ -143,8 +147,13 @@ def _ingest(
             work, spark, rows, ingested_partitions(ledger), allowed=allow_withdrawal
         )
         raw, periods = _raw_rows(work, spark, rows, counted)
-        say(
-            f"{counted.accepted} rows accepted, {counted.quarantined} quarantined; {len(periods)} period(s) touched"
+        logger.info(
+            f"{counted.accepted} rows accepted, {counted.quarantined} quarantined; {len(periods)} period(s) touched",
+            extra={
+                "source": work.source.name,
+                "accepted": counted.accepted,
+                "quarantined": counted.quarantined,
+            },
         )
         slices = _slices(work, raw, periods)
         changes = {t.name: _changes(work, spark, t, raw, periods, slices) for t in work.source.tables}
@@ -156,7 +165,7 @@ def _ingest(
     outcomes = {name: change.outcomes for name, change in changes.items()}
     manifest = draft(work, started, counted, outcomes, wrote, withdrawn)
     for note in manifest.notes:
-        say(note)
+        logger.info(note)
     return manifest
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 from provender.settings import Settings
 from provender.storage import HeldLock, Storage
 
+logger = logging.getLogger(__name__)
+
 LOCK_TIMEOUT_SECONDS = 3600.0
 """Longer than any writer works; one that holds longer hangs."""
-Say = Callable[[str], None]
 
 
 @contextmanager
@@ -21,7 +23,6 @@ def only_writer(
     source: str,
     what: Literal["tables", "online"],
     attempt: str,
-    say: Say,
 ) -> Iterator[HeldLock]:
     """Holds the lock on ``what`` of ``source`` during the block.
 
@@ -32,12 +33,12 @@ def only_writer(
         f"{source}.{what}",
         attempt,
         timeout_seconds=LOCK_TIMEOUT_SECONDS,
-        waiting=lambda holder: say(f"waiting for {holder}, which is writing {what} of {source}"),
+        waiting=lambda holder: logger.info(f"waiting for {holder}, which is writing {what} of {source}"),
     )
     with lock as held:
         if held.abandoned_by:
             from provender.spark.session import interrupt  # Spark takes a second to import
 
-            say(f"{held.abandoned_by} did not finish writing {what} of {source}")
+            logger.warning(f"{held.abandoned_by} did not finish writing {what} of {source}")
             interrupt(settings, held.abandoned_by)
         yield held

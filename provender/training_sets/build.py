@@ -9,7 +9,7 @@ nobody sees and that the next attempt at the same id writes over.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import logging
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -38,10 +38,10 @@ from provender.training_sets.request import Request, SqlRows
 from provender.training_sets.rows import Rows, read_rows, with_types, without_gaps_in_time
 from provender.training_sets.summary import Summary, summarise
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
-def build(settings: Settings, request: Request, attempt: str, say: Say = print) -> TrainingSet:
+def build(settings: Settings, request: Request, attempt: str) -> TrainingSet:
     """The training set that ``request`` asks for, built now or found.
 
     Raises :class:`TrainingSetError` for entity rows or features that cannot be, :class:`SourceNotReadyError` where
@@ -50,9 +50,9 @@ def build(settings: Settings, request: Request, attempt: str, say: Say = print) 
     from provender.feast.reads import resolve_features
 
     rows = _rows(settings, request, attempt)
-    say(f"{len(rows.table)} entity rows")
+    logger.info(f"{len(rows.table)} entity rows")
     reads = resolve_features(settings, rows, request.features, full_feature_names=request.full_feature_names)
-    return build_from(settings, request, rows, reads, attempt, say)
+    return build_from(settings, request, rows, reads, attempt)
 
 
 @scratch_errors()
@@ -62,12 +62,11 @@ def build_from(
     rows: Rows,
     reads: tuple[LogRead, ...],
     attempt: str,
-    say: Say = print,
 ) -> TrainingSet:
     """:func:`build`, where rows and lookups are at hand."""
     inputs = _inputs(settings, request, rows, reads)
     storage = storage_at(settings.storage_root)
-    built = _write(settings, storage, inputs, rows.table, say)
+    built = _write(settings, storage, inputs, rows.table)
     _take_down(storage, inputs, attempt, built.is_new)
     return built
 
@@ -140,10 +139,10 @@ def _inputs(settings: Settings, request: Request, rows: Rows, reads: tuple[LogRe
     )
 
 
-def _write(settings: Settings, storage: Storage, inputs: Inputs, entities: pa.Table, say: Say) -> TrainingSet:
+def _write(settings: Settings, storage: Storage, inputs: Inputs, entities: pa.Table) -> TrainingSet:
     folder = f"{ROOT}/{inputs.name}/{inputs.id}"
     if storage.exists(f"{folder}/{LOCKFILE}"):
-        say(f"found {inputs.name} {inputs.id}: the same inputs, nothing to do")
+        logger.info(f"found {inputs.name} {inputs.id}: the same inputs, nothing to do")
         return open_training_set(storage, inputs.id)
     write_parquet(storage, f"{folder}/{ENTITIES_FILE}", entities)
     found = joined(settings, entities, inputs)
@@ -155,9 +154,9 @@ def _write(settings: Settings, storage: Storage, inputs: Inputs, entities: pa.Ta
         storage.create(f"{folder}/{LOCKFILE}", lockfile.to_bytes())
     except AlreadyExistsError:
         return open_training_set(storage, inputs.id)  # somebody built the same set meanwhile
-    say(f"built {inputs.name} {inputs.id}: {len(data)} rows, {len(inputs.outputs)} features")
+    logger.info(f"built {inputs.name} {inputs.id}: {len(data)} rows, {len(inputs.outputs)} features")
     for name in null_features(summary):
-        say(f"  {name} is null in every row: a model can learn nothing of it (the report shows why)")
+        logger.info(f"  {name} is null in every row: a model can learn nothing of it (the report shows why)")
     return TrainingSet(storage.uri(folder), lockfile, is_new=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,7 +126,5 @@ def new_shop(tmp_path: Path) -> Shop:
 @pytest.fixture
 def shop(new_shop: Shop) -> Shop:
     """The repo, applied."""
-    said: list[str] = []
-    say: Callable[[str], None] = said.append
-    apply(new_shop.repo, say)
+    apply(new_shop.repo)
     return new_shop

@@ -12,6 +12,7 @@ from provender.errors import SetupError
 from provender.local import redis_server
 from provender.local.process import ProcessRecord, free_port
 from provender.settings import Settings
+from tests.logged import logged
 
 pytestmark = pytest.mark.redis
 
@@ -48,9 +49,9 @@ def logged_in(settings: Settings, *words: str) -> bytes:
 
 
 def test_redis_starts_once_and_stops(settings: Settings) -> None:
-    told: list[str] = []
-    redis_server.start(settings, told.append)
-    redis_server.start(settings, told.append)
+    with logged() as told:
+        redis_server.start(settings)
+        redis_server.start(settings)
     assert [line.split(" at ")[0] for line in told] == ["redis: running", "redis: already running"]
     assert redis_server.stop(settings)
     assert not redis_server.answers(*redis_server.address(settings))
@@ -58,10 +59,10 @@ def test_redis_starts_once_and_stops(settings: Settings) -> None:
 
 
 def test_values_survive_a_restart(settings: Settings) -> None:
-    redis_server.start(settings, lambda _: None)
+    redis_server.start(settings)
     assert logged_in(settings, "SET", "a", "1").endswith(b"+OK\r\n")
     redis_server.stop(settings)
-    redis_server.start(settings, lambda _: None)
+    redis_server.start(settings)
     assert logged_in(settings, "GET", "a").endswith(b"$1\r\n1\r\n")
 
 
@@ -91,7 +92,7 @@ def test_a_taken_port_names_its_holder_and_the_setting(settings: Settings) -> No
         holder.bind((host, port))
         holder.listen()
         with pytest.raises(SetupError) as caught:
-            redis_server.start(settings, lambda _: None)
+            redis_server.start(settings)
     assert f"port {port} is in use by process {os.getpid()}" in str(caught.value)
     assert "online_store.connection_string" in str(caught.value)
 

@@ -11,6 +11,7 @@ import pytest
 from provender.local import redis_server, services
 from provender.local.process import ProcessRecord, free_port, start_detached, stop_tree
 from provender.settings import Settings
+from tests.logged import logged
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -33,14 +34,15 @@ def test_down_ends_what_killed_processes_left_and_nothing_of_another_checkout(tm
             pid_file = settings.state_dir / place / "pid.json"
             started[name, place] = start_detached(SLEEPER, log=tmp_path / "log", pid_file=pid_file)
             pid_file.unlink()
-    told: list[str] = []
-    services.down(ours, told.append)
+    with logged() as told:
+        services.down(ours)
     alive = {key for key, record in started.items() if record.is_alive}
     for record in started.values():
         stop_tree(record, 1)
     assert alive == {("theirs", "jobs/day/1"), ("theirs", "predictor"), ("theirs", "spark")}
     assert "processes that something killed had left behind: ended" in told
-    services.down(ours, told.append)
+    with logged() as told:
+        services.down(ours)
     assert told[-1] == "airflow: was not running"
 
 

@@ -115,7 +115,7 @@ def test_a_version_is_tried_beside_the_one_that_serves_and_takes_its_place(
     assert machine.serves() == {"late": new}
     assert machine.ask().version == new
     done = roll_back(
-        machine.world.project.settings, machine.backend, "late", Serving(), to=old, attempt="cli", say=print
+        machine.world.project.settings, machine.backend, "late", Serving(), to=old, attempt="cli"
     )
     assert done.version == old
     assert machine.serves() == {"late": old}

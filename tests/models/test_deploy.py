@@ -350,9 +350,7 @@ def test_killed_while_it_is_rolled_back_the_next_try_ends_it(
 
 
 def back(world: World, shelf: Shelf, to: str | None = None) -> str:
-    done = roll_back(
-        world.project.settings, shelf, "late", Serving(), to=to, attempt="cli", say=lambda _: None
-    )
+    done = roll_back(world.project.settings, shelf, "late", Serving(), to=to, attempt="cli")
     assert done.action is Action.ROLLBACK
     return done.version
 

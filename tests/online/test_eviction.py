@@ -16,6 +16,7 @@ from provender.ledger.progress import online_views
 from provender.online.eviction import check_eviction, read_memory
 from provender.online.marker import marker_key
 from provender.spark.upkeep import check_online_memory
+from tests.logged import logged
 from tests.online.world import World, make_people, online, view
 from tests.servers import RedisServer
 
@@ -104,8 +105,8 @@ def test_values_that_were_evicted_are_written_again_once_the_policy_is_right(
         client.restore(key, 0, value)
     assert read_memory(server.address)[0].evicted > 0
     assert client.hexists(marker_key("test"), "person")
-    said: list[str] = []
-    check_online_memory(world.project.settings, world.project.storage, said.append)
+    with logged() as said:
+        check_online_memory(world.project.settings, world.project.storage)
     assert "keys since view person was written" in said[0]
     assert "has evicted" in world.materialize().wrote[0]["rebuilt"]
     assert online(client, view()) == world.expected(view())

@@ -41,7 +41,7 @@ class Builder:
     def build(self, *rows: tuple[int, float, int], **asked: Any) -> TrainingSet:
         given = {"features": FEATURES, "label": "tip", **asked}
         request = Request("tips", self.entities(*rows), **given)
-        return build(self.settings, request, f"test-{secrets.token_hex(4)}", say=lambda _: None)
+        return build(self.settings, request, f"test-{secrets.token_hex(4)}")
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +51,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shop.write("feature_store.yaml", SETTINGS)
     shop.write("sources/trips.yaml", SPEC)
     shop.write("views/trips_views.py", VIEWS)
-    apply(shop.repo, lambda _: None)
+    apply(shop.repo)
     return shop.root
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import kfp_server_api as kfp
 import yaml
 
-from provender.errors import KubeflowError, KubeflowNotFoundError, ProvenderError, SetupError, error_from_dict
-from provender.models.runs import forget_failure, read_failure
+from provender.errors import KubeflowError, KubeflowNotFoundError, ProvenderError, SetupError
+from provender.failures import error_of, forget_failure, read_failure
 from provender.settings import Settings
 from provender_airflow.kubeflow.backend import (
     TRAINING_FOLDER_VARIABLE,
@@ -104,7 +104,7 @@ class ApiBackend:
         lines = [f"{task.display_name}: {task.state}" for task in _tasks(run)]
         failure = read_failure(handle.output_uri, handle.name)
         if failure is not None:
-            lines += [f"step {failure['step']}:", *failure["log"].splitlines()]
+            lines += [f"step {failure.step}:", *failure.log.splitlines()]
         for task in _tasks(run):
             if task.state == "FAILED" and task.pod_name:
                 lines += [f"log of pod {task.pod_name}:", *self._pod_log(handle, task.pod_name)]
@@ -223,8 +223,8 @@ class ApiBackend:
         return {**run.parameters, **{name: value for name, value in places.items() if value}}
 
     def _error(self, handle: RunHandle, run: Any, state: JobState) -> ProvenderError | None:
-        if state is JobState.FAILED and (failure := read_failure(handle.output_uri, handle.name)):
-            return error_from_dict(failure["error"])
+        if state is JobState.FAILED and (reported := error_of(handle.output_uri, handle.name)):
+            return reported
         if state not in (JobState.FAILED, JobState.CANCELLED):
             return None
         said = [f"{task.display_name}: {task.error.message}" for task in _tasks(run) if task.error]

@@ -137,7 +137,7 @@ class RecordInFeastOperator(SparkJobOperator):
         return super().execute(context)
 
     def spark_job(self, context: Context) -> SparkJob:
-        arguments = ("--repo", self.repo, "--source", self.source)
+        arguments = ("--repo", self.repo, "--source", self.source, *ATTEMPT)
         return SparkJob("provender.feast.intervals", arguments, self.name_of_job(context), needs_spark=False)
 
     def result(self, settings: Settings, attempt: str, context: Context) -> dict[str, Any]:
@@ -149,7 +149,10 @@ class FeastApplyOperator(SparkJobOperator):
 
     def spark_job(self, context: Context) -> SparkJob:
         return SparkJob(
-            "provender.feast.apply", ("--repo", self.repo), self.name_of_job(context), needs_spark=False
+            "provender.feast.apply",
+            ("--repo", self.repo, *ATTEMPT),
+            self.name_of_job(context),
+            needs_spark=False,
         )
 
     def result(self, settings: Settings, attempt: str, context: Context) -> dict[str, Any]:

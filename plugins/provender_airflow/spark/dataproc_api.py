@@ -77,6 +77,10 @@ class Submissions(Protocol):
     :class:`SettingsError` (credentials, rights) and :class:`TerminalError` (refused).
     """
 
+    @property
+    def settings(self) -> Settings:
+        """Of the platform whose jobs these are."""
+
     def of_job(self, job: str) -> list[Submission]:
         """All that carry the job's label."""
 

@@ -18,8 +18,8 @@ from time import monotonic
 from kubernetes.config import ConfigException  # type: ignore[import-untyped]
 
 from provender.errors import ProvenderError, SettingsError, SparkUnavailableError
+from provender.failures import error_of
 from provender.settings import Settings
-from provender_airflow.local_jobs import error_in
 from provender_airflow.spark.application import (
     ATTEMPT_LABEL,
     JOB_LABEL,
@@ -168,7 +168,7 @@ class KubernetesBackend:
 
     def _failure(self, handle: JobHandle, document: Document, pod: Document | None = None) -> ProvenderError:
         """What the application itself reported, else what became of its driver."""
-        reported = error_in(self._log(document))
+        reported = error_of(self._settings.storage_root, handle.attempt)
         if reported is not None:
             return reported
         pod = pod or self._applications.pod(driver_of(document))
