@@ -124,4 +124,5 @@ def _require_ingested(wanted: Asked, ledger: Ledger) -> None:
         raise PartitionError(
             f"{wanted.source.name} {absent[0].key} is not ingested, so nothing of it is in quarantine",
             remedy=f"provender quarantine list {wanted.source.name}",
+            partitions=tuple(partition.key for partition in absent),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +19,8 @@ from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
 from provender.specs.hashing import data_hash
 from provender.storage import storage_at
+
+logger = logging.getLogger(__name__)
 
 HELP = "show what is complete, missing, stale, quarantined and online, with the commands that fix it"
 _SHOWN_KEYS = 3
@@ -63,9 +65,7 @@ def _undefined(settings: Settings) -> dict[str, dict[str, list[str]]]:
     try:
         return still_online(settings, storage_at(settings.storage_root))
     except (OnlineStoreError, SettingsError) as error:
-        print(
-            f"the online store was not asked for what is not defined any more: {error.what}", file=sys.stderr
-        )
+        logger.warning(f"the online store was not asked for what is not defined any more: {error.what}")
         return {}
 
 

@@ -65,8 +65,7 @@ def run(args: argparse.Namespace) -> int:
 def _build(settings: Settings, args: argparse.Namespace) -> int:
     from provender.feast.training_set import build
 
-    with options.progress_aside(args.json):
-        built = build(settings, _request(settings, args), options.attempt_name())
+    built = build(settings, _request(settings, args), options.attempt_name())
     if args.json:
         options.print_json(_document(built))
     else:

@@ -7,7 +7,7 @@ read off the manifests, in a process of its own, since importing Feast takes lon
 from __future__ import annotations
 
 import argparse
-import json
+import logging
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -17,16 +17,18 @@ from typing import Any
 from feast import FeatureStore
 from feast.errors import FeatureViewNotFoundException
 
-from provender.errors import ProvenderError
+from provender.failures import run_job
 from provender.feast.registry import open_store, registry_errors, registry_lock
 from provender.intervals import Partition, compress
 from provender.ledger import Job, Ledger
 from provender.ledger.progress import ingested_partitions
 from provender.ledger.told import set_told
-from provender.settings import Settings, load_settings
+from provender.settings import Settings
 from provender.specs.catalog import Catalog
 from provender.specs.source import Source
 from provender.storage import storage_at
+
+logger = logging.getLogger(__name__)
 
 Interval = tuple[datetime, datetime]
 """``[start, end)``, in UTC."""
@@ -94,21 +96,20 @@ def _aware(moment: datetime) -> datetime:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """``python -m provender.feast.materialization_intervals --repo FOLDER --source NAME``; answers the exit code."""
+    """``python -m provender.feast.materialization_intervals --repo FOLDER --source NAME [--attempt NAME]``; returns the
+    exit code."""
     parser = argparse.ArgumentParser(description="Tell Feast's registry what is materialized.")
     parser.add_argument("--repo", type=Path, default=None, help="feature repo (default: the nearest one)")
     parser.add_argument("--source", required=True)
+    parser.add_argument("--attempt", help="name of this attempt, for its failure document")
     chosen = parser.parse_args(arguments)
-    try:
-        added = record(load_settings(chosen.repo), chosen.source)
-    except ProvenderError as error:
-        print(error, file=sys.stderr)
-        print(f"PROVENDER_ERROR {json.dumps(error.to_dict())}", file=sys.stderr)
-        return error.exit_code
-    for view, intervals in added.items():
-        for start, end in intervals:
-            print(f"{view}: {start.isoformat()} to {end.isoformat()}")
-    return 0
+
+    def work(settings: Settings) -> None:
+        for view, intervals in record(settings, chosen.source).items():
+            for start, end in intervals:
+                logger.info(f"{view}: {start.isoformat()} to {end.isoformat()}")
+
+    return run_job(chosen.repo, chosen.attempt, work)
 
 
 if __name__ == "__main__":

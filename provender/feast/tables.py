@@ -71,8 +71,9 @@ class Table:
             raise SourceNotReadyError(
                 f"source {self.source.name!r} was not ingested yet, so table {self.name} has no values",
                 where=self.uri,
-                unharmed="everything: nothing was read",
+                not_affected="everything: nothing was read",
                 remedy=f"provender ingest {self.source.name} {first}",
+                source=self.source.name,
             )
         return up_to
 
@@ -104,7 +105,7 @@ def resolve_in(settings: Settings, catalog: Catalog, data_source: DataSource | N
         raise SettingsError(
             "this feature repo reads BigQuery by Feast's own store",
             where=str(settings.repo),
-            unharmed="the registry",
+            not_affected="the registry",
             remedy=f"feast -c {settings.repo} apply",
         )
     batch = getattr(data_source, "batch_source", None) or data_source
@@ -114,7 +115,7 @@ def resolve_in(settings: Settings, catalog: Catalog, data_source: DataSource | N
             f"data source {getattr(data_source, 'name', None)!r} ({type(data_source).__name__}) "
             "is not one of provender's",
             where=str(settings.repo),
-            unharmed="everything: nothing was read",
+            not_affected="everything: nothing was read",
             remedy='give the view source=provender.source("<name>"), or keep it in a feature repo of its own',
         )
     source = catalog.source(tags[SOURCE_TAG])

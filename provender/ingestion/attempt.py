@@ -105,8 +105,10 @@ def prepare(
     if absent:
         raise SourceNotReadyError(
             f"{source.name}: not staged: {', '.join(absent[:5])}{' …' if len(absent) > 5 else ''}",
-            unharmed="everything ingested before",
+            not_affected="everything ingested before",
             remedy=f"provender stage {source.name} {absent[0]}..{absent[-1]}",
+            source=source.name,
+            partitions=tuple(absent),
         )
     spec = data_hash(source, sql_texts(sqls))
     todo = {

@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from provender.contract.check import Delivery, check, checked_schema
-from provender.errors import ContractError, ProvenderError
+from provender.errors import ContractError, ProvenderError, error_from_dict
 from provender.intervals import Partition, parse_iso
 from provender.records import Part, read_records, split
 from provender.spark.session import SMALL_INPUT_BYTES
@@ -105,8 +105,10 @@ def _of_source(source: Source, file: StagedFile, error: ContractError) -> Contra
     return ContractError(
         f"{source.name}: {error.what}",
         where=file.delivery.file,
-        unharmed="the staged copy and everything ingested before",
+        not_affected="the staged copy and everything ingested before",
         remedy=error.remedy,
+        source=source.name,
+        partitions=(file.delivery.partition.key,),
     )
 
 
@@ -138,7 +140,7 @@ def _by_workers(spark: SparkSession, storage: Storage, source: Source, files: li
     rows = numbers.mapInArrow(task, f"{_ddl(source)}, {_FAILURE} string").localCheckpoint()  # type: ignore[arg-type]
     failed = rows.where(F.col(_FAILURE).isNotNull()).select(_FAILURE).limit(1).collect()
     if failed:
-        raise ContractError(**json.loads(failed[0][_FAILURE]))
+        raise error_from_dict(json.loads(failed[0][_FAILURE]))
     return rows.drop(_FAILURE)
 
 
@@ -198,9 +200,8 @@ class _CheckShare:
 
 
 def _failure(schema: pa.Schema, error: ProvenderError) -> pa.RecordBatch:
-    told = {"what": error.what, "where": error.where, "unharmed": error.unharmed, "remedy": error.remedy}
     columns = [
-        pa.array([json.dumps(told)]) if field.name == _FAILURE else pa.nulls(1, field.type)
+        pa.array([json.dumps(error.to_dict())]) if field.name == _FAILURE else pa.nulls(1, field.type)
         for field in schema
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)

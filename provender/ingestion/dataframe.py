@@ -85,7 +85,7 @@ def ingest(
 
     stage(settings, spec, sorted(parts), attempt, deliver)
     names = (settings, source, sorted(parts), attempt)
-    manifest = ingest_staged(*names, say=lambda _: None, allow_withdrawal=allow_withdrawal)
+    manifest = ingest_staged(*names, allow_withdrawal=allow_withdrawal)
     return dict.fromkeys(COUNTS, 0) | manifest.counts
 
 
@@ -95,8 +95,9 @@ def _write(spec: Source, table: pa.Table, path: Path) -> None:
     except pa.ArrowException as error:
         raise ContractError(
             f"{spec.name}: the frame cannot be written as Parquet: {str(error).splitlines()[0][:300]}",
-            unharmed="everything",
+            not_affected="everything",
             remedy="give its columns types that Parquet has (frame.astype)",
+            source=spec.name,
         ) from error
 
 
@@ -112,8 +113,9 @@ def _split(spec: Source, table: pa.Table, key: str | None, now: datetime) -> dic
             f"{spec.name}: no row of the frame has an event timestamp that can be read"
             if table.num_rows
             else f"{spec.name}: the frame has no rows, so nothing says which partition it is",
-            unharmed="everything",
+            not_affected="everything",
             remedy=f"look at column {spec.event_timestamp.column!r}, or name the partition",
+            source=spec.name,
         )
     starts = period_starts(times.micros, spec.cadence)
     first, last = (to_micros(partition.start) for partition in _deliverable(spec, now))
@@ -154,7 +156,7 @@ def _nowhere(spec: Source, starts: Ints, now: datetime) -> PartitionError:
         f"they go from {first.key} to {last.key}"
         if first <= last
         else f"{spec.name}: its first partition, {first.key}, has not ended",
-        unharmed="everything",
+        not_affected="everything",
         remedy=f"correct the times in {spec.event_timestamp.column!r}, deliver it when its period has ended, or change "
         f"start and end in sources/{spec.name}.yaml",
     )

@@ -13,6 +13,7 @@ partition it is for, finds what was written, appends what is still missing, and 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -59,7 +60,7 @@ from provender.specs.source import FeatureTable
 from provender.staging.copies import restore_copies
 from provender.storage import storage_at
 from provender.storage.disk import scratch_errors
-from provender.storage.source_lock import Say, source_lock
+from provender.storage.source_lock import source_lock
 from provender.tables.delta_log import Commit
 from provender.tables.repair import repair_tables
 from provender.tables.tables import (
@@ -71,6 +72,8 @@ from provender.tables.tables import (
 )
 from provender.tables.types import quoted
 
+logger = logging.getLogger(__name__)
+
 
 @scratch_errors()
 def ingest(
@@ -78,7 +81,6 @@ def ingest(
     source_name: str,
     partitions: Iterable[Partition],
     attempt: str,
-    say: Say = print,
     clock: Clock = utc_now,
     *,
     allow_withdrawal: bool = False,
@@ -106,15 +108,15 @@ def ingest(
     sqls = {table.name: query_of(catalog, source, table) for table in source.tables}
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name, clock)
-    with source_lock(storage, source.name, "tables", attempt, say, interrupter(settings)) as held:
-        repair_tables(storage, source, ledger, say)
+    with source_lock(storage, source.name, "tables", attempt, interrupter(settings)) as held:
+        repair_tables(storage, source, ledger)
         left = frozenset(partitions_of(source, held.abandoned_work))
         work = prepare(settings, storage, source, sqls, ledger, attempt, partitions, left, clock)
         restored = restore_copies(settings, storage, source, work.staged)
         for note in restored:
-            say(note)
+            logger.info(note)
         done = (
-            _ingest(work, ledger, started, held.announce, say, allow_withdrawal)
+            _ingest(work, ledger, started, held.announce, allow_withdrawal)
             if work.staged
             else receipt(work, started)
         )
@@ -129,10 +131,12 @@ def _ingest(
     ledger: Ledger,
     started: datetime,
     announce: Callable[[list[str]], None],
-    say: Say,
     allow_withdrawal: bool,
 ) -> Draft:
-    say(f"ingesting {len(work.staged)} partition(s) of {work.source.name}")
+    logger.info(
+        f"ingesting {len(work.staged)} partition(s) of {work.source.name}",
+        extra={"source": work.source.name, "partitions": sorted(work.staged)},
+    )
     with spark_session(work.settings, work.name) as spark:
         tune_for(spark, work.staged_bytes)
         with spark_failures("checking the rows", work.storage.uri(f"staging/{work.source.name}")):
@@ -144,8 +148,13 @@ def _ingest(
             work, spark, rows, ingested_partitions(ledger), allowed=allow_withdrawal
         )
         raw, periods = _raw_rows(work, spark, rows, counted)
-        say(
-            f"{counted.accepted} rows accepted, {counted.quarantined} quarantined; {len(periods)} period(s) touched"
+        logger.info(
+            f"{counted.accepted} rows accepted, {counted.quarantined} quarantined; {len(periods)} period(s) touched",
+            extra={
+                "source": work.source.name,
+                "accepted": counted.accepted,
+                "quarantined": counted.quarantined,
+            },
         )
         slices = _slices(work, raw, periods)
         changes = {t.name: _changes(work, spark, t, raw, periods, slices) for t in work.source.tables}
@@ -157,7 +166,7 @@ def _ingest(
     outcomes = {name: change.outcomes for name, change in changes.items()}
     manifest = draft(work, started, counted, outcomes, wrote, withdrawn)
     for note in manifest.notes:
-        say(note)
+        logger.info(note)
     return manifest
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -42,11 +44,21 @@ def refuse_past_limit(work: Attempt, rows: DataFrame, counted: Tally) -> None:
         + "\n  first examples:\n"
         + "\n".join(examples),
         where=", ".join(work.storage.uri(work.staged[key]["folder"]) for key in broken[:3]),
-        unharmed="the staged files and every table: nothing of this attempt was written",
+        not_affected="the staged files and every table: nothing of this attempt was written",
         remedy=_hints(work.source, [work.staged[key] for key in broken])
         + "deliver corrected files, or change columns or violations.max_share in "
         f"sources/{work.source.name}.yaml, then run the same command again",
+        source=work.source.name,
+        partitions=tuple(broken),
+        reasons=_summed(counted.partitions[key]["reasons"] for key in broken),
     )
+
+
+def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(total)
 
 
 def _hints(source: Source, staged: list[dict[str, Any]]) -> str:

@@ -148,8 +148,11 @@ def _refusal(work: Attempt, compared: DataFrame, counted: Withdrawn, share: floa
         + "\n  first examples:\n    "
         + "\n    ".join(examples),
         where=", ".join(work.storage.uri(work.staged[key]["folder"]) for key in list(counted)[:3]),
-        unharmed="every table and the online store: nothing of this attempt was written",
+        not_affected="every table and the online store: nothing of this attempt was written",
         remedy=f"deliver the whole of {asked} again; or, if the rows are to go: provender ingest {name} {asked} "
         "--allow-withdrawal (in Airflow: trigger the DAG for it with allow_withdrawal; of a DataFrame: "
         f"allow_withdrawal=True); to allow more always, set violations.max_withdrawn_share in sources/{name}.yaml",
+        source=name,
+        partitions=tuple(counted),
+        withdrawn={key: int(found["rows"]) for key, found in counted.items()},
     )

@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from provender.clocks import Clock, utc_now
-from provender.errors import DamagedFileError
+from provender.errors import AlreadyExistsError, DamagedFileError
 from provender.ledger.manifest import Draft, Job, Kind, Manifest, parse_manifest, to_document
-from provender.storage import AlreadyExistsError, Storage
+from provender.storage import Storage
 from provender.version import __version__
 
 _NAME = re.compile(r"\d{8,}\.json")
@@ -93,7 +93,7 @@ class Ledger:
         return DamagedFileError(
             f"a manifest cannot be read: {error}",
             where=self._storage.uri(path),
-            unharmed="the tables and the staged files; nothing was started",
+            not_affected="the tables and the staged files; nothing was started",
             remedy="put the file back from a backup; if there is none, move it out of the folder: what it recorded "
             f"then counts as not done, and running {job} again for it, as `provender status {self.source}` lists it, "
             "records it again",

@@ -167,7 +167,7 @@ def _table_of(source: Source, view: AppliedView) -> FeatureTable:
         raise SpecError(
             f"view {view.view} is applied over {error.args[0]}",
             where=f"sources/{source.name}.yaml",
-            unharmed="everything",
+            not_affected="everything",
             remedy="give the view another source, then: provender apply",
         ) from error
 
@@ -179,7 +179,7 @@ def _check_columns(view: AppliedView, log: FeatureLog) -> None:
         raise SpecError(
             f"view {view.view} has columns that its table does not hold yet: {', '.join(missing)}",
             where=log.uri,
-            unharmed="the online store: nothing was written",
+            not_affected="the online store: nothing was written",
             remedy=f"if the spec has them: provender ingest {view.source} PARTITION; else take them from the view",
         )
 

@@ -10,6 +10,7 @@ through this process.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -35,14 +36,14 @@ from provender.specs.catalog import Catalog
 from provender.specs.source import FeatureTable, Source
 from provender.storage import HeldLock, Storage, storage_at
 from provender.storage.disk import scratch_errors
-from provender.storage.source_lock import Say, source_lock
+from provender.storage.source_lock import source_lock
 from provender.tables.feature_log import FeatureLog
+
+logger = logging.getLogger(__name__)
 
 
 @scratch_errors()
-def publish(
-    settings: Settings, source_name: str, attempt: str, *, full: bool = False, say: Say = print
-) -> Manifest:
+def publish(settings: Settings, source_name: str, attempt: str, *, full: bool = False) -> Manifest:
     """Brings the published tables of ``source_name`` up to its last committed ingest.
 
     The manifest's ``wrote`` has one entry per table that had something due (``table``, ``table_id``, ``published``,
@@ -57,17 +58,19 @@ def publish(
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)
     with (
-        source_lock(storage, source.name, "published", attempt, say) as held,
+        source_lock(storage, source.name, "published", attempt) as held,
         translated(f"{warehouse.project}.{warehouse.dataset}"),
     ):
         up_to = recorded_up_to(ledger)
         if up_to is None:
             raise SourceNotReadyError(
-                f"{source.name}: nothing was ingested yet", remedy=f"provender ingest {source.name} PARTITION"
+                f"{source.name}: nothing was ingested yet",
+                remedy=f"provender ingest {source.name} PARTITION",
+                source=source.name,
             )
         client = connected(warehouse)
         bigquery_jobs.end(client, held.abandoned_work)
-        work = _Work(settings, warehouse, storage, source, up_to, attempt, full, held, say, client)
+        work = _Work(settings, warehouse, storage, source, up_to, attempt, full, held, client)
         last = last_written(ledger, Job.PUBLISH, "table")
         found = [work.table(spec, last.get(source.path_of(spec))) for spec in source.tables]
         done = [written for written in found if written is not None]
@@ -99,7 +102,6 @@ class _Work:
     attempt: str
     full: bool
     held: HeldLock
-    say: Say
     client: bigquery.Client
 
     def table(self, spec: FeatureTable, last: dict[str, Any] | None) -> Written | None:
@@ -118,10 +120,13 @@ class _Work:
         if not days and not reason:
             return None
         if reason:
-            self.say(f"publishing all of {target.name}: {reason}")
+            logger.info(f"publishing all of {target.name}: {reason}")
         written = _Replacing(self, log, path, spec, target, [table_id, iso(since) if since else None])
         changed = sum(written.portion(portion) for portion in portions(days))
-        self.say(f"{target.name}: {len(days)} days replaced, {changed} rows taken out or put in")
+        logger.info(
+            f"{target.name}: {len(days)} days replaced, {changed} rows taken out or put in",
+            extra={"table": target.name, "days": len(days), "rows": changed},
+        )
         entry = {
             "table": path,
             "table_id": table_id,

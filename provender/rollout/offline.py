@@ -45,7 +45,7 @@ def materialized_up_to(storage: Storage, source: str, view: str) -> datetime:
         raise DeployError(
             f"view {view} is not online: it was never materialized",
             where=f"source {source}",
-            unharmed="whatever serves now",
+            not_affected="whatever serves now",
             remedy=f"make sure that the view is applied with online=True (provender apply), then: "
             f"provender materialize {source}, and run the deployment again",
         )

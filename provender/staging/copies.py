@@ -128,6 +128,8 @@ def lost_copy(
         f"{source.name} {partition.key}: the staged copy of {name} {fault}, and the raw bytes it was copied from are "
         "not there any more",
         where=storage.uri(path),
-        unharmed="every table, and what was ingested before",
+        not_affected="every table, and what was ingested before",
         remedy=remedy,
+        source=source.name,
+        partitions=(partition.key,),
     )

@@ -267,6 +267,7 @@ def _no_delivery(source: Source, file: RawFile, what: str, beginning: bytes, hin
     return ContractError(
         f"{source.name}: {file.name} is no delivery: it {what}\n  it begins:  {beginning[:_SHOWN_BYTES]!r}",
         where=file.where,
-        unharmed="the partition, as it was staged and ingested before",
+        not_affected="the partition, as it was staged and ingested before",
         remedy=f"{hint}; else {again}" if hint else again,
+        source=source.name,
     )

@@ -53,7 +53,9 @@ def require_raw_files(settings: Settings, source: Source, partition: Partition) 
         raise SourceNotReadyError(
             f"no raw file for {source.name} {partition.key}",
             where=raw_location(settings, source, partition),
-            unharmed="what was staged before",
+            not_affected="what was staged before",
             remedy="deliver the file (an empty one counts as zero rows), then run the same command again",
+            source=source.name,
+            partitions=(partition.key,),
         )
     return files

@@ -100,7 +100,7 @@ def changed(file: RawFile) -> SourceNotReadyError:
     return SourceNotReadyError(
         "the raw file changed while it was being staged",
         where=file.where,
-        unharmed="everything staged before",
+        not_affected="everything staged before",
         remedy="wait until its delivery has ended, then run the same command again",
     )
 
@@ -126,7 +126,7 @@ def _still_written(files: list[RawFile]) -> SourceNotReadyError:
     return SourceNotReadyError(
         f"{youngest.name} is still being written: {youngest.bytes} bytes so far",
         where=youngest.where,
-        unharmed="everything staged before",
+        not_affected="everything staged before",
         remedy="wait until its delivery has ended, then run the same command again; a file that is appended to all the "
         "time is read as it is with raw.settle: 0s in the spec",
     )

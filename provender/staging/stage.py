@@ -8,14 +8,15 @@ whose bytes changed is a new **delivery**: what it changes was not known before 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from provender import metrics
 from provender.clocks import Clock, after, utc_now
+from provender.errors import ContractError, SourceNotReadyError
 from provender.intervals import Partition, iso, parse_iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
 from provender.ledger.progress import staged_partitions
@@ -71,12 +72,24 @@ def stage(
         ledger = Ledger(storage, source.name, clock)
         before = staged_partitions(ledger)
         work = _Staging(settings, storage, source, attempt, deliver, _delivery_clock(before, clock))
-        staged = {
-            partition.key: work.entry_of(partition, before.get(partition.key)) for partition in partitions
-        }
+        staged = {}
+        for partition in partitions:
+            with _naming(source, partition):
+                staged[partition.key] = work.entry_of(partition, before.get(partition.key))
         manifest = ledger.commit(_draft(work, started, staged, before))
     metrics.job_done(settings, manifest)
     return manifest
+
+
+@contextmanager
+def _naming(source: Source, partition: Partition) -> Iterator[None]:
+    """Add the source and the partition to an error that does not name them yet."""
+    try:
+        yield
+    except (ContractError, SourceNotReadyError) as error:
+        error.source = error.source or source.name
+        error.partitions = error.partitions or (partition.key,)
+        raise
 
 
 def _delivery_clock(before: dict[str, dict[str, Any]], clock: Clock) -> Clock:

@@ -17,10 +17,6 @@ from typing import Any, BinaryIO, Protocol
 from provender.errors import DamagedFileError, LockHeldError, StorageError
 
 
-class AlreadyExistsError(StorageError):
-    """``create`` found a file of that name."""
-
-
 @dataclass(frozen=True)
 class HeldLock:
     """What the holder of a lock learns when it gets it, and may leave behind if it dies."""
@@ -125,7 +121,7 @@ def note_document(data: bytes, name: str, where: str) -> dict[str, Any]:
     raise DamagedFileError(
         f"the note of the lock {name} cannot be read ({reason}), so nobody knows what its last holder left unfinished",
         where=where,
-        unharmed="everything committed before; nothing was started",
+        not_affected="everything committed before; nothing was started",
         remedy=f"remove that file; then run the same command again, and what `provender status {source}` lists as "
         "missing or stale",
     )
@@ -142,6 +138,8 @@ def lock_is_held(name: str, holder: str, where: str) -> LockHeldError:
     return LockHeldError(
         f"{name} is held by {holder}",
         where=where,
-        unharmed="nothing was started",
+        not_affected="nothing was started",
         remedy="wait for it to end, or stop it, then run the same command again",
+        lock=name,
+        holder=holder,
     )

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
+from provender.errors import AlreadyExistsError
 from provender.storage.base import (
-    AlreadyExistsError,
     HeldLock,
     HolderNote,
     checked,

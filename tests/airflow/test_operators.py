@@ -38,6 +38,8 @@ APPLICATION = '''
 import argparse, json, os, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
+from provender.errors import OnlineStoreError
+from provender.failures import Failure, write_failure
 from provender.intervals import Cadence, Partition, partitions_between
 from provender.ledger import Draft, Job, Kind, Ledger
 from provender.settings import load_settings
@@ -55,8 +57,8 @@ print("started", behavior, flush=True)
 if behavior == "wait":
     time.sleep(60)
 if behavior == "away":
-    error = {"kind": "OnlineStoreError", "what": "127.0.0.1:1 does not answer"}
-    print("PROVENDER_ERROR", json.dumps(error), file=sys.stderr)
+    error = OnlineStoreError("127.0.0.1:1 does not answer")
+    write_failure(settings.storage_root, Failure(given.attempt, error))
     sys.exit(4)
 if behavior != "silent":
     keys = {}

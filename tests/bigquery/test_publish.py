@@ -132,7 +132,7 @@ def test_a_load_that_fails_changes_nothing_and_the_next_run_mends_it(
     wire.watch = lambda job: warehouse.storage.delete_tree(lost)
     with pytest.raises(TerminalError, match="No files found") as caught:
         warehouse.publish("two")
-    assert caught.value.unharmed == "the published tables as they were"
+    assert caught.value.not_affected == "the published tables as they were"
     assert warehouse.rows() == PUBLISHED
     assert warehouse.ledger.find_attempt(Job.PUBLISH, "two") is None
     wire.watch = lambda job: None

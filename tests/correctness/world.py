@@ -261,7 +261,7 @@ class World:
         from tests.spark.online import online
 
         self.project.materialize_with(("duckdb", "spark")[number % 2])  # each goes on where the other ended
-        materialize(self.project.settings, self.name, f"{self.name}-online-{number}", say=lambda _: None)
+        materialize(self.project.settings, self.name, f"{self.name}-online-{number}")
         self.online[number] = {}
         for view in self.views:
             found = online(self.project, _Redis(self.project.settings.redis), view, self.keys)

@@ -95,7 +95,6 @@ class World:
             "attempt": "attempt-1",
             "serving": Serving(smoke_entities=2),
             "sources": {"flights": SOURCE},
-            "say": lambda _: None,
         }
         return Rollout(self.project.settings, backend, "late", version, **{**given, **more})
 

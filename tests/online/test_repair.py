@@ -33,7 +33,7 @@ def world(tmp_path: Path, redis_server: RedisServer) -> World:
 
 
 def run_repair(world: World, wanted: Wanted):  # type: ignore[no-untyped-def]
-    return repair(world.project.settings, "people", "repair", wanted, say=world.said.append)
+    return repair(world.project.settings, "people", "repair", wanted)
 
 
 def push(world: World, key: str, value: int, event: datetime = FAR) -> None:
@@ -109,7 +109,7 @@ def test_the_command_takes_keys_and_times_and_names_what_is_wrong(
     push(world, "a", 99)
     command = ["--repo", str(world.project.settings.repo), "online", "repair", "people"]
     assert main([*command, "--newer-than", "2026-12-01T00:00:00Z", "--view", "person"]) == 0
-    assert "person: 1 values replaced by the log's, 0 removed" in capsys.readouterr().out
+    assert "person: 1 values replaced by the log's, 0 removed" in capsys.readouterr().err
     assert main(command) == 3
     assert "--key NAME=VALUE or --newer-than TIME" in capsys.readouterr().err
     assert main([*command, "--key", "wrong=a"]) == 3

@@ -32,7 +32,7 @@ def _stage(project: Project, number: int, value: int) -> None:
 def _ingest(project: Project, number: int, attempt: str, ahead: timedelta = timedelta()) -> Manifest:
     partition = Partition.parse(project.source("readings").cadence, key_of(number))
     clock = lambda: datetime.now(UTC) + ahead  # noqa: E731
-    return ingest(project.settings, "readings", [partition], attempt, say=lambda _: None, clock=clock)
+    return ingest(project.settings, "readings", [partition], attempt, clock=clock)
 
 
 def _values(project: Project) -> dict[datetime, int]:

@@ -58,7 +58,7 @@ class History:
 
     def ingest(self, number: int, attempt: str) -> Any:
         partition = Partition.parse(self.project.source("readings").cadence, key_of(number))
-        return ingest(self.project.settings, "readings", [partition], attempt, say=lambda _: None)
+        return ingest(self.project.settings, "readings", [partition], attempt)
 
     def check(self) -> None:
         """The logs say what an undisturbed platform would: at every time what was known then."""

@@ -19,6 +19,7 @@ from provender.tables.feature_log import FeatureLog
 from provender.tables.repair import repair_tables
 from provender.tables.tables import raw_table
 from tests.engine import Project, make_project
+from tests.logged import logged
 from tests.spark.readings import make_readings
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -37,8 +38,8 @@ def _folder(project: Project) -> Path:
 
 
 def _repair(project: Project) -> list[str]:
-    said: list[str] = []
-    repair_tables(project.storage, project.source("readings"), project.ledger("readings"), said.append)
+    with logged() as said:
+        repair_tables(project.storage, project.source("readings"), project.ledger("readings"))
     return said
 
 

@@ -88,7 +88,7 @@ def test_a_staged_copy_that_is_gone_is_never_ingested_as_no_rows(project: Projec
     copy.unlink()
     raw.unlink()
     with pytest.raises(StagedCopyError, match="is gone"):
-        ingest(project.settings, "readings", partitions, "a", lambda _: None)
+        ingest(project.settings, "readings", partitions, "a")
     raw.write_text(rows(range(3)))
     said: list[str] = []
     manifest = ingest(project.settings, "readings", partitions, "b", said.append)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from provender.errors import DamagedFileError
+from provender.failures import read_failure
 from provender.feast.merge import load_states
 from provender.ledger import Draft, Job, Kind, Ledger
 from provender.ledger.told import is_news, set_told
 from provender.model_registry.deployments import DeploymentLog
-from provender.model_registry.runs import read_failure
 from provender.online.views import load_applied_views
 from provender.storage import FileStorage
 
@@ -23,7 +23,7 @@ READERS: dict[str, Callable[[FileStorage], Any]] = {
     "applied/p.json": lambda storage: load_applied_views(storage, "p"),
     "applied/p.states.json": lambda storage: load_states(storage, "p"),
     "models/m/deployments/00000001.json": lambda storage: DeploymentLog(storage, "m").all(),
-    "runs/r.failed.json": lambda storage: read_failure(storage.root, "r"),
+    "failures/r.json": lambda storage: read_failure(storage.root, "r"),
     "ledger/s/stage/00000001.json": lambda storage: Ledger(storage, "s").manifests(Job.STAGE),
 }
 

@@ -45,7 +45,7 @@ class _SourceJobOperator(SparkJobOperator):
             raise SparkUnavailableError(
                 f"the application {attempt} ended well but committed no manifest, so nothing is done",
                 where=f"{settings.storage_root}/ledger/{self.source}/{self.job}",
-                unharmed="all committed data",
+                not_affected="all committed data",
                 remedy="the next try does it again; if it stays so, read the task's log",
             )
         for note in manifest.notes:
@@ -137,7 +137,7 @@ class RecordInFeastOperator(SparkJobOperator):
         return super().execute(context)
 
     def spark_job(self, context: Context) -> SparkJob:
-        arguments = ("--repo", self.repo, "--source", self.source)
+        arguments = ("--repo", self.repo, "--source", self.source, *ATTEMPT)
         return SparkJob(
             "provender.feast.materialization_intervals",
             arguments,
@@ -154,7 +154,10 @@ class FeastApplyOperator(SparkJobOperator):
 
     def spark_job(self, context: Context) -> SparkJob:
         return SparkJob(
-            "provender.feast.apply", ("--repo", self.repo), self.name_of_job(context), needs_spark=False
+            "provender.feast.apply",
+            ("--repo", self.repo, *ATTEMPT),
+            self.name_of_job(context),
+            needs_spark=False,
         )
 
     def result(self, settings: Settings, attempt: str, context: Context) -> dict[str, Any]:

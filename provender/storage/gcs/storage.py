@@ -19,8 +19,8 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Bucket
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from provender.errors import SettingsError
-from provender.storage.base import AlreadyExistsError, HeldLock, checked
+from provender.errors import AlreadyExistsError, SettingsError
+from provender.storage.base import HeldLock, checked
 from provender.storage.gcs import objects
 from provender.storage.gcs.client import client, translated
 from provender.storage.gcs.lock import LEASE_SECONDS, held_lock
