@@ -28,8 +28,7 @@ def deliver(project: Project, text: str, *, allow: bool = False) -> Manifest:
     source = project.source("readings")
     partitions = [Partition.parse(source.cadence, key_of(1))]
     stage(project.settings, source, partitions, "attempt")
-    quiet = lambda _: None  # noqa: E731
-    return ingest(project.settings, "readings", partitions, "attempt", quiet, allow_withdrawal=allow)
+    return ingest(project.settings, "readings", partitions, "attempt", allow_withdrawal=allow)
 
 
 def rows(keys: range, value: int = 1) -> str:
