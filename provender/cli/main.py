@@ -93,7 +93,7 @@ def _not_installed(module: str) -> SetupError:
 def _complete() -> None:
     import argcomplete
 
-    argcomplete.autocomplete(parser())
+    argcomplete.autocomplete(parser(), exclude=["-q", "-v"])  # their long names are offered
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -102,8 +102,17 @@ def _run(args: argparse.Namespace) -> int:
         with scratch_errors():
             return int(importlib.import_module(_module(args.command)).run(args))
     except ProvenderError as error:
-        logger.error(str(error), extra={"error": error.to_dict()})
-        return error.exit_code
+        return _say(error)
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.startswith("provender"):
+            raise
+        return _say(_not_installed(error.name))
+
+
+def _say(error: ProvenderError) -> int:
+    """Log an error. Returns its exit code."""
+    logger.error(str(error), extra={"error": error.to_dict()})
+    return error.exit_code
 
 
 def _keep_private(repo: str | None) -> None:

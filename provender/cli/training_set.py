@@ -69,6 +69,7 @@ def _build(settings: Settings, args: argparse.Namespace) -> int:
     if args.json:
         options.print_json(_document(built))
     else:
+        print(built.lockfile.id)
         print(
             f"  data      {built.data_uri}\n  lockfile  {built.lockfile_uri}\n  report    {built.report_uri}"
         )
