@@ -26,9 +26,9 @@ from provender.bigquery.load import Load
 from provender.bigquery.names import warehouse_of
 from provender.bigquery.tables import Published
 from provender.errors import SourceNotReadyError
-from provender.intervals import iso, parse_iso
+from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
-from provender.ledger.progress import last_written, recorded_up_to
+from provender.ledger.records import PublishedTable
 from provender.point_in_time.log import FeatureLog
 from provender.settings import BigQuerySettings, Settings
 from provender.spark.writer_lock import LOCK_TIMEOUT_SECONDS, Say
@@ -62,7 +62,7 @@ def publish(
         waiting=lambda holder: say(f"waiting for {holder}, which is publishing {source.name}"),
     )
     with lock as held, translated(f"{warehouse.project}.{warehouse.dataset}"):
-        up_to = recorded_up_to(ledger)
+        up_to = ledger.state().recorded_up_to
         if up_to is None:
             raise SourceNotReadyError(
                 f"{source.name}: nothing was ingested yet", remedy=f"provender ingest {source.name} PARTITION"
@@ -70,7 +70,7 @@ def publish(
         client = connected(warehouse)
         jobs.end(client, held.abandoned_work)
         work = _Work(settings, warehouse, storage, source, up_to, attempt, full, held, say, client)
-        last = last_written(ledger, Job.PUBLISH, "table")
+        last = ledger.state().totals.published
         found = [work.table(spec, last.get(source.path_of(spec))) for spec in source.tables]
         done = [written for written in found if written is not None]
         manifest = ledger.commit(_draft(attempt, started, up_to, done))
@@ -85,7 +85,7 @@ def publish(
 class Written:
     """What became of one table."""
 
-    entry: dict[str, Any]
+    entry: PublishedTable
     loads: list[Load]
 
 
@@ -104,7 +104,7 @@ class _Work:
     say: Say
     client: bigquery.Client
 
-    def table(self, spec: FeatureTable, last: dict[str, Any] | None) -> Written | None:
+    def table(self, spec: FeatureTable, last: PublishedTable | None) -> Written | None:
         """Publishes what is due of one table; None: nothing is."""
         path = self.source.path_of(spec)
         log = FeatureLog(self.storage.uri(path))
@@ -113,7 +113,7 @@ class _Work:
         target = tables.ensure(self.client, self.warehouse, self.source, spec)
         table_id = log.table_id
         reason = "asked for with --full" if self.full else why_rebuild(last, table_id, target)
-        since = None if reason or last is None else parse_iso(last["recorded_up_to"])
+        since = None if reason or last is None else last.recorded_up_to
         days = due_days(log, since, self.up_to)
         if reason and not target.is_new:
             days = sorted({*days, *tables.days_of(self.client, target.name)})
@@ -124,17 +124,17 @@ class _Work:
         written = _Replacing(self, log, path, spec, target, [table_id, iso(since) if since else None])
         changed = sum(written.portion(portion) for portion in portions(days))
         self.say(f"{target.name}: {len(days)} days replaced, {changed} rows taken out or put in")
-        entry = {
-            "table": path,
-            "table_id": table_id,
-            "published": target.name,
-            "published_id": target.created,
-            "recorded_up_to": iso(self.up_to),
-            "rebuilt": reason or None,
-            "days": len(days),
-            "changed": changed,
-            "jobs": written.job_ids,
-        }
+        entry = PublishedTable(
+            table=path,
+            table_id=table_id,
+            published=target.name,
+            published_id=target.created,
+            recorded_up_to=self.up_to,
+            rebuilt=reason or None,
+            days=len(days),
+            changed=changed,
+            jobs=tuple(written.job_ids),
+        )
         return Written(entry, written.loads)
 
 
@@ -188,24 +188,20 @@ class _Replacing:
         return f"provender_{digest(document)[:24]}"
 
 
-def why_rebuild(last: dict[str, Any] | None, table_id: str, target: Published) -> str:
+def why_rebuild(last: PublishedTable | None, table_id: str, target: Published) -> str:
     """Empty if what is published can be continued. ``last``: the entry of the manifest that wrote the table last."""
     if last is None:
         return "it was never published"
-    if last["published"] != target.name or last["published_id"] != target.created:
+    if last.published != target.name or last.published_id != target.created:
         return "the table in BigQuery was made anew"
-    if last["table_id"] != table_id:
+    if last.table_id != table_id:
         return "the feature table was created anew"
     return ""
 
 
 def _draft(attempt: str, started: datetime, up_to: datetime, done: list[Written]) -> Draft:
     entries = [written.entry for written in done]
-    notes = [
-        f"{entry['published']} was published whole: {entry['rebuilt']}"
-        for entry in entries
-        if entry["rebuilt"]
-    ]
+    notes = [f"{entry.published} was published whole: {entry.rebuilt}" for entry in entries if entry.rebuilt]
     return Draft(
         Job.PUBLISH,
         attempt,
@@ -214,6 +210,6 @@ def _draft(attempt: str, started: datetime, up_to: datetime, done: list[Written]
         started=started,
         recorded_up_to=up_to,
         wrote=entries,
-        counts={name: sum(entry[name] for entry in entries) for name in ("days", "changed")},
+        counts={name: sum(getattr(entry, name) for entry in entries) for name in ("days", "changed")},
         notes=notes,
     )

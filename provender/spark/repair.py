@@ -11,8 +11,7 @@ Only under the table's lock, and after the queries of whoever held it before wer
 from __future__ import annotations
 
 from provender.errors import DamagedFileError
-from provender.ledger import Job, Ledger
-from provender.ledger.progress import last_written
+from provender.ledger import Ledger
 from provender.spark.delta_log import DeltaLogFiles
 from provender.spark.tables import DeltaTable, tables_of
 from provender.spark.writer_lock import Say
@@ -25,10 +24,10 @@ def repair_tables(storage: Storage, source: Source, ledger: Ledger, say: Say) ->
 
     Raises :class:`DamagedFileError` where what a manifest recorded is damaged.
     """
-    written = last_written(ledger, Job.INGEST, "table")
+    written = ledger.state().totals.tables
     for table in tables_of(storage, source):
         entry = written.get(table.path)
-        _repair(table, None if entry is None else int(entry["version"]), say)
+        _repair(table, None if entry is None else entry.last.version, say)
 
 
 def _repair(table: DeltaTable, recorded: int | None, say: Say) -> None:

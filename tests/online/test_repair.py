@@ -74,7 +74,7 @@ def test_values_newer_than_a_time_fall_back_to_the_log_up_to_then_though_the_log
     assert manifest.recorded_up_to == before.recorded_up_to
     assert run_repair(world, Wanted(newer_than=NOW)).kind is Kind.RECEIPT
     world.record({"c": ("c2@example.com", 3)}, 2)
-    assert world.materialize().wrote[0]["rebuilt"] is None
+    assert world.materialize().wrote[0].rebuilt is None
 
 
 def test_chosen_keys_become_what_the_log_says_and_others_stay(

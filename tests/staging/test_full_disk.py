@@ -76,8 +76,8 @@ def test_a_disk_that_fails_at_any_step_is_one_sentence_and_the_next_run_is_right
             break
         manifest = _stage(project, "again")
         entry = manifest.partitions[key_of(1)]
-        assert entry["delivery"] == 1
-        assert project.storage.names(entry["folder"]) == [f"{key_of(1)}.csv"]
+        assert entry.delivery == 1
+        assert project.storage.names(entry.folder) == [f"{key_of(1)}.csv"]
         # A manifest that has its name is committed, also where the disk then failed: the second run finds it.
         assert len(project.ledger("readings").manifests(Job.STAGE)) in (1, 2)
     assert at >= 3 and len(seen) >= 2

@@ -70,7 +70,7 @@ def test_an_absent_file_is_not_ready_and_an_empty_one_is_staged(tmp_path: Path) 
     assert "2026-01-01.csv" in caught.value.where
     assert project.ledger("readings").manifests(Job.STAGE) == []
     project.drop("readings", key_of(1), b"")
-    assert run(project, "empty").partitions[key_of(1)]["files"][0]["bytes"] == 0
+    assert run(project, "empty").partitions[key_of(1)].files[0].bytes == 0
 
 
 def test_what_the_spec_says_about_the_format_counts_though_the_bytes_are_the_same(tmp_path: Path) -> None:
@@ -91,6 +91,6 @@ def test_names_that_readers_would_take_for_something_else_are_staged_under_plain
         path.unlink()
     for name in ("_hidden", ".dot", "a b*?", "{x}", "$(rm -rf ~)"):
         project.drop("readings", f"{key_of(1)}-{name}", "key,value,at\n")
-    names = {file["name"] for file in run(project, "odd").partitions[key_of(1)]["files"]}
+    names = {file.name for file in run(project, "odd").partitions[key_of(1)].files}
     assert len(names) == 5
     assert all(name.isascii() and not set(name) & set("*?{}[] $()~/") for name in names)
