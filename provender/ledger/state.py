@@ -355,7 +355,9 @@ class SourceState:
         try:
             return segments.entries(index)
         except SegmentError as error:
-            if segments is self._segments:  # else it was found out already, and the state is another one since
+            if (
+                segments is self._segments
+            ):  # else it was found out already, and the state is another one since
                 self._start_again(error)
             return self._between(segments.summaries[index])
 

@@ -16,6 +16,7 @@ import pytest
 from deltalake import DeltaTable
 
 from provender.errors import ProvenderError, SchemaChangeError, SettingsError, TerminalError
+from provender.intervals import iso
 from provender.ledger import Job, Kind
 from tests.bigquery.conftest import Warehouse
 from tests.bigquery.wire import Wire
@@ -72,7 +73,7 @@ def test_only_the_days_that_something_was_recorded_of_are_replaced(warehouse: Wa
     manifest = warehouse.publish("two")
     assert manifest.counts["days"] == 1
     (entry,) = manifest.wrote
-    assert entry.rebuilt is None and entry.recorded_up_to == "2026-11-26T00:00:00.000000Z"
+    assert entry.rebuilt is None and iso(entry.recorded_up_to) == "2026-11-26T00:00:00.000000Z"
     statement = wire.configurations("query")[-1]["query"]
     assert "2026-11-22 00:00:00" in statement and "2026-11-23 00:00:00" in statement
     assert "2026-11-24" not in statement

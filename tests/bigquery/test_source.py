@@ -72,7 +72,7 @@ class Shop:
     def rows(self, manifest: Manifest, number: int) -> list[dict[str, Any]]:
         entry, found = manifest.partitions[key_of(number)], []
         for file in entry.files:
-            with self.project.storage.open(f"{entry['folder']}/{file['name']}") as staged:
+            with self.project.storage.open(f"{entry.folder}/{file.name}") as staged:
                 found += pq.read_table(staged).to_pylist()
         return sorted(found, key=lambda row: str(row.get("key")))
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from provender.ledger.manifest import parse_manifest
 from provender.ledger.records import IngestManifest, Job, StagedPartition
+from provender.ledger.schemas import schema_lines
 from tests.manifests import staged
 
 WRITTEN = sorted((Path(__file__).parent / "written").glob("*.json"))
@@ -53,3 +54,8 @@ def test_an_ingest_manifest_is_typed_to_its_entries() -> None:
     assert isinstance(manifest, IngestManifest)
     for entry in manifest.partitions.values():
         assert entry.staged == entry.accepted + entry.quarantined
+
+
+def test_the_schemas_in_the_docs_are_those_of_the_records() -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "manifests.md").read_text(encoding="utf-8")
+    assert docs.rpartition("```json\n")[2] == f"{schema_lines()}\n```\n", "write schema_lines() into the docs"

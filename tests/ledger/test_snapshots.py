@@ -141,7 +141,9 @@ def fill(storage: FileStorage, count: int) -> None:
         Ledger(storage, "s").commit(draft(Job.STAGE, number, [number % 14], number % 2))
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"format": 2}', None], ids=["empty", "cut", "newer", "gone"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b'{"format": 2}', None], ids=["empty", "cut", "newer", "gone"]
+)
 @pytest.mark.parametrize("part", ["head", "segments"])
 def test_a_damaged_snapshot_costs_time_only(storage: FileStorage, part: str, content: bytes | None) -> None:
     fill(storage, 12)

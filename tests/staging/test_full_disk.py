@@ -50,7 +50,7 @@ def test_staging_fails_in_one_sentence_wherever_the_disk_is_full_and_is_right_wh
     assert len({error.where for error in errors}) >= 2, "the staged file and the manifest"
     assert set(seen) == {None}, "nothing was committed before"
     entry = manifest.partitions[key_of(1)]
-    assert project.storage.read(f"{entry['folder']}/{entry['files'][0]['name']}") == text.encode()
+    assert project.storage.read(f"{entry.folder}/{entry.files[0].name}") == text.encode()
     assert [path for path in small_disk.folder.rglob("*") if path.name.startswith(".tmp-")] == []
 
 

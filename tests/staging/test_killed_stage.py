@@ -41,9 +41,9 @@ def staged_bytes(project: Project) -> dict[str, Any]:
     entry = project.ledger("readings").last(Job.STAGE)
     assert entry is not None
     found = entry.partitions[key_of(1)]
-    names = project.storage.names(found["folder"])
-    return {name: project.storage.read(f"{found['folder']}/{name}") for name in names} | {
-        "delivery": found["delivery"]
+    names = project.storage.names(found.folder)
+    return {name: project.storage.read(f"{found.folder}/{name}") for name in names} | {
+        "delivery": found.delivery
     }
 
 
@@ -80,9 +80,9 @@ def test_what_the_spec_says_about_the_format_counts_though_the_bytes_are_the_sam
     raw = {"uri": "../raw/readings/{partition}-*.csv", "options": {"encoding": "ISO-8859-1"}}
     project.write_source(spec(raw=raw))
     second = run(project, "second").partitions[key_of(1)]
-    assert (first["files"][0]["invalid_at"], second["files"][0]["invalid_at"]) == (13, None)
-    assert second["files"][0]["header"] == ["key", "value", "at"]
-    assert (second["content"], second["delivery"]) == (first["content"], 1)
+    assert (first.files[0].invalid_at, second.files[0].invalid_at) == (13, None)
+    assert second.files[0].header == ("key", "value", "at")
+    assert (second.content, second.delivery) == (first.content, 1)
 
 
 def test_names_that_readers_would_take_for_something_else_are_staged_under_plain_ones(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def run(project: Project, source: Source, *numbers: int, attempt: str = "a") -> 
 def rows(project: Project, manifest: Manifest, number: int) -> list[dict[str, Any]]:
     entry = manifest.partitions[key_of(number)]
     [file] = entry.files
-    with project.storage.open(f"{entry['folder']}/{file['name']}") as staged:
+    with project.storage.open(f"{entry.folder}/{file.name}") as staged:
         return list(pq.read_table(staged).to_pylist())
 
 
