@@ -29,6 +29,7 @@ name: meter
 owner: bench
 cadence: hourly
 start: 1980-01-01
+end: {end}
 raw: {uri: "file:///nowhere/all.csv", time_column: at}
 event_timestamp: {column: at}
 columns:
@@ -119,7 +120,7 @@ def measure(manifests: list[int]) -> Iterator[str]:
     """A line for each number of manifests."""
     with tempfile.TemporaryDirectory(prefix="provender-bench-") as base:
         root, repo = Path(base) / "storage", Path(base) / "repo"
-        _write_repo(repo, root)
+        _write_repo(repo, root, 1)
         catalog = Catalog.load(repo)
         spec = data_hash(catalog.source(SOURCE), catalog.sql_texts(SOURCE))
         storage, done = FileStorage(root.as_uri()), 0
@@ -128,6 +129,7 @@ def measure(manifests: list[int]) -> Iterator[str]:
             for start in range(done, hours, 20_000):
                 fill(storage, root, range(start, min(start + 20_000, hours)), spec)
             done = hours
+            _write_repo(repo, root, hours)
             # The twenty that no snapshot has yet are the worst case.
             yield f"{count} manifests: {_status(repo, root)}; {_commit(root, hours, spec)}"
             done += 40
@@ -168,9 +170,11 @@ def _seconds(command: list[str]) -> float:
     return min(times)
 
 
-def _write_repo(repo: Path, root: Path) -> None:
-    (repo / "sources").mkdir(parents=True)
-    (repo / "sources" / "meter.yaml").write_text(_SPEC)
+def _write_repo(repo: Path, root: Path, hours: int) -> None:
+    """The source ends with what is ingested: a status without holes, which is what it is most of the time."""
+    (repo / "sources").mkdir(parents=True, exist_ok=True)
+    end = _START + timedelta(hours=hours)
+    (repo / "sources" / "meter.yaml").write_text(_SPEC.replace("{end}", f"{end:%Y-%m-%dT%H:%M:%SZ}"))
     (repo / "feature_store.yaml").write_text(
         f"project: bench\nprovider: local\nregistry: {repo}/registry.db\n"
         "online_store: {type: redis, connection_string: 'localhost:1'}\n"

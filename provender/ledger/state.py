@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from provender.ledger.records import (
     AdmitManifest,
+    IngestedPartition,
     IngestManifest,
     Job,
     Kind,
@@ -447,11 +448,8 @@ def _short(attempt: str) -> str:
     return hashlib.sha256(attempt.encode()).hexdigest()[:16]
 
 
-def _recorded(entry: object, recorded: datetime) -> RecordedPartition:
+def _recorded(entry: IngestedPartition, recorded: datetime) -> RecordedPartition:
     """The manifest's entry and the attempt's time. It was checked when the manifest was read."""
-    assert hasattr(entry, "__dict__")
     return RecordedPartition.model_construct(
-        _fields_set={*entry.model_fields_set, "recorded"},
-        **entry.__dict__,
-        recorded=recorded,  # type: ignore[attr-defined]
+        _fields_set={*entry.model_fields_set, "recorded"}, **entry.__dict__, recorded=recorded
     )
