@@ -1,12 +1,13 @@
 """The ledger at a million manifests: what a command reads and takes, and what a commit costs.
 
-A source of hourly partitions, each staged, ingested and materialized: a third of the manifests of each job. Manifests
-are written without forcing them to disk, since only reading is measured; commits are those of the product.
+A source of hourly partitions, each staged, ingested and materialized: a third of the manifests of each job.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,8 @@ from pathlib import Path
 from provender.ledger import Draft, Job, Kind, Ledger
 from provender.ledger.manifest import to_manifest
 from provender.ledger.records import IngestedPartition, Record, StagedFile, StagedPartition, ViewWrite
+from provender.ledger.segments import MOST_PARTITIONS, PartitionState, RecordedPartition
+from provender.ledger.snapshots import Position, Snapshots, Totals
 from provender.specs.catalog import Catalog
 from provender.specs.hashing import data_hash
 from provender.storage import FileStorage
@@ -104,35 +107,54 @@ def _view(at: datetime) -> ViewWrite:
     )
 
 
-def fill(storage: FileStorage, folder: Path, hours: range, spec: str) -> None:
-    """Writes the manifests of ``hours``, as they would be committed, and a snapshot after them."""
-    for hour in hours:
-        for job in (Job.STAGE, Job.INGEST, Job.MATERIALIZE):
-            given = draft(job, hour, spec)
-            manifest = to_manifest(given, SOURCE, hour + 1, given.started, "provender bench")
-            path = folder / "ledger" / SOURCE / str(job) / f"{hour + 1:08d}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(manifest.to_document(), indent=1))
-    Ledger(storage, SOURCE).state().write_snapshot()
+def fill(storage: FileStorage, folder: Path, hours: int, spec: str) -> None:
+    """Everything after ``hours`` hours: the last manifest of each job and the snapshot that stands for all of them.
+
+    The manifests before are there as empty files: nothing may read them, and a folder of that many names is listed by
+    nobody.
+    """
+    positions = {}
+    for job in (Job.STAGE, Job.INGEST, Job.MATERIALIZE):
+        for number in range(1, hours):
+            path = folder / "ledger" / SOURCE / str(job) / f"{number:08d}.json"
+            if number == 1:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+        given = draft(job, hours - 1, spec)
+        manifest = to_manifest(given, SOURCE, hours, given.started, "provender bench")
+        data = json.dumps(manifest.to_document(), indent=1).encode()
+        storage.create(f"ledger/{SOURCE}/{job}/{hours:08d}.json", data)
+        sha256 = hashlib.sha256(data).hexdigest()
+        positions[job] = Position(number=hours, sha256=sha256, attempts={f"{n:016x}": n for n in range(500)})
+    pieces = [
+        dict(_partition(hour, spec) for hour in range(start, min(start + MOST_PARTITIONS, hours)))
+        for start in range(0, hours, MOST_PARTITIONS)
+    ]
+    at = _START + timedelta(hours=hours)
+    totals = Totals(recorded_up_to=at, online_up_to=at, views={"meter": _view(at)})
+    Snapshots(storage, SOURCE).write(None, positions, totals, pieces)
+
+
+def _partition(hour: int, spec: str) -> tuple[str, PartitionState]:
+    ((key, staged),) = draft(Job.STAGE, hour, spec).partitions.items()
+    ((_, done),) = draft(Job.INGEST, hour, spec).partitions.items()
+    assert isinstance(staged, StagedPartition)
+    assert isinstance(done, IngestedPartition)
+    return key, PartitionState(
+        staged=staged, ingested=RecordedPartition(**done.__dict__, recorded=done.delivered)
+    )
 
 
 def measure(manifests: list[int]) -> Iterator[str]:
     """A line for each number of manifests."""
-    with tempfile.TemporaryDirectory(prefix="provender-bench-") as base:
-        root, repo = Path(base) / "storage", Path(base) / "repo"
-        _write_repo(repo, root, 1)
-        catalog = Catalog.load(repo)
-        spec = data_hash(catalog.source(SOURCE), catalog.sql_texts(SOURCE))
-        storage, done = FileStorage(root.as_uri()), 0
-        for count in manifests:
-            hours = count // 3
-            for start in range(done, hours, 20_000):
-                fill(storage, root, range(start, min(start + 20_000, hours)), spec)
-            done = hours
+    for count in manifests:
+        with tempfile.TemporaryDirectory(prefix="provender-bench-") as base:
+            root, repo, hours = Path(base) / "storage", Path(base) / "repo", count // 3
             _write_repo(repo, root, hours)
-            # The twenty that no snapshot has yet are the worst case.
+            catalog = Catalog.load(repo)
+            spec = data_hash(catalog.source(SOURCE), catalog.sql_texts(SOURCE))
+            fill(FileStorage(root.as_uri()), root, hours, spec)
             yield f"{count} manifests: {_status(repo, root)}; {_commit(root, hours, spec)}"
-            done += 40
 
 
 def _status(repo: Path, root: Path) -> str:
