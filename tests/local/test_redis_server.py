@@ -81,9 +81,7 @@ def test_a_password_is_asked_for_and_is_no_argument(settings: Settings) -> None:
 
 def test_a_password_that_redis_would_read_otherwise_is_refused(settings: Settings) -> None:
     with pytest.raises(SetupError, match="a quote"):
-        redis_server.start(
-            settings.model_copy(update={"redis": f'{settings.redis},password=a"b'})
-        )
+        redis_server.start(settings.model_copy(update={"redis": f'{settings.redis},password=a"b'}))
 
 
 def test_a_taken_port_names_its_holder_and_the_setting(settings: Settings) -> None:
