@@ -9,15 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 from time import monotonic
-from typing import Any
 
 from provender.demo.model import MODEL_DAG, gate_table, run_for, store_of
 from provender.demo.narrative import tell
 from provender.demo.raw import write_raw
 from provender.errors import SetupError, TransientError
 from provender.intervals import Partition, compress, parse_range
-from provender.ledger import Job, Ledger
-from provender.ledger.progress import ingested_partitions
+from provender.ledger import Ledger
 from provender.local import airflow_config, services
 from provender.local.airflow_api import FINAL_STATES, AirflowApi
 from provender.settings import Settings, load_settings
@@ -121,11 +119,8 @@ class Demo:
     def _missing(self, source: str, text: str) -> list[Partition]:
         """The partitions of the range ``text`` that are not ingested, or not online yet."""
         spec = Catalog.load(self.settings.repo).source(source)
-        ledger = Ledger(storage_at(self.settings.storage_root), source)
-        done = ingested_partitions(ledger)
-        last = ledger.last(Job.MATERIALIZE)
-        online = last.document["recorded_up_to"] if last else ""
-        missing = [p for p in parse_range(spec.cadence, text) if not _is_online(done.get(p.key), online)]
+        online = {*Ledger(storage_at(self.settings.storage_root), source).state().online_keys()}
+        missing = [p for p in parse_range(spec.cadence, text) if p.key not in online]
         if not missing:
             tell(f"{source}: {text} is there already")
         return missing
@@ -174,7 +169,3 @@ class Demo:
             if state == "running"
         ]
         return f"  ({', '.join(tasks)})" if tasks else ""
-
-
-def _is_online(ingested: dict[str, Any] | None, online_up_to: str) -> bool:
-    return ingested is not None and ingested["recorded"] <= online_up_to

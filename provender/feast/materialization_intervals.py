@@ -19,10 +19,10 @@ from feast.errors import FeatureViewNotFoundException
 
 from provender.failures import run_job
 from provender.feast.registry import open_store, registry_errors, registry_lock
+from provender.feast.sync_state import note_recorded
 from provender.intervals import Partition, compress
-from provender.ledger import Job, Ledger
-from provender.ledger.progress import ingested_partitions
-from provender.ledger.told import set_told
+from provender.ledger import Ledger
+from provender.ledger.state import SourceState
 from provender.settings import Settings
 from provender.specs.catalog import Catalog
 from provender.specs.source import Source
@@ -42,12 +42,11 @@ def record(settings: Settings, source_name: str) -> dict[str, list[Interval]]:
     """
     source = Catalog.load(settings.repo).source(source_name)
     storage = storage_at(settings.storage_root)
-    ledger = Ledger(storage, source.name)
-    last = ledger.last(Job.MATERIALIZE)
+    state = Ledger(storage, source.name).state()
+    reached = {view: state.view_up_to(view) for view in state.totals.views}
     with registry_errors(settings), registry_lock(settings):
-        added = _register(open_store(settings), settings.project, _online_partitions(source, ledger))
-    if last is not None:
-        set_told(storage, ledger, last.number)
+        added = _register(open_store(settings), settings.project, online_partitions(source, state))
+    note_recorded(storage, source.name, reached)
     return added
 
 
@@ -66,17 +65,11 @@ def _register(
     return added
 
 
-def _online_partitions(source: Source, ledger: Ledger) -> dict[str, list[Partition]]:
-    """Per view the partitions whose newest ingest was recorded by when the view was last written."""
-    done = ingested_partitions(ledger)
-    reached: dict[str, str] = {}
-    for manifest in ledger.manifests(Job.MATERIALIZE):
-        reached.update({entry["view"]: entry["recorded_up_to"] for entry in manifest.wrote})
+def online_partitions(source: Source, state: SourceState) -> dict[str, list[Partition]]:
+    """Per view that was ever written the partitions that are online, in order."""
     return {
-        view: sorted(
-            Partition.parse(source.cadence, key) for key, entry in done.items() if entry["recorded"] <= up_to
-        )
-        for view, up_to in reached.items()
+        view: sorted(Partition.parse(source.cadence, key) for key in state.online_keys(view))
+        for view in state.totals.views
     }
 
 

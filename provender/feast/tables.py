@@ -19,7 +19,6 @@ from feast.repo_config import RepoConfig
 from provender.errors import SettingsError, SourceNotReadyError, SpecError
 from provender.intervals import Partition
 from provender.ledger import Ledger
-from provender.ledger.progress import recorded_up_to
 from provender.online.layout import ARROW_TYPES
 from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
@@ -65,7 +64,7 @@ class Table:
 
     def committed(self) -> datetime:
         """Up to when the log is complete. Raises :class:`SourceNotReadyError` if nothing was ever ingested."""
-        up_to = recorded_up_to(Ledger(storage_at(self.settings.storage_root), self.source.name))
+        up_to = Ledger(storage_at(self.settings.storage_root), self.source.name).state().recorded_up_to
         if up_to is None:
             first = Partition.holding(self.source.cadence, self.source.start).key
             raise SourceNotReadyError(

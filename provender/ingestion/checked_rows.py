@@ -9,7 +9,7 @@ Both give the same rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,8 @@ from pyspark.sql import functions as F
 
 from provender.contract.check import Delivery, check, checked_schema
 from provender.errors import ContractError, ProvenderError, error_from_dict
-from provender.intervals import Partition, parse_iso
+from provender.intervals import Partition
+from provender.ledger.records import StagedPartition
 from provender.records import Part, read_records, split
 from provender.spark.session import SMALL_INPUT_BYTES
 from provender.specs.source import Source
@@ -47,8 +48,8 @@ def checked_rows(
     spark: SparkSession,
     storage: Storage,
     source: Source,
-    staged: dict[str, dict[str, Any]],
-    waived: dict[str, tuple[str, ...]],
+    staged: Mapping[str, StagedPartition],
+    waived: Mapping[str, tuple[str, ...]],
     held_bytes: int = _HELD_BYTES,
 ) -> DataFrame:
     """Read and check the staged partitions; returns a checkpointed frame, one row per record.
@@ -68,21 +69,24 @@ def checked_rows(
 
 
 def staged_files(
-    storage: Storage, source: Source, staged: dict[str, dict[str, Any]], waived: dict[str, tuple[str, ...]]
+    storage: Storage,
+    source: Source,
+    staged: Mapping[str, StagedPartition],
+    waived: Mapping[str, tuple[str, ...]],
 ) -> list[StagedFile]:
     """The files of staged partitions that hold a byte, in order."""
     found = []
     for key, entry in staged.items():
-        partition, delivered = Partition.parse(source.cadence, key), parse_iso(entry["delivered"])
+        partition, delivered = Partition.parse(source.cadence, key), entry.delivered
         # Older manifests do not say when they were committed: their rows came before now.
-        arrived = parse_iso(entry["arrived"]) if "arrived" in entry else datetime.now(UTC)
-        for file in entry["files"]:
-            path = f"{entry['folder']}/{file['name']}"
-            is_json = file["format"] == "json"
+        arrived = entry.arrived or datetime.now(UTC)
+        for file in entry.files:
+            path = f"{entry.folder}/{file.name}"
+            is_json = file.format == "json"
             admitted = waived.get(key, ())
             delivery = Delivery(partition, delivered, storage.uri(path), is_json, admitted, arrived)
-            if file["bytes"]:
-                found.append(StagedFile(path, file["name"], file["bytes"], delivery))
+            if file.bytes:
+                found.append(StagedFile(path, file.name, file.bytes, delivery))
     return found
 
 

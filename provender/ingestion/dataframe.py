@@ -22,7 +22,6 @@ from provender.errors import ContractError, PartitionError
 from provender.ingestion.frame_table import table_of
 from provender.intervals import Partition, to_micros
 from provender.ledger import Ledger
-from provender.ledger.progress import staged_partitions
 from provender.settings import load_settings
 from provender.specs.catalog import Catalog
 from provender.specs.source import Source
@@ -79,7 +78,7 @@ def ingest(
             if not add:
                 yield {path.name: local_file(path)}
                 return
-            held = staged_partitions(Ledger(storage, spec.name)).get(wanted.key)
+            held = Ledger(storage, spec.name).state().staged.get(wanted.key)
             name = added_name(hashlib.sha256(path.read_bytes()).hexdigest())
             yield {**staged_files(storage, held), name: local_file(path)}
 

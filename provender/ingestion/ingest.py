@@ -17,7 +17,6 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -47,9 +46,8 @@ from provender.intervals import (
     partitions_between,
 )
 from provender.ledger import Draft, Ledger, Manifest
-from provender.ledger.progress import (
-    ingested_partitions,
-)
+from provender.ledger.records import TableCommit
+from provender.ledger.records import Transaction as TransactionId
 from provender.settings import Settings
 from provender.spark.failures import spark_failures
 from provender.spark.interrupt import interrupter
@@ -144,9 +142,7 @@ def _ingest(
             rows = checked_rows(spark, work.storage, work.source, work.staged, work.waived)
             counted = row_counts.count(rows, work.source, work.staged)
             refuse_past_limit(work, rows, counted)
-        withdrawn = refuse_withdrawal(
-            work, spark, rows, ingested_partitions(ledger), allowed=allow_withdrawal
-        )
+        withdrawn = refuse_withdrawal(work, spark, rows, ledger.state().ingested, allowed=allow_withdrawal)
         raw, periods = _raw_rows(work, spark, rows, counted)
         logger.info(
             f"{counted.accepted} rows accepted, {counted.quarantined} quarantined; {len(periods)} period(s) touched",
@@ -204,7 +200,7 @@ def _raw_rows(
         return kept.select(*accepted.columns).unionByName(accepted), ordered
 
 
-def _write_raw(work: Attempt, rows: DataFrame, counted: Tally) -> dict[str, Any]:
+def _write_raw(work: Attempt, rows: DataFrame, counted: Tally) -> TableCommit:
     table = raw_table(work.storage, work.source)
     with spark_failures("writing the raw table", table.uri):
         where = _partitions_condition(work.partitions)
@@ -227,9 +223,9 @@ def _partitions_condition(partitions: list[Partition]) -> str:
 
 def _write_quarantine(
     work: Attempt, spark: SparkSession, rows: DataFrame, counted: Tally, ledger: Ledger
-) -> list[dict[str, Any]]:
-    done = ingested_partitions(ledger)
-    had_some = any(done.get(key, {}).get("quarantined") for key in work.staged)
+) -> list[TableCommit]:
+    done = ledger.state().ingested
+    had_some = any(done[key].quarantined for key in work.staged if key in done)
     if not (counted.quarantined or had_some or work.resumed):
         return []
     table = quarantine_table(work.storage, work.source)
@@ -292,7 +288,7 @@ def _computed(
         raise explain_narrowing(work.source, table, sql, raw, slices) from error
 
 
-def _write_features(work: Attempt, table: FeatureTable, changes: Changes) -> list[dict[str, Any]]:
+def _write_features(work: Attempt, table: FeatureTable, changes: Changes) -> list[TableCommit]:
     if changes.versions is None or not changes.appended:
         return []
     log = feature_table(work.storage, work.source, table)
@@ -347,11 +343,7 @@ def _of_periods(work: Attempt, rows: DataFrame, periods: list[Partition]) -> Dat
     )
 
 
-def _written(work: Attempt, table: DeltaTable, rows: int, commit: Commit) -> dict[str, Any]:
+def _written(work: Attempt, table: DeltaTable, rows: int, commit: Commit) -> TableCommit:
     transaction = work.transaction(table)
-    return {
-        "table": table.path,
-        "rows": rows,
-        **commit.summary,
-        "txn": {"app_id": transaction.app_id, "version": transaction.version},
-    }
+    txn = TransactionId(app_id=transaction.app_id, version=transaction.version)
+    return TableCommit(table=table.path, rows=rows, **commit.summary, txn=txn)

@@ -13,6 +13,7 @@ from provender.errors import ContractError
 from provender.ingestion import row_counts
 from provender.ingestion.attempt import Attempt
 from provender.ingestion.row_counts import Tally
+from provender.ledger.records import StagedPartition
 from provender.records import hint
 from provender.specs.source import Source
 
@@ -43,7 +44,7 @@ def refuse_past_limit(work: Attempt, rows: DataFrame, counted: Tally) -> None:
         + "\n    ".join(lines)
         + "\n  first examples:\n"
         + "\n".join(examples),
-        where=", ".join(work.storage.uri(work.staged[key]["folder"]) for key in broken[:3]),
+        where=", ".join(work.storage.uri(work.staged[key].folder) for key in broken[:3]),
         not_affected="the staged files and every table: nothing of this attempt was written",
         remedy=_hints(work.source, [work.staged[key] for key in broken])
         + "deliver corrected files, or change columns or violations.max_share in "
@@ -61,9 +62,9 @@ def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return dict(total)
 
 
-def _hints(source: Source, staged: list[dict[str, Any]]) -> str:
+def _hints(source: Source, staged: list[StagedPartition]) -> str:
     """What would read the files, where they are written by other options than the spec's."""
-    found = {hint(file, source): file["name"] for entry in staged for file in entry["files"]}
+    found = {hint(file.to_document(), source): file.name for entry in staged for file in entry.files}
     return "".join(f"{name}: {text}; or " for text, name in found.items() if text)
 
 

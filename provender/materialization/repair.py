@@ -23,7 +23,6 @@ import pyarrow.compute as pc
 from provender.errors import SourceNotReadyError, SpecError
 from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
-from provender.ledger.progress import recorded_up_to
 from provender.materialization.duckdb_rows import OnlineRows
 from provender.materialization.engines import writer_of
 from provender.materialization.plan import Bounds, Recorded, ViewPlan
@@ -77,7 +76,7 @@ def repair(settings: Settings, source_name: str, attempt: str, wanted: Wanted) -
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)
     with source_lock(storage, source.name, "online", attempt, interrupter(settings)) as held:
-        up_to = recorded_up_to(ledger)
+        up_to = ledger.state().recorded_up_to
         if up_to is None:
             raise SourceNotReadyError(
                 f"{source.name}: nothing was ingested yet",
@@ -105,14 +104,13 @@ def _draft(
     notes: Sequence[str],
 ) -> Draft:
     total = sum(done.values(), Counts())
-    before = ledger.last(Job.MATERIALIZE)
     return Draft(
         Job.MATERIALIZE,
         attempt,
         Kind.MANIFEST if total.written or total.deleted else Kind.RECEIPT,
         partitions={},
         started=started,
-        recorded_up_to=before.recorded_up_to if before else None,
+        recorded_up_to=ledger.state().online_up_to,
         counts={"written": total.written, "skipped": total.skipped, "deleted": total.deleted},
         notes=[f"repaired: {wanted}", *notes],
     )

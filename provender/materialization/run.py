@@ -15,13 +15,12 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from provender import metrics
 from provender.errors import SourceNotReadyError
 from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
-from provender.ledger.progress import last_written, recorded_up_to
+from provender.ledger.records import MissingTable, ViewWrite
 from provender.materialization.engines import opened, writer_of
 from provender.materialization.plan import Bounds, ViewPlan, Written, plans_of
 from provender.materialization.undefined import Definitions, remove_undefined_views
@@ -75,7 +74,7 @@ def materialize(
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)
     with source_lock(storage, source.name, "online", attempt, interrupter(settings)) as held:
-        up_to = recorded_up_to(ledger)
+        up_to = ledger.state().recorded_up_to
         if up_to is None:
             raise SourceNotReadyError(
                 f"{source.name}: nothing was ingested yet",
@@ -90,19 +89,14 @@ def materialize(
         run = _Run(settings, storage, source, ledger, definitions, up_to, ledger.next_number(Job.MATERIALIZE))
         notes = _warned(settings) if plans else []
         done = _write_views(run, plans, attempt)
-        written = {*last_written(ledger, Job.MATERIALIZE, "view"), *held.abandoned_work}
+        written = {*ledger.state().totals.views, *held.abandoned_work}
         removed = remove_undefined_views(settings, definitions, source.name, written, is_sure=full)
         is_whole = asked.keys() >= {view.view for view in views} and all(view.is_whole for view in done)
-        reached = up_to if is_whole else _reached(ledger)
+        reached = up_to if is_whole else ledger.state().online_up_to
         manifest = ledger.commit(_draft(run, attempt, started, reached, done, views, removed, notes))
         held.finish()
     metrics.job_done(settings, manifest)
     return manifest
-
-
-def _reached(ledger: Ledger) -> datetime | None:
-    last = ledger.last(Job.MATERIALIZE)
-    return last.recorded_up_to if last else None
 
 
 @dataclass(frozen=True)
@@ -184,7 +178,7 @@ def _draft(
     wrote = [_entry(view, run.up_to) for view in done if view.is_whole]
     notes = [
         *notes,
-        *(f"{entry['view']} was rebuilt: {entry['rebuilt']}" for entry in wrote if entry["rebuilt"]),
+        *(f"{entry.view} was rebuilt: {entry.rebuilt}" for entry in wrote if entry.rebuilt),
     ]
     notes += [
         f"{view.plan.view.view}: only {view.plan.bounds} was written; the rest is still due"
@@ -212,14 +206,12 @@ def _draft(
     )
 
 
-def _not_there_yet(run: _Run, views: list[AppliedView], done: list[Written]) -> list[dict[str, Any]]:
+def _not_there_yet(run: _Run, views: list[AppliedView], done: list[Written]) -> list[MissingTable]:
     """The views whose table no ingest has made yet: nothing of them can be online, and nothing is due."""
-    written = {view.plan.view.view for view in done} | last_written(
-        run.ledger, Job.MATERIALIZE, "view"
-    ).keys()
+    written = {view.plan.view.view for view in done} | run.ledger.state().totals.views.keys()
     paths = {table.name: run.source.path_of(table) for table in run.source.tables}
     return [
-        {"view": view.view, "table": paths[view.table], "versions": 0}
+        MissingTable(view=view.view, table=paths[view.table], versions=0)
         for view in views
         if view.view not in written
         and view.table in paths
@@ -227,16 +219,16 @@ def _not_there_yet(run: _Run, views: list[AppliedView], done: list[Written]) -> 
     ]
 
 
-def _entry(written: Written, up_to: datetime) -> dict[str, Any]:
+def _entry(written: Written, up_to: datetime) -> ViewWrite:
     plan = written.plan
-    return {
-        "view": plan.view.view,
-        "table": plan.path,
-        "table_id": plan.table_id,
-        "layout": plan.view.layout_hash,
-        "recorded_up_to": iso(up_to),
-        "rebuilt": plan.reason or None,
-        "session": written.session,
-        "undefined": written.undefined,
+    return ViewWrite(
+        view=plan.view.view,
+        table=plan.path,
+        table_id=plan.table_id,
+        layout=plan.view.layout_hash,
+        recorded_up_to=up_to,
+        rebuilt=plan.reason or None,
+        session=written.session,
+        undefined=written.undefined,
         **asdict(written.counts),
-    }
+    )

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from provender.errors import SettingsError
-from provender.ledger import Job, Ledger
-from provender.ledger.progress import last_written
+from provender.ledger import Ledger
 from provender.online.loss import forget, read_held
 from provender.online.marker import stored_markers
 from provender.online.undefined import remove_view, undefined_features, views_not_defined
@@ -117,5 +116,5 @@ def still_online(settings: Settings, storage: Storage) -> dict[str, dict[str, li
 
 def _is_not_rebuilt(storage: Storage, view: AppliedView) -> bool:
     """Whether the view was online under another definition, and not since under this one."""
-    entry = last_written(Ledger(storage, view.source), Job.MATERIALIZE, "view").get(view.view)
-    return entry is not None and entry["layout"] != view.layout_hash
+    entry = Ledger(storage, view.source).state().totals.views.get(view.view)
+    return entry is not None and entry.layout != view.layout_hash

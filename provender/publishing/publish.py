@@ -23,9 +23,9 @@ from provender.clients import bigquery_jobs
 from provender.clients.bigquery import client as connected
 from provender.clients.bigquery import translated
 from provender.errors import SourceNotReadyError
-from provender.intervals import iso, parse_iso
+from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
-from provender.ledger.progress import last_written, recorded_up_to
+from provender.ledger.records import PublishedTable
 from provender.publishing import bigquery_tables, statements
 from provender.publishing.bigquery_tables import Published
 from provender.publishing.days import DayRange, due_days, files_of, portions
@@ -61,7 +61,7 @@ def publish(settings: Settings, source_name: str, attempt: str, *, full: bool = 
         source_lock(storage, source.name, "published", attempt) as held,
         translated(f"{warehouse.project}.{warehouse.dataset}"),
     ):
-        up_to = recorded_up_to(ledger)
+        up_to = ledger.state().recorded_up_to
         if up_to is None:
             raise SourceNotReadyError(
                 f"{source.name}: nothing was ingested yet",
@@ -71,7 +71,7 @@ def publish(settings: Settings, source_name: str, attempt: str, *, full: bool = 
         client = connected(warehouse)
         bigquery_jobs.end(client, held.abandoned_work)
         work = _Work(settings, warehouse, storage, source, up_to, attempt, full, held, client)
-        last = last_written(ledger, Job.PUBLISH, "table")
+        last = ledger.state().totals.published
         found = [work.table(spec, last.get(source.path_of(spec))) for spec in source.tables]
         done = [written for written in found if written is not None]
         manifest = ledger.commit(_draft(attempt, started, up_to, done))
@@ -86,7 +86,7 @@ def publish(settings: Settings, source_name: str, attempt: str, *, full: bool = 
 class Written:
     """What became of one table."""
 
-    entry: dict[str, Any]
+    entry: PublishedTable
     loads: list[Load]
 
 
@@ -104,7 +104,7 @@ class _Work:
     held: HeldLock
     client: bigquery.Client
 
-    def table(self, spec: FeatureTable, last: dict[str, Any] | None) -> Written | None:
+    def table(self, spec: FeatureTable, last: PublishedTable | None) -> Written | None:
         """Publishes what is due of one table; None: nothing is."""
         path = self.source.path_of(spec)
         log = FeatureLog(self.storage.uri(path))
@@ -113,7 +113,7 @@ class _Work:
         target = bigquery_tables.ensure(self.client, self.warehouse, self.source, spec)
         table_id = log.table_id
         reason = "asked for with --full" if self.full else why_rebuild(last, table_id, target)
-        since = None if reason or last is None else parse_iso(last["recorded_up_to"])
+        since = None if reason or last is None else last.recorded_up_to
         days = due_days(log, since, self.up_to)
         if reason and not target.is_new:
             days = sorted({*days, *bigquery_tables.days_of(self.client, target.name)})
@@ -127,17 +127,17 @@ class _Work:
             f"{target.name}: {len(days)} days replaced, {changed} rows taken out or put in",
             extra={"table": target.name, "days": len(days), "rows": changed},
         )
-        entry = {
-            "table": path,
-            "table_id": table_id,
-            "published": target.name,
-            "published_id": target.created,
-            "recorded_up_to": iso(self.up_to),
-            "rebuilt": reason or None,
-            "days": len(days),
-            "changed": changed,
-            "jobs": written.job_ids,
-        }
+        entry = PublishedTable(
+            table=path,
+            table_id=table_id,
+            published=target.name,
+            published_id=target.created,
+            recorded_up_to=self.up_to,
+            rebuilt=reason or None,
+            days=len(days),
+            changed=changed,
+            jobs=tuple(written.job_ids),
+        )
         return Written(entry, written.loads)
 
 
@@ -191,24 +191,20 @@ class _Replacing:
         return f"provender_{digest(document)[:24]}"
 
 
-def why_rebuild(last: dict[str, Any] | None, table_id: str, target: Published) -> str:
+def why_rebuild(last: PublishedTable | None, table_id: str, target: Published) -> str:
     """Empty if what is published can be continued. ``last``: the entry of the manifest that wrote the table last."""
     if last is None:
         return "it was never published"
-    if last["published"] != target.name or last["published_id"] != target.created:
+    if last.published != target.name or last.published_id != target.created:
         return "the table in BigQuery was recreated"
-    if last["table_id"] != table_id:
+    if last.table_id != table_id:
         return "the feature table was recreated"
     return ""
 
 
 def _draft(attempt: str, started: datetime, up_to: datetime, done: list[Written]) -> Draft:
     entries = [written.entry for written in done]
-    notes = [
-        f"{entry['published']} was published whole: {entry['rebuilt']}"
-        for entry in entries
-        if entry["rebuilt"]
-    ]
+    notes = [f"{entry.published} was published whole: {entry.rebuilt}" for entry in entries if entry.rebuilt]
     return Draft(
         Job.PUBLISH,
         attempt,
@@ -217,6 +213,6 @@ def _draft(attempt: str, started: datetime, up_to: datetime, done: list[Written]
         started=started,
         recorded_up_to=up_to,
         wrote=entries,
-        counts={name: sum(entry[name] for entry in entries) for name in ("days", "changed")},
+        counts={name: sum(getattr(entry, name) for entry in entries) for name in ("days", "changed")},
         notes=notes,
     )

@@ -45,6 +45,8 @@ class Storage(Protocol):
     """Files under one root. Paths are relative, with ``/``; ``..`` and absolute paths are refused."""
 
     root: str
+    lists_in_order: bool
+    """Whether ``names(folder, after=…)`` costs what it returns, and not what the folder holds."""
 
     def uri(self, path: str) -> str:
         """The URI of ``path``, for engines that open it themselves."""
@@ -71,8 +73,8 @@ class Storage(Protocol):
         ``uri`` names one immutable version of a file (``gs://bucket/name#generation``). Raises
         :class:`FileNotFoundError` if it is not there any more."""
 
-    def names(self, folder: str) -> list[str]:
-        """Sorted names directly in ``folder``; empty if there is no such folder."""
+    def names(self, folder: str, after: str = "") -> list[str]:
+        """Sorted names directly in ``folder`` that sort after ``after``; empty if there is no such folder."""
 
     def exists(self, path: str) -> bool:
         """Whether a file or folder of that name is there."""

@@ -13,8 +13,7 @@ from __future__ import annotations
 import logging
 
 from provender.errors import DamagedFileError
-from provender.ledger import Job, Ledger
-from provender.ledger.progress import last_written
+from provender.ledger import Ledger
 from provender.specs.source import Source
 from provender.storage import Storage
 from provender.tables.delta_log import DeltaLogFiles
@@ -28,10 +27,10 @@ def repair_tables(storage: Storage, source: Source, ledger: Ledger) -> None:
 
     Raises :class:`DamagedFileError` where what a manifest recorded is damaged.
     """
-    written = last_written(ledger, Job.INGEST, "table")
+    written = ledger.state().totals.tables
     for table in tables_of(storage, source):
         entry = written.get(table.path)
-        _repair(table, None if entry is None else int(entry["version"]))
+        _repair(table, None if entry is None else entry.last.version)
 
 
 def _repair(table: DeltaTable, recorded: int | None) -> None:

@@ -44,6 +44,8 @@ from provender.intervals import Cadence, Partition, partitions_between
 from provender.ledger import Draft, Job, Kind, Ledger
 from provender.settings import load_settings
 from provender.storage import storage_at
+ENTRY = {"content": "c", "delivery": 1, "delivered": "2026-01-01T00:00:00Z", "waived": [], "spec": ""}
+ENTRY |= {"staged": 0, "accepted": 0, "quarantined": 0, "reasons": {}, "features": {}}
 parser = argparse.ArgumentParser()
 for name in ("repo", "source", "partitions", "attempt"):
     parser.add_argument("--" + name)
@@ -65,7 +67,7 @@ if behavior != "silent":
     if given.partitions:
         first, _, last = given.partitions.partition("..")
         ends = [Partition.parse(Cadence.DAILY, key) for key in (first, last or first)]
-        keys = {p.key: {} for p in partitions_between(*ends)}
+        keys = {p.key: ENTRY for p in partitions_between(*ends)}
     job = Job(sys.argv[0].rsplit("/", 1)[1].removesuffix(".py"))
     draft = Draft(job, given.attempt, Kind.MANIFEST, keys, datetime.now(UTC), counts={"accepted": 3})
     Ledger(storage_at(settings.storage_root), given.source).commit(draft)

@@ -49,6 +49,7 @@ from tests.airflow.dataproc_server import (
 )
 from tests.discovery import problems
 from tests.gcs import GcsServer
+from tests.manifests import ingested
 
 pytestmark = pytest.mark.airflow
 
@@ -456,7 +457,12 @@ def test_a_task_ends_with_its_attempts_manifest_and_nothing_less(
     waits = deferred(ingest(repo_on_dataproc))
     attempt = dataproc.only["labels"]["provender_attempt"]
     draft = Draft(
-        Job.INGEST, attempt, Kind.MANIFEST, {"2026-11-03": {}}, datetime.now(UTC), counts={"accepted": 3}
+        Job.INGEST,
+        attempt,
+        Kind.MANIFEST,
+        {"2026-11-03": ingested()},
+        datetime.now(UTC),
+        counts={"accepted": 3},
     )
     Ledger(storage_at(settings.storage_root), "trips").commit(draft)
     assert resumed(repo_on_dataproc, waits)["attempt"] == attempt

@@ -40,6 +40,7 @@ from provender_airflow.triggers.spark import SparkJobTrigger
 from tests.airflow.conftest import WriteSpec
 from tests.airflow.spark_application_schema import problems
 from tests.airflow.spark_cluster import BADLY, CUT_AFTER, CUT_BEFORE, SparkCluster, running
+from tests.manifests import ingested
 
 pytestmark = pytest.mark.airflow
 
@@ -619,7 +620,12 @@ def deferred(task: IngestOperator, **given: Any) -> TaskDeferred:
 
 def commit(repo: Path, settings: Settings, attempt: str) -> None:
     draft = Draft(
-        Job.INGEST, attempt, Kind.MANIFEST, {"2026-11-03": {}}, datetime.now(UTC), counts={"accepted": 3}
+        Job.INGEST,
+        attempt,
+        Kind.MANIFEST,
+        {"2026-11-03": ingested()},
+        datetime.now(UTC),
+        counts={"accepted": 3},
     )
     Ledger(storage_at(settings.storage_root), "trips").commit(draft)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from provender.ledger.told import is_news
 
 from provender.ledger import Job, Kind
-from provender.ledger.told import is_news
 from tests.engine import Project, make_project
 from tests.servers import RedisServer
 from tests.spark.readings import day, deliver, make_readings

@@ -20,6 +20,7 @@ from provender.online.views import AppliedView, save_applied_views
 from provender.specs.source import ColumnType
 from tests.engine import Project, make_project
 from tests.logged import logged
+from tests.manifests import table_commit
 from tests.point_in_time.logs import schema, write_log
 
 DAY = datetime(2026, 11, 20, tzinfo=UTC)
@@ -75,7 +76,7 @@ class World:
         path.mkdir(parents=True, exist_ok=True)
         write_log(path, new, COLUMNS)
         self.rows += new
-        wrote = [{"table": self.project.source("people").path_of(self.table), "bytes": 100}]
+        wrote = [table_commit(self.project.source("people").path_of(self.table), bytes=100)]
         counts = {"withdrawn": sum(pair is None for pair in values.values())}
         draft = Draft(Job.INGEST, f"i{hour}", Kind.MANIFEST, {}, DAY, recorded, wrote=wrote, counts=counts)
         self.project.ledger("people").commit(draft)

@@ -20,6 +20,7 @@ from provender.tables.repair import repair_tables
 from provender.tables.tables import raw_table
 from tests.engine import Project, make_project
 from tests.logged import logged
+from tests.manifests import table_commit
 from tests.spark.readings import make_readings
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -54,7 +55,7 @@ def _write(project: Project, rows: int, version: int) -> None:
 
 
 def _record(ledger: Ledger, version: int) -> None:
-    wrote = [{"table": "tables/readings/latest", "rows": 1, "version": version, "files": 1, "bytes": 1}]
+    wrote = [table_commit("tables/readings/latest", version=version)]
     ledger.commit(Draft(Job.INGEST, "a", Kind.MANIFEST, {}, NOW, recorded_up_to=NOW, wrote=wrote))
 
 

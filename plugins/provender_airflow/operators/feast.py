@@ -8,8 +8,8 @@ from typing import Any
 from airflow.sdk import Asset, Context
 
 from provender.errors import SparkUnavailableError
+from provender.feast.sync_state import is_behind
 from provender.ledger import Job, Ledger
-from provender.ledger.told import is_news
 from provender.settings import Settings
 from provender.storage import storage_at
 from provender_airflow.operators.source import SourceReference, counts_of
@@ -131,7 +131,7 @@ class RecordInFeastOperator(SparkJobOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         storage = storage_at(SourceReference(self.repo, self.source).settings().storage_root)
-        if not is_news(storage, Ledger(storage, self.source)):
+        if not is_behind(storage, Ledger(storage, self.source).state()):
             self.log.info("Feast knows what is online of %s", self.source)
             return {}
         return super().execute(context)
