@@ -214,22 +214,23 @@ class Partition:
         problem = f"{key!r} is not a {cadence} partition key"
         remedy = f"write it like {_KEY_EXAMPLES[cadence.frequency]}"
         if not isinstance(key, str) or not re.fullmatch(_KEY_SHAPES[cadence.frequency], key, re.ASCII):
-            raise PartitionError(problem, remedy=remedy)
+            raise PartitionError(problem, remedy=remedy, partitions=(str(key),))
         try:
             local = datetime.strptime(key, cadence.key_format).replace(tzinfo=find_zone(cadence.zone))
         except ValueError as error:
-            raise PartitionError(f"{problem}: {error}", remedy=remedy) from error
+            raise PartitionError(f"{problem}: {error}", remedy=remedy, partitions=(key,)) from error
         try:
             found = cls.holding(cadence, as_utc(local))
         except (OverflowError, PartitionError) as error:
-            raise PartitionError(f"{problem}: its end is past the year 9999", remedy=remedy) from error
+            what = f"{problem}: its end is past the year 9999"
+            raise PartitionError(what, remedy=remedy, partitions=(key,)) from error
         if found.key == key:
             return found
         if cadence.frequency is Frequency.WEEKLY:
             what = f"{problem}: weekly partitions start on a Monday"
         else:
             what = f"{problem}: clocks in {cadence.zone} went past that day"
-        raise PartitionError(what, remedy=f"write {found.key}")
+        raise PartitionError(what, remedy=f"write {found.key}", partitions=(key,))
 
 
 def partitions_between(first: Partition, last: Partition) -> Iterator[Partition]:
