@@ -77,7 +77,7 @@ class Cluster:
     def apply(
         self, name: str, body: dict[str, Any], query: dict[str, list[str]]
     ) -> tuple[int, dict[str, Any]]:
-        assert query["fieldManager"] == ["provender"] and query["force"] == ["True"]
+        assert query["fieldManager"] == ["provender"] and query["force"] == ["true"]
         unknown = list(unknown_fields(body))
         if unknown and query.get("fieldValidation") == ["Strict"]:
             return _status(

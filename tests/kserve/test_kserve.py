@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient, Configuration
 
+from provender.clients.kubernetes_api import KubernetesApi
 from provender.errors import DeployError, PredictorError, ProvenderError
 from provender.rollout.deploy import Rollout
 from provender.rollout.rollback import roll_back
@@ -62,7 +63,9 @@ def cluster(shelf: Shelf) -> Iterator[Cluster]:
 def backend(world: World, cluster: Cluster) -> KServeBackend:
     configuration = Configuration(host=cluster.url)
     configuration.retries = False
-    backend = KServeBackend(world.project.settings, InferenceServices(ApiClient(configuration), "models"))
+    backend = KServeBackend(
+        world.project.settings, InferenceServices(KubernetesApi(ApiClient(configuration)), "models")
+    )
     backend.poll_seconds = 0.01
     return backend
 
@@ -342,7 +345,7 @@ def test_a_misspelt_field_is_refused_and_not_dropped(
 def test_a_cluster_that_is_away(world: World, backend: KServeBackend, cluster: Cluster, old: str) -> None:
     away = KServeBackend(
         world.project.settings,
-        InferenceServices(ApiClient(Configuration(host="http://127.0.0.1:1")), "models"),
+        InferenceServices(KubernetesApi(ApiClient(Configuration(host="http://127.0.0.1:1"))), "models"),
     )
     error = fails(world, away, world.write_version(b"new"))
     assert isinstance(error, PredictorError)
