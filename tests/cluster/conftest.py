@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from kubernetes import config
 
-from provender.clients.kubernetes_api import KubernetesApi
+from provender.clients.kubernetes_api import KubernetesApi, RefusedError
 from tests.cluster.operators import Operators
 from tests.cluster.sandbox import SERVICES, SPARK, Sandbox, sandbox
 from tests.deploy.rendering import Rendered, render
+from tests.engine import CHECKOUT
+
+# Airflow reads its home when it is first imported, which a test module does.
+os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="provender-airflow-"))
+sys.path.insert(0, str(CHECKOUT / "plugins"))
 
 KUBECONFIG, NAMESPACE = "PROVENDER_TEST_KUBECONFIG", "PROVENDER_TEST_NAMESPACE"
 
@@ -37,8 +44,10 @@ def api() -> KubernetesApi:
     """As whoever the kubeconfig names."""
     found = KubernetesApi(config.new_client_from_config(os.environ[KUBECONFIG]))
     for kind, who in ((SPARK, "the Spark operator"), (SERVICES, "KServe")):
-        served = found.send("GET", f"/apis/{kind.group}/{kind.version}")["resources"]
-        assert any(each["name"] == kind.plural for each in served), f"install {who}, or its CRDs"
+        try:
+            found.send("GET", f"/apis/{kind.group}/{kind.version}/{kind.plural}", limit=1)
+        except RefusedError as error:
+            pytest.exit(f"{kind.plural}.{kind.group}: {error}; install {who}, or its CRDs", 2)
     return found
 
 
