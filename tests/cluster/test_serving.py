@@ -118,7 +118,7 @@ def test_a_canary_is_promoted_step_by_step_and_rolled_back(
         percent = rollout.finish(percent)
     assert shares == [10, 50, 100]
     assert "canaryTrafficPercent" not in there(services)["spec"]["predictor"]
-    roll_back(world.project.settings, backend, "late", SERVING, to=None, attempt="cli", say=lambda _: None)
+    roll_back(world.project.settings, backend, "late", SERVING, to=None, attempt="cli")
     comes_to(cluster, {old: 100})
     assert world.store.state().version == old
 

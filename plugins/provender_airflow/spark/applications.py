@@ -18,17 +18,18 @@ from provender.clients.kubernetes_api import (
     UnreachableError,
 )
 from provender.errors import (
+    KubernetesConflictError,
+    KubernetesNotFoundError,
     ProvenderError,
     SettingsError,
     SparkUnavailableError,
     TerminalError,
-    TransientError,
 )
 from provender_airflow.spark.application import DRIVER_CONTAINER, GROUP, PLURAL, VERSION
 
 _KIND = Kind(GROUP, VERSION, PLURAL)
 _LOG_LINES = 10_000
-_UNHARMED = "all committed data"
+_NOT_AFFECTED = "all committed data"
 
 Document = dict[str, Any]
 
@@ -55,7 +56,7 @@ class Applications:
         try:
             with self._translated(f"reading {name}"):
                 return self.api.send("GET", self._path(name))
-        except NotThereError:
+        except KubernetesNotFoundError:
             return None
 
     def create(self, document: Document) -> bool:
@@ -67,13 +68,13 @@ class Applications:
         try:
             with self._translated(f"creating {name}"):
                 self.api.send("POST", self._path(), document, fieldValidation="Strict")
-        except AlreadyThereError:
+        except KubernetesConflictError:
             return False
-        except NotThereError as error:
+        except KubernetesNotFoundError as error:
             raise SettingsError(
                 f"the cluster does not know SparkApplications, or the namespace {self.namespace}",
                 where=self.namespace,
-                unharmed=_UNHARMED,
+                not_affected=_NOT_AFFECTED,
                 remedy="install the Spark operator, or fix provender.spark.kubernetes.namespace",
             ) from error
         return True
@@ -84,7 +85,7 @@ class Applications:
             with self._translated(f"marking {name}"):
                 body = {"metadata": {"labels": dict(labels)}}
                 self.api.send("PATCH", self._path(name), body, MERGE_PATCH)
-        except NotThereError:
+        except KubernetesNotFoundError:
             return
 
     def delete(self, document: Document) -> None:
@@ -102,7 +103,7 @@ class Applications:
         try:
             with self._translated(f"deleting {name}"):
                 self.api.send("DELETE", self._path(name), options)
-        except (NotThereError, AlreadyThereError):
+        except (KubernetesNotFoundError, KubernetesConflictError):
             return
 
     def pod(self, name: str) -> Document | None:
@@ -110,11 +111,11 @@ class Applications:
         try:
             with self._translated(f"reading pod {name}"):
                 return self.api.send("GET", PODS.path(self.namespace, name))
-        except NotThereError:
+        except KubernetesNotFoundError:
             return None
 
     def driver_log(self, pod: str) -> list[str]:
-        """The last 10,000 lines of a driver's log. Raises :class:`NotThereError` where there is none (any more)."""
+        """Return the last 10,000 lines of a driver's log. Raises :class:`KubernetesNotFoundError` if it has none."""
         with self._translated(f"reading the log of {pod}"):
             answer = self.api.raw(
                 "GET",
@@ -138,34 +139,28 @@ class Applications:
             raise SparkUnavailableError(
                 f"the Kubernetes API cannot be reached while {doing}: {error}",
                 where=f"namespace {self.namespace}",
-                unharmed=_UNHARMED,
+                not_affected=_NOT_AFFECTED,
                 remedy="the next try finds what runs; does the connection name the right cluster?",
             ) from error
-
-
-class NotThereError(TerminalError):
-    """404."""
-
-
-class AlreadyThereError(TransientError):
-    """409: an object of this name, or another one than the one meant."""
 
 
 def _error_of(error: RefusedError, namespace: str, doing: str) -> ProvenderError:
     what = f"the Kubernetes API answered {error.status} to {doing}: {error.message}"
     where = f"namespace {namespace}"
     if error.status == HTTPStatus.NOT_FOUND:
-        return NotThereError(what, where=where, unharmed=_UNHARMED)
+        return KubernetesNotFoundError(what, where=where, not_affected=_NOT_AFFECTED)
     if error.status == HTTPStatus.CONFLICT:
-        return AlreadyThereError(what, where=where, unharmed=_UNHARMED, remedy="the next try asks again")
+        return KubernetesConflictError(
+            what, where=where, not_affected=_NOT_AFFECTED, remedy="the next try asks again"
+        )
     if _is_worth_a_retry(error):
         return SparkUnavailableError(
-            what, where=where, unharmed=_UNHARMED, remedy="the next try finds what runs"
+            what, where=where, not_affected=_NOT_AFFECTED, remedy="the next try finds what runs"
         )
     if error.status in NOT_ALLOWED and "admission webhook" not in error.message:
         remedy = "fix the token, or give the service account the Role of deploy/kubernetes/rbac.yaml"
-        return SettingsError(what, where=where, unharmed=_UNHARMED, remedy=remedy)
-    return TerminalError(what, where=where, unharmed=_UNHARMED, remedy="fix what the message names")
+        return SettingsError(what, where=where, not_affected=_NOT_AFFECTED, remedy=remedy)
+    return TerminalError(what, where=where, not_affected=_NOT_AFFECTED, remedy="fix what the message names")
 
 
 def _is_worth_a_retry(error: RefusedError) -> bool:
