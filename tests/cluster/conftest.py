@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,12 @@ os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="provender-airflow
 sys.path.insert(0, str(CHECKOUT / "plugins"))
 
 KUBECONFIG, NAMESPACE = "PROVENDER_TEST_KUBECONFIG", "PROVENDER_TEST_NAMESPACE"
+
+
+def pytest_configure() -> None:
+    """Ended from outside (a time limit), the run cleans up as after Ctrl-C."""
+    if os.environ.get(KUBECONFIG):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
