@@ -10,12 +10,12 @@ STAMP := .provender/installed
 # Test files are shared by as many processes; each starts servers and a Spark engine of its own when a test asks for them.
 WORKERS ?= 2
 PYTEST = $(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-LIGHT := not slow and not spark and not airflow and not gcs and not postgres and not redis
+LIGHT := not cluster and not slow and not spark and not airflow and not gcs and not postgres and not redis
 # Compiled modules are kept: Airflow and Feast take seconds to compile, and each command and task is a process.
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo up stop test test-fast test-slow test-exhaustive test-python leak-check lint typing format pipeline bench bench-full docs requirements cli-docs wheels clean
+.PHONY: help install demo up stop test test-fast test-slow test-cluster test-exhaustive test-python leak-check lint typing format pipeline bench bench-full docs requirements cli-docs wheels clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -48,7 +48,7 @@ stop: ## Stop what `make up` and `make demo` started
 
 test: install ## All tests but the slow ones (15 minutes on 2 cores), on machines in Kolkata and New York
 	@TZ=Asia/Kolkata $(PYTEST) -m "$(LIGHT) and not exhaustive"
-	@TZ=America/New_York $(PYTEST) -m "not slow and not exhaustive and not ($(LIGHT))"
+	@TZ=America/New_York $(PYTEST) -m "not slow and not exhaustive and not cluster and not ($(LIGHT))"
 	@training/.venv/bin/python -m pytest training/tests
 	@serving/.venv/bin/python -m pytest serving/tests
 
@@ -56,7 +56,11 @@ test-fast: install ## Tests that need no Spark, Airflow or server (1 minute)
 	@$(PYTEST) -m "$(LIGHT) and not exhaustive"
 
 test-slow: install ## Tests with a real Airflow, end to end (30 minutes)
-	@$(PYTEST) -W default -m "slow and not exhaustive"
+	@$(PYTEST) -W default -m "slow and not exhaustive and not cluster"
+
+test-cluster: install ## The backends on a real API server: make test-cluster KUBECONFIG=FILE [NAMESPACE=NAME]
+	@test -f "$(KUBECONFIG)" || { echo "name a cluster's kubeconfig: make test-cluster KUBECONFIG=FILE"; exit 2; }
+	@PROVENDER_TEST_KUBECONFIG="$(abspath $(KUBECONFIG))" PROVENDER_TEST_NAMESPACE="$(NAMESPACE)" $(RUN) pytest -m cluster tests/cluster
 
 test-exhaustive: install ## The generated cases of the correctness suite, ten times as many
 	@$(PYTEST) -m exhaustive

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from provender.embedded_redis import with_password
 from provender.engine_settings import BatchEngineSettings, EngineChoice
 from provender.errors import SettingsError
+from provender.kubernetes_fields import Namespace, ObjectName
 from provender.spark_settings import SparkSettings
 
 REPO_VARIABLE = "PROVENDER_REPO"
@@ -40,7 +41,7 @@ class KubeflowSettings(BaseModel):
     """``local`` (a process on this machine) or ``api`` (Kubeflow Pipelines)."""
     host: str = ""
     """URL of the Kubeflow Pipelines API, such as ``https://kubeflow.example.com/pipeline``."""
-    namespace: str = "kubeflow"
+    namespace: Namespace = "kubeflow"
     """Kubernetes namespace that runs are created in."""
     experiment: str = "provender"
     """Kubeflow experiment that runs belong to."""
@@ -69,13 +70,13 @@ class ServingSettings(BaseModel):
     """Port of the local predictor."""
     listen: str = "127.0.0.1"
     """Address that the local predictor binds to; ``0.0.0.0`` in a container."""
-    namespace: str = "default"
+    namespace: Namespace = "default"
     """Kubernetes namespace of the InferenceServices."""
     image: str = ""
     """Container image of the predictor."""
-    service_account: str = ""
+    service_account: ObjectName = ""
     """Kubernetes service account of the predictor."""
-    redis_secret: str = ""
+    redis_secret: ObjectName = ""
     """Kubernetes secret with the key ``connection_string``."""
     url: str = ""
     """URL of a model's predictor, ``{name}`` being the model. Default: the InferenceService's ``status.url``."""

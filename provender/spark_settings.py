@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from provender.kubernetes_fields import (
+    Cpu,
+    HeapSize,
+    LabelKey,
+    LabelValue,
+    Namespace,
+    ObjectName,
+    SparkSize,
+    VariableName,
+    quantity,
+)
 
 Conf = dict[str, str | int | bool]
 
@@ -22,11 +34,11 @@ class _Section(BaseModel):
 class Toleration(_Section):
     """A toleration of a node's taint, in Kubernetes' terms."""
 
-    key: str = ""
+    key: LabelKey = ""
     """Key of the taint. Empty: any."""
     operator: Literal["Exists", "Equal"] = "Exists"
     """``Exists``, or ``Equal`` to ``value``."""
-    value: str = ""
+    value: LabelValue = ""
     """Value of the taint, for ``Equal``."""
     effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
     """Effect of the taint. Empty: any."""
@@ -45,27 +57,36 @@ class PodSettings(_Section):
 
     cores: int = Field(default=1, ge=1)
     """Cores as Spark counts them: tasks at once."""
-    memory: str = "2g"
+    memory: HeapSize = "2g"
     """The JVM's heap."""
-    memory_overhead: str = ""
+    memory_overhead: SparkSize = ""
     """Memory beside the JVM's heap, for Python. Default: Spark's 40% of the heap."""
-    core_request: str = ""
+    core_request: Cpu = ""
     """CPU request that the pod is scheduled by. Default: ``cores``."""
-    core_limit: str = ""
+    core_limit: Cpu = ""
     """CPU limit of the pod. Default: none."""
     java_options: str = ""
     """Extra options for the JVM."""
-    node_selector: dict[str, str] = {}
+    node_selector: dict[LabelKey, LabelValue] = {}
     """Node labels that the pod requires."""
     tolerations: tuple[Toleration, ...] = ()
     """Taints that the pod tolerates."""
-    annotations: dict[str, str] = {}
+    annotations: dict[LabelKey, str] = {}
     """Annotations of the pod."""
+
+    @model_validator(mode="after")
+    def _request_within_limit(self) -> Self:
+        request = self.core_request or str(self.cores)
+        if self.core_limit and quantity(request) > quantity(self.core_limit):
+            raise ValueError(f"core_limit {self.core_limit} is less than the request of {request}")
+        return self
 
 
 class ExecutorSettings(PodSettings):
     """Executors, and how many."""
 
+    memory: Annotated[SparkSize, Field(min_length=1)] = "2g"
+    """The JVM's heap."""
     instances: int = Field(default=2, ge=1)
     """Number of executors."""
 
@@ -93,26 +114,26 @@ class KubernetesSparkSettings(_Section):
 
     connection_id: str = "kubernetes_default"
     """Airflow connection to the cluster. If there is none of this name: the cluster that Airflow runs in."""
-    namespace: str = "default"
+    namespace: Namespace = "default"
     """Kubernetes namespace of the applications."""
     image: str = ""
     """Container image of driver and executors."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """When the image is pulled."""
-    image_pull_secrets: tuple[str, ...] = ()
+    image_pull_secrets: tuple[ObjectName, ...] = ()
     """Secrets for the image registry."""
-    service_account: str = "spark"
+    service_account: ObjectName = "spark"
     """Kubernetes service account of the driver, which starts executors, and of the executors."""
-    google_key_secret: str = ""
+    google_key_secret: ObjectName = ""
     """Secret with a service account's key as ``key.json``. Not needed with workload identity."""
-    redis_secret: str = ""
+    redis_secret: ObjectName = ""
     """Secret whose key ``connection_string`` becomes ``PROVENDER_REDIS``."""
-    registry_secret: str = ""
+    registry_secret: ObjectName = ""
     """Secret whose key ``url`` becomes the driver's ``PROVENDER_REGISTRY``: Feast's registry, in which a training set's
     features are resolved."""
-    env: dict[str, str] = {}
+    env: dict[VariableName, str] = {}
     """Environment variables of driver and executors. Not for secrets."""
-    env_from_secrets: tuple[str, ...] = ()
+    env_from_secrets: tuple[ObjectName, ...] = ()
     """Secrets all of whose keys become environment variables."""
     driver: PodSettings = PodSettings()
     """The driver's pod."""
@@ -194,7 +215,7 @@ class SparkSettings(_Section):
 
     backend: Literal["local", "kubernetes", "dataproc"] = "local"
     """``local``, ``kubernetes`` (the Spark operator) or ``dataproc`` (``docs/spark-backends.md``)."""
-    driver_memory: str = "2g"
+    driver_memory: HeapSize = "2g"
     """Memory of the local engine."""
     cores: int | None = Field(default=None, ge=1)
     """Cores of the local engine. Default: all of this machine's."""

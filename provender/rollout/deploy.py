@@ -138,58 +138,59 @@ class Rollout:
         return self._steps(state)[0]
 
     def begin(self, percent: int) -> None:
-        """Stages the version with ``percent`` of the traffic. On an error everything is put back."""
-        state = self.store.state()
-        mine = self._mine(state)
-        if mine is None or mine.percent != percent:
-            self.store.log.append(self._document(Action.CANARY, state, percent=percent))
-        logger.info(f"{self.model}: version {self.version} gets {percent}% of the traffic")
-        try:
+        """Stages the version with ``percent`` of the traffic. Whatever is raised, everything is put back."""
+        with self._or_back():
+            state = self.store.state()
+            mine = self._mine(state)
+            if mine is None or mine.percent != percent:
+                self.store.log.append(self._document(Action.CANARY, state, percent=percent))
+            logger.info(f"{self.model}: version {self.version} gets {percent}% of the traffic")
             self.backend.stage(self.served, percent)
-        except ProvenderError as error:
-            self.abort(error)
 
     def finish(self, percent: int) -> int | None:
         """Tries the version, now that it is ready; the next step, or None: it has passed and serves.
 
-        On an error everything is put back.
+        Whatever is raised, everything is put back.
         """
-        try:
+        with self._or_back():
             self._require_mine()
             ask = self._asking(percent)
             if ask is not None:
                 self._try_out(percent, ask)
-        except ProvenderError as error:
-            self.abort(error)
-        return self._following(percent)
+            return self._following(percent)
 
     def put_back(self, percent: int) -> int | None:
         """As :meth:`finish`, for a version that has served before and is put back by hand.
 
         Only the golden rows are asked: a way back must not depend on what is online now.
         """
-        try:
+        with self._or_back():
             self._require_mine()
             ask = self._asking(percent)
             if ask is not None:
                 ask_golden(self.artifact, ask)
-        except ProvenderError as error:
-            self.abort(error)
-        return self._following(percent, Action.ROLLBACK)
+            return self._following(percent, Action.ROLLBACK)
 
     def await_ready(self, percent: int) -> None:
         """Waits until the staged version is ready. Where it fails, or takes too long, everything is put back."""
         pause, deadline = Event(), time.monotonic() + self.serving.timeout.total_seconds()
-        while True:
-            found = self.readiness(percent)
-            if found.state is ReadyState.READY:
-                return
-            if found.state is ReadyState.FAILED or time.monotonic() >= deadline:
-                self.not_ready(found)
-            pause.wait(self.backend.poll_seconds)
+        with self._or_back():
+            found = self._look(percent)
+            while found.state is ReadyState.WAITING and time.monotonic() < deadline:
+                pause.wait(self.backend.poll_seconds)
+                found = self._look(percent)
+        if found.state is not ReadyState.READY:
+            self.not_ready(found)
 
     def readiness(self, percent: int) -> Readiness:
-        """How the staged version stands. Where that cannot be told for now, it counts as waiting."""
+        """How the staged version stands. Where that cannot be told for now, it counts as waiting.
+
+        Where it can never be told, everything is put back.
+        """
+        with self._or_back():
+            return self._look(percent)
+
+    def _look(self, percent: int) -> Readiness:
         try:
             return self.backend.readiness(self.served, percent)
         except PredictorError as error:
@@ -223,22 +224,44 @@ class Rollout:
 
         Raises :class:`PredictorError` if that does not succeed: then the next try, or run, does it.
         """
-        state = self.store.state()
-        back = served_of(self.store, state)
+        raise _with_outcome(error, f"{self._put_back(error)}: it has all the traffic") from error
+
+    @contextmanager
+    def _or_back(self) -> Iterator[None]:
+        """Puts everything back if the block raises anything, then raises that; a step of a canary is never left.
+
+        An error that is not ours, an interrupt included, is raised as it is, with a note of what serves.
+        """
         try:
+            yield
+        except ProvenderError as error:
+            self.abort(error)
+        except BaseException as error:
+            error.add_note(f"{self._put_back(error)} has all the traffic")
+            raise
+
+    def _put_back(self, error: BaseException) -> str:
+        """What serves now that it is put back. Raises :class:`PredictorError` where it could not be."""
+        what, where = _said(error)
+        served = "what served before"
+        try:
+            state = self.store.state()
+            back = served_of(self.store, state)
+            served = _named(back)
             self.backend.restore(self.model, back)
-        except ProvenderError as second:
+            if self._mine(state) is not None:
+                self.store.log.append(
+                    self._document(Action.ROLLED_BACK, state, reason=what, smoke=self.evidence)
+                )
+        except Exception as second:  # noqa: BLE001 (whatever it is, both are said)
+            second_what, second_where = _said(second)
             raise PredictorError(
-                f"{error.what}\nand {_named(back)} could not be put back: {second.what}",
-                where=second.where or error.where,
-                not_affected=f"{_named(back)} where it still has traffic",
+                f"{what}\nand {served} could not be put back: {second_what}",
+                where=second_where or where,
+                not_affected=f"{served} where it still has traffic",
                 remedy="run the same again: it takes up the deployment, or undoes it",
             ) from error
-        if self._mine(state) is not None:
-            self.store.log.append(
-                self._document(Action.ROLLED_BACK, state, reason=error.what, smoke=self.evidence)
-            )
-        raise _with_outcome(error, f"{_named(back)}: it has all the traffic") from error
+        return served
 
     def _try_out(self, percent: int, ask: Ask) -> None:
         with self._smoke_test() as test:
@@ -357,6 +380,13 @@ def served_of(store: ModelStore, state: State) -> Served | None:
 
 def _named(served: Served | None) -> str:
     return f"version {served.version}" if served else "nothing served before"
+
+
+def _said(error: BaseException) -> tuple[str, str]:
+    """What an error says, and where."""
+    if isinstance(error, ProvenderError):
+        return error.what, error.where
+    return f"{type(error).__name__}: {error}".rstrip(": "), ""
 
 
 def _with_outcome(error: ProvenderError, not_affected: str) -> ProvenderError:

@@ -19,11 +19,12 @@ def backend_for(settings: Settings, api_client: Any = None) -> ServingBackend:
         from provender.serving_backends.local import LocalServingBackend
 
         return LocalServingBackend(settings)
+    from provender.clients.kubernetes_api import KubernetesApi
     from provender.serving_backends.kserve import KServeBackend
     from provender.serving_backends.kserve_api import InferenceServices
 
     client = api_client if api_client is not None else _own_client(settings)
-    return KServeBackend(settings, InferenceServices(client, settings.serving.namespace))
+    return KServeBackend(settings, InferenceServices(KubernetesApi(client), settings.serving.namespace))
 
 
 def _own_client(settings: Settings) -> Any:

@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from provender_airflow.kubernetes_calls import SPARK_CALLS, Call
 from tests.airflow.spark_application_schema import problems
+from tests.kubernetes_answers import ANSWERS, message
 
 Document = dict[str, Any]
 WELL = ("SUBMITTED", "RUNNING", "SUCCEEDING", "COMPLETED")
@@ -30,6 +31,7 @@ _PATH = re.compile(
     r"/(?:api/v1|apis/(?P<group>[a-z0-9.]+)/v\w+)/namespaces/(?P<namespace>[^/]+)/(?P<resource>[^/]+)"
     r"(?:/(?P<name>[^/]+))?(?:/(?P<sub>log))?"
 )
+_RESOURCE = "sparkapplications.sparkoperator.k8s.io"
 _UIDS = itertools.count(1)
 
 
@@ -39,6 +41,11 @@ class Refused(Exception):  # noqa: N818
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+    @classmethod
+    def by(cls, answer: str, /, **values: str) -> Refused:
+        """As a real server words it."""
+        return cls(ANSWERS[answer]["status"], message(answer, **values))
 
 
 def call_of(method: str, path: str) -> Call:
@@ -65,6 +72,8 @@ class SparkCluster:
     log: str = "driver: started\n"
     """Of a new driver."""
     failures: list[int | tuple[int, str]] = field(default_factory=list)
+    retry_after: str = ""
+    """Sent with each 429."""
     calls: set[Call] = field(default_factory=set)
     allowed: frozenset[Call] = SPARK_CALLS
     submitted: list[str] = field(default_factory=list)
@@ -113,7 +122,15 @@ class SparkCluster:
         assert found
         self.calls.add(call)
         if call not in self.allowed or found["namespace"] != self.namespace:
-            raise Refused(403, f'cannot {call[2]} resource "{call[1]}" in API group "{call[0]}"')
+            raise Refused.by(
+                "not allowed",
+                resource=f"{call[1]}.{call[0]}".rstrip("."),
+                user="system:serviceaccount:provender:airflow",
+                verb=call[2],
+                plural=call[1],
+                group=call[0],
+                namespace=str(found["namespace"]),
+            )
         name = found["name"] or ""
         if call[1] == "pods/log":
             return self._log(name, query)
@@ -123,7 +140,7 @@ class SparkCluster:
             return self._create(body, query)
         if call[2] == "list":
             return {"kind": "SparkApplicationList", "items": self._selected(query.get("labelSelector", ""))}
-        document = self._there(self.applications, name, "sparkapplications.sparkoperator.k8s.io")
+        document = self._there(self.applications, name, _RESOURCE)
         if call[2] == "get":
             return self._look(name)
         if call[2] == "patch":
@@ -135,10 +152,10 @@ class SparkCluster:
         wrong = problems(body)
         if wrong:
             assert query.get("fieldValidation") == "Strict", "a real server would drop the field"
-            raise Refused(400, f"strict decoding error: {'; '.join(wrong)}")
+            raise Refused.by("create with an unknown field", fields=", ".join(wrong))
         name = body["metadata"]["name"]
         if name in self.applications:
-            raise Refused(409, f'sparkapplications.sparkoperator.k8s.io "{name}" already exists')
+            raise Refused.by("create of one that is there", resource=_RESOURCE, name=name)
         metadata = {**body["metadata"], "uid": f"uid-{next(_UIDS)}"}
         self.applications[name] = {**body, "metadata": metadata}
         self.ages(name, 0)
@@ -154,7 +171,7 @@ class SparkCluster:
             document["looks"] = document.get("looks", 0) + 1
             if document["looks"] > self.looks_until_gone:
                 self.forgets(name)
-                raise Refused(404, f'sparkapplications.sparkoperator.k8s.io "{name}" not found')
+                raise Refused.by("read of one that is not there", resource=_RESOURCE, name=name)
         elif self.is_watched and self.plans[name]:
             self._set(name, self.plans[name].pop(0))
         return {key: value for key, value in document.items() if key != "looks"}
@@ -169,7 +186,8 @@ class SparkCluster:
     def _delete(self, name: str, body: Document) -> Document:
         document, wanted = self.applications[name], (body.get("preconditions") or {}).get("uid")
         if wanted and wanted != document["metadata"]["uid"]:
-            raise Refused(409, f"the UID in the precondition ({wanted}) does not match")
+            uid = document["metadata"]["uid"]
+            raise Refused.by("delete of another uid", name=name, wanted=wanted, uid=uid)
         assert body["propagationPolicy"] == "Foreground"
         document["metadata"]["deletionTimestamp"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         return document
@@ -179,14 +197,14 @@ class SparkCluster:
 
     def _log(self, pod: str, query: dict[str, str]) -> str:
         if pod not in self.logs:
-            raise Refused(404, f'pods "{pod}" not found')
+            raise Refused.by("read of one that is not there", resource="pods", name=pod)
         assert query["container"] == "spark-kubernetes-driver" and int(query["tailLines"]) > 0
         return self.logs[pod]
 
     @staticmethod
     def _there(of: dict[str, Document], name: str, kind: str) -> Document:
         if name not in of:
-            raise Refused(404, f'{kind} "{name}" not found')
+            raise Refused.by("read of one that is not there", resource=kind, name=name)
         return of[name]
 
 
@@ -254,6 +272,8 @@ def _handler(cluster: SparkCluster) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             self.send_header("Content-Type", "text/plain" if isinstance(found, str) else "application/json")
             self.send_header("Content-Length", str(len(data)))
+            if status == 429 and cluster.retry_after:
+                self.send_header("Retry-After", cluster.retry_after)
             self.end_headers()
             self.wfile.write(data)
 
@@ -266,7 +286,8 @@ def _answer(cluster: SparkCluster, failure: int | tuple[int, str], *request: Any
             raise Refused(*failure)
         if failure > 0:
             raise Refused(failure, "as the test wants it")
-        return 200, cluster.answer(*request)
+        made = ANSWERS["create"]["status"] if request[0] == "POST" else 200
+        return made, cluster.answer(*request)
     except Refused as error:
         status = {"kind": "Status", "apiVersion": "v1", "status": "Failure"}
         return error.status, {**status, "message": str(error), "code": error.status}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient, Configuration
 
+from provender.clients.kubernetes_api import KubernetesApi
 from provender.serving_backends.kserve import KServeBackend
 from provender.serving_backends.kserve_api import InferenceServices
 from provender.settings import ServingSettings
@@ -34,7 +35,9 @@ def test_a_deployment_and_its_withdrawal_make_every_call_and_no_other(
     with running(Cluster(lambda *asked: answer_document(shelf, *asked))) as cluster:
         configuration = Configuration(host=cluster.url)
         configuration.retries = False
-        backend = KServeBackend(settings, InferenceServices(ApiClient(configuration), "models"))
+        backend = KServeBackend(
+            settings, InferenceServices(KubernetesApi(ApiClient(configuration)), "models")
+        )
         backend.poll_seconds = 0.01
         run(
             world.rollout(

@@ -15,6 +15,7 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from kubernetes.client import ApiClient, Configuration
 
+from provender.clients.kubernetes_api import KubernetesApi
 from provender.errors import (
     ContractError,
     OnlineStoreError,
@@ -106,7 +107,7 @@ def backend(settings: Settings, cluster: SparkCluster, **changes: Any) -> Kubern
         backend="kubernetes", kubernetes={**KUBERNETES, **changes.pop("kubernetes", {})}, **changes
     )
     made = KubernetesBackend(
-        settings.model_copy(update={"spark": spark}), Applications(client(cluster), "spark")
+        settings.model_copy(update={"spark": spark}), Applications(KubernetesApi(client(cluster)), "spark")
     )
     made.poll_seconds = 0.01
     return made
@@ -440,7 +441,7 @@ def test_the_drivers_log_is_read_as_far_as_there_is_one(
     ]
     cluster.loses_pod(handle.reference)
     (line,) = [each for _, each in zip(range(1), spark.log_lines(handle, from_start=True), strict=False)]
-    assert line is not None and line.startswith("The driver's log is not to be had")
+    assert line is not None and line.startswith("The driver's log could not be fetched")
 
 
 # ---- found again

@@ -31,8 +31,17 @@ class Rendered:
 
     @cached_property
     def every_document(self) -> list[Document]:
-        """The same, and what is applied where Kubeflow is."""
-        return [*self.documents, *_kustomized(self.folder / "kubernetes" / "kubeflow")]
+        """The same, and what is applied where Kubeflow is, and where no store is managed."""
+        return [
+            *self.documents,
+            *self.stores,
+            *_kustomized(self.folder / "kubernetes" / "kubeflow"),
+        ]
+
+    @cached_property
+    def stores(self) -> list[Document]:
+        """Postgres and Redis of their official images."""
+        return list(_kustomized(self.folder / "kubernetes" / "stores"))
 
     def of_kind(self, kind: str) -> list[Document]:
         return [each for each in self.documents if each["kind"] == kind]

@@ -367,8 +367,68 @@ def test_containers_are_bounded_and_unprivileged(rendered: Rendered) -> None:
 
 def test_every_part_of_airflow_is_bounded(rendered: Rendered) -> None:
     values = rendered.values("airflow")
-    for part in ("apiServer", "scheduler", "dagProcessor", "triggerer", "workers"):
-        assert values[part]["resources"]["limits"]["memory"], part
+    parts = {part: values[part] for part in ("apiServer", "scheduler", "dagProcessor", "triggerer")}
+    for part, given in {**parts, "workers": values["workers"]["celery"]}.items():
+        assert given["resources"]["limits"]["memory"], part
+
+
+def test_each_charts_version_is_pinned_and_the_guide_installs_it(rendered: Rendered) -> None:
+    guide = (CHECKOUT / "docs/deploy-gcp.md").read_text()
+    for chart in CHARTS:
+        head = (CHECKOUT / f"deploy/values/{chart}.yaml").read_text().split("\n\n")[0]
+        (version,) = re.findall(r"--version (\S+)", head)
+        assert f"{version}" in head.split("helm upgrade")[0]
+        assert re.search(rf"/{chart} +--version {re.escape(version)} ", guide), chart
+
+
+def pods_of_stores(rendered: Rendered) -> dict[str, dict[str, Any]]:
+    return {
+        each["metadata"]["name"]: pod_of(each) for each in rendered.stores if each["kind"] == "StatefulSet"
+    }
+
+
+def test_stores_have_the_addresses_secrets_and_labels_of_their_charts(
+    rendered: Rendered, all_secrets: Secrets
+) -> None:
+    services = {each["metadata"]["name"]: each for each in rendered.stores if each["kind"] == "Service"}
+    assert {("provender", name) for name in services} <= CHART_SERVICES
+    pods = pods_of_stores(rendered)
+    assert pods.keys() == services.keys()
+    for store in rendered.stores:
+        if store["kind"] != "StatefulSet":
+            continue
+        labels = store["spec"]["template"]["metadata"]["labels"]
+        assert labels["app.kubernetes.io/name"] in CHART_PODS
+        service = services[store["spec"]["serviceName"]]
+        assert service["spec"]["selector"] == store["spec"]["selector"]["matchLabels"] == labels
+    refs = [ref for pod in pods.values() for node in walk(pod) if (ref := node.get("secretKeyRef"))]
+    assert {(ref["name"], ref["key"]) for ref in refs} == {
+        ("postgres", "postgres-password"),
+        ("redis", "redis-password"),
+    }
+    for pod in pods.values():
+        for volume in pod["volumes"]:
+            if "secret" in volume:
+                keys = all_secrets["provender", volume["secret"]["secretName"]]
+                assert {"tls.crt", "tls.key"} <= keys
+    (users,) = [node["secretRef"]["name"] for node in walk(pods["postgres"]) if "secretRef" in node]
+    assert all_secrets["provender", users] == {"AIRFLOW_DB_PASSWORD", "FEAST_DB_PASSWORD"}
+    (init,) = [node["configMap"]["name"] for node in walk(pods["postgres"]) if "configMap" in node]
+    assert ("provender", init) in rendered.named("ConfigMap")
+
+
+def test_stores_are_bounded_and_unprivileged(rendered: Rendered) -> None:
+    compose = yaml.safe_load((CHECKOUT / "docker-compose.yaml").read_text())["services"]
+    for name, pod in pods_of_stores(rendered).items():
+        (container,) = pod["containers"]
+        assert container["image"] == compose[name.removesuffix("-master")]["image"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert container["resources"]["limits"]["memory"]
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        # A password in a command's text would be in the process list; a variable of a shell is not.
+        assert "requirepass" not in str(
+            container["command"][:2] if "command" in container else container["args"]
+        )
 
 
 def test_airflow_is_the_locked_one(rendered: Rendered) -> None:

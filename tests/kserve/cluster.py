@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlparse
 from provender.errors import DeployError
 from provender.serving_backends.base import Served
 from provender.specs.models.spec import Serving
+from tests.kubernetes_answers import ANSWERS, answer
 
 FIELDS = json.loads(Path(__file__).with_name("fields.json").read_text())
 PATH = "/apis/serving.kserve.io/v1beta1/namespaces/{}/inferenceservices/"
@@ -66,6 +67,8 @@ class Cluster:
     url: str = ""
     services: dict[str, Service] = field(default_factory=dict)
     failures: list[int] = field(default_factory=list)
+    retry_after: str = ""
+    """Sent with each 429."""
     requests: list[tuple[str, str]] = field(default_factory=list)
     ready_after: int = 0
     """Looks at the status until a revision is ready; -1: never."""
@@ -77,12 +80,11 @@ class Cluster:
     def apply(
         self, name: str, body: dict[str, Any], query: dict[str, list[str]]
     ) -> tuple[int, dict[str, Any]]:
-        assert query["fieldManager"] == ["provender"] and query["force"] == ["True"]
+        assert query["fieldManager"] == ["provender"] and query["force"] == ["true"]
         unknown = list(unknown_fields(body))
         if unknown and query.get("fieldValidation") == ["Strict"]:
-            return _status(
-                400, f'failed to create typed patch object: field not declared in schema: "{unknown[0]}"'
-            )
+            return answer("apply of an unknown field", name=name, field=unknown[0])
+        made = ANSWERS["apply changes" if name in self.services else "apply creates"]["status"]
         service = self.services.setdefault(name, Service({}))
         generation = service.document.get("metadata", {}).get("generation", 0)
         changed = service.document.get("spec") != body["spec"]
@@ -96,17 +98,31 @@ class Cluster:
         if not service.revisions or service.latest.pod != pod:
             number = len(service.revisions) + 1
             service.revisions.append(Revision(f"{name}-predictor-{number:05d}", pod))
-        return 200, {**body, "status": self.status(service)}
+        return made, {**body, "status": self.status(service)}
+
+    def patch(self, name: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """A merge patch; null takes a field out, whoever set it."""
+        if name not in self.services:
+            return self._absent(name)
+        service = self.services[name]
+        service.document = _merged(service.document, body)
+        return ANSWERS["patch"]["status"], {**service.document, "status": self.status(service)}
+
+    @staticmethod
+    def _absent(name: str) -> tuple[int, dict[str, Any]]:
+        return answer(
+            "read of one that is not there", resource="inferenceservices.serving.kserve.io", name=name
+        )
 
     def get(self, name: str) -> tuple[int, dict[str, Any]]:
         if name not in self.services:
-            return _status(404, f'inferenceservices.serving.kserve.io "{name}" not found')
+            return self._absent(name)
         service = self.services[name]
         service.latest.looks += 1
         return 200, {**service.document, "status": self.status(service)}
 
     def delete(self, name: str) -> tuple[int, dict[str, Any]]:
-        return _status(200 if self.services.pop(name, None) else 404, name)
+        return _status(200, name) if self.services.pop(name, None) else self._absent(name)
 
     def is_ready(self, revision: Revision) -> bool:
         return 0 <= self.ready_after <= revision.looks and not self.load_failure
@@ -190,6 +206,19 @@ class Cluster:
         return next(revision for revision in service.revisions if revision.name == name)
 
 
+def _merged(document: Any, patch: Any) -> Any:
+    """A JSON merge patch (RFC 7396)."""
+    if not isinstance(patch, dict):
+        return patch
+    found = dict(document) if isinstance(document, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            found.pop(name, None)
+        else:
+            found[name] = _merged(found.get(name), value)
+    return found
+
+
 def unknown_fields(value: Any, kind: str = "V1beta1InferenceService", at: str = "") -> Iterator[str]:
     """Paths of the fields that KServe's models do not have."""
     if kind.startswith("list["):
@@ -215,6 +244,9 @@ def running(cluster: Cluster) -> Iterator[Cluster]:
             self._api(lambda name, _body, _query: cluster.get(name))
 
         def do_PATCH(self) -> None:
+            if self.headers["Content-Type"] == "application/merge-patch+json":
+                self._api(lambda name, body, _query: cluster.patch(name, body))
+                return
             assert self.headers["Content-Type"] == "application/apply-patch+yaml"
             self._api(cluster.apply)
 
@@ -248,6 +280,8 @@ def running(cluster: Cluster) -> Iterator[Cluster]:
             self.send_response(code)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
+            if code == 429 and cluster.retry_after:
+                self.send_header("Retry-After", cluster.retry_after)
             self.end_headers()
             self.wfile.write(data)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient, Configuration
 
+from provender.clients.kubernetes_api import KubernetesApi
 from provender.errors import DeployError, PredictorError, ProvenderError
 from provender.rollout.deploy import Rollout
 from provender.rollout.rollback import roll_back
@@ -62,7 +63,9 @@ def cluster(shelf: Shelf) -> Iterator[Cluster]:
 def backend(world: World, cluster: Cluster) -> KServeBackend:
     configuration = Configuration(host=cluster.url)
     configuration.retries = False
-    backend = KServeBackend(world.project.settings, InferenceServices(ApiClient(configuration), "models"))
+    backend = KServeBackend(
+        world.project.settings, InferenceServices(KubernetesApi(ApiClient(configuration)), "models")
+    )
     backend.poll_seconds = 0.01
     return backend
 
@@ -277,6 +280,44 @@ def test_an_api_that_is_busy_or_ill_can_be_tried_again(
     assert cluster.serving("late") == {new: 100}
 
 
+def test_an_api_that_is_busy_is_asked_again_when_it_wants_to_be(
+    world: World, cluster: Cluster, backend: KServeBackend, old: str
+) -> None:
+    new = world.write_version(b"new")
+    cluster.retry_after = "0"
+    rollout = world.rollout(backend, new, serving=SERVING)
+    percent = rollout.start()
+    assert percent is not None
+    cluster.failures = [429, 429, 429]
+    rollout.begin(percent)
+    assert cluster.failures == []
+    assert cluster.serving("late") == {new: 10, old: 90}
+
+
+def test_an_api_that_is_busy_for_long_is_said(
+    world: World, cluster: Cluster, backend: KServeBackend, old: str
+) -> None:
+    cluster.retry_after, cluster.failures = "3600", [429]
+    with pytest.raises(PredictorError, match="answered 429"):
+        backend.restore("late", None)
+    assert cluster.serving("late") == {old: 100}
+
+
+def test_a_percentage_that_somebody_else_set_does_not_keep_a_version_from_the_traffic(
+    world: World, cluster: Cluster, backend: KServeBackend, old: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply = cluster.apply
+
+    def shared(name: str, body: dict[str, Any], query: dict[str, list[str]]) -> tuple[int, dict[str, Any]]:
+        body["spec"]["predictor"].setdefault("canaryTrafficPercent", 20)  # another manager's: it stays
+        return apply(name, body, query)
+
+    monkeypatch.setattr(cluster, "apply", shared)
+    new = world.write_version(b"new")
+    deploy(world, backend, new)
+    assert cluster.serving("late") == {new: 100}
+
+
 def test_an_api_that_stays_ill_is_said_and_the_next_try_takes_it_up(
     world: World, cluster: Cluster, backend: KServeBackend, old: str
 ) -> None:
@@ -335,14 +376,15 @@ def test_a_misspelt_field_is_refused_and_not_dropped(
 
     monkeypatch.setattr(module, "inference_service", misspelt)
     error = fails(world, backend, world.write_version(b"new"))
-    assert "canaryTraficPercent" in error.what
+    assert isinstance(error, DeployError)  # a typed-patch error is a 500 that never passes
+    assert "answered 500" in error.what and "canaryTraficPercent: field not declared" in error.what
     assert cluster.serving("late") == {old: 100}
 
 
 def test_a_cluster_that_is_away(world: World, backend: KServeBackend, cluster: Cluster, old: str) -> None:
     away = KServeBackend(
         world.project.settings,
-        InferenceServices(ApiClient(Configuration(host="http://127.0.0.1:1")), "models"),
+        InferenceServices(KubernetesApi(ApiClient(Configuration(host="http://127.0.0.1:1"))), "models"),
     )
     error = fails(world, away, world.write_version(b"new"))
     assert isinstance(error, PredictorError)

@@ -22,14 +22,14 @@ class Killed(BaseException):
 
 @dataclass
 class Clock:
-    """Kills at the ``at``-th point that is passed; 0: never."""
+    """Kills at the ``at``-th point that is passed, and at each later one: who is dead does nothing more. 0: never."""
 
     at: int = 0
     passed: int = 0
 
     def __call__(self) -> None:
         self.passed += 1
-        if self.passed == self.at:
+        if 0 < self.at <= self.passed:
             raise Killed
 
 

@@ -270,6 +270,43 @@ def points(do: Callable[[Clock], None]) -> range:
     return range(1, clock.passed + 1)
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, KeyError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("at", ["stage", "readiness", "client", "settle"])
+def test_whatever_is_raised_anywhere_the_old_version_serves_and_the_trial_is_gone(
+    world: World, shelf: Shelf, old: str, monkeypatch: pytest.MonkeyPatch, at: str, kind: type[BaseException]
+) -> None:
+    raised = kind("boom")
+
+    def fail(*_: object, **__: object) -> None:
+        raise raised
+
+    new = world.write_version(b"new")
+    rollout = world.rollout(shelf, new)
+    monkeypatch.setattr(shelf, at, fail)
+    with pytest.raises(kind) as caught:
+        run(rollout)
+    assert caught.value is raised
+    assert caught.value.__notes__ == [f"version {old} has all the traffic"]
+    assert is_still(world, shelf, old)
+    assert world.store.log.all()[-1].reason.startswith(kind.__name__)
+
+
+def test_what_cannot_be_put_back_is_said_whatever_was_raised(
+    world: World, shelf: Shelf, old: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("boom")
+
+    new = world.write_version(b"new")
+    with monkeypatch.context() as patched:
+        patched.setattr(shelf, "readiness", fail)
+        patched.setattr(shelf, "restore", fail)
+        error = fails(world, shelf, new)
+    assert "RuntimeError: boom\nand version" in error.what and "could not be put back" in error.what
+    run(world.rollout(shelf, new))
+    assert is_still(world, shelf, new)
+
+
 def killed_at(point: int, do: Callable[[Clock], object]) -> None:
     with pytest.raises(Killed):
         do(Clock(at=point))

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from kubernetes.client import (  # type: ignore[import-untyped]
-    ApiClient,
-    CoreV1Api,
-    CustomObjectsApi,
-    V1DeleteOptions,
-    V1Preconditions,
+from provender.clients.kubernetes_api import (
+    MERGE_PATCH,
+    NOT_ALLOWED,
+    PODS,
+    Kind,
+    KubernetesApi,
+    RefusedError,
+    UnreachableError,
 )
-from kubernetes.client.exceptions import ApiException  # type: ignore[import-untyped]
-from urllib3.exceptions import HTTPError
-
-from provender.clients.kubernetes_api import NOT_ALLOWED, TIMEOUT_SECONDS, Kind, may_pass, message_of
 from provender.errors import (
     KubernetesConflictError,
     KubernetesNotFoundError,
@@ -45,20 +42,20 @@ class Applications:
     :class:`SettingsError` (address, token, rights, namespace) and :class:`TerminalError` (refused).
     """
 
-    client: ApiClient
+    api: KubernetesApi
     namespace: str
 
     def select(self, selector: str) -> list[Document]:
         """The objects that a label selector chooses, with their status."""
         with self._translated("listing the SparkApplications"):
-            answer = self._api.list_namespaced_custom_object(label_selector=selector, **self._place)
+            answer = self.api.send("GET", self._path(), labelSelector=selector)
             return [dict(each) for each in answer["items"]]
 
     def get(self, name: str) -> Document | None:
         """The object with its status; None if there is none."""
         try:
             with self._translated(f"reading {name}"):
-                return dict(self._api.get_namespaced_custom_object(name=name, **self._place))
+                return self.api.send("GET", self._path(name))
         except KubernetesNotFoundError:
             return None
 
@@ -70,9 +67,7 @@ class Applications:
         name = document["metadata"]["name"]
         try:
             with self._translated(f"creating {name}"):
-                self._api.create_namespaced_custom_object(
-                    body=document, field_validation="Strict", **self._place
-                )
+                self.api.send("POST", self._path(), document, fieldValidation="Strict")
         except KubernetesConflictError:
             return False
         except KubernetesNotFoundError as error:
@@ -88,12 +83,8 @@ class Applications:
         """Puts labels on it. Already gone is not an error."""
         try:
             with self._translated(f"marking {name}"):
-                self._api.patch_namespaced_custom_object(
-                    name=name,
-                    body={"metadata": {"labels": dict(labels)}},
-                    _content_type="application/merge-patch+json",
-                    **self._place,
-                )
+                body = {"metadata": {"labels": dict(labels)}}
+                self.api.send("PATCH", self._path(name), body, MERGE_PATCH)
         except KubernetesNotFoundError:
             return
 
@@ -103,12 +94,15 @@ class Applications:
         Already gone is not an error.
         """
         name, uid = document["metadata"]["name"], document["metadata"].get("uid")
-        options = V1DeleteOptions(
-            propagation_policy="Foreground", preconditions=V1Preconditions(uid=uid) if uid else None
-        )
+        options = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Foreground",
+            **({"preconditions": {"uid": uid}} if uid else {}),
+        }
         try:
             with self._translated(f"deleting {name}"):
-                self._api.delete_namespaced_custom_object(name=name, body=options, **self._place)
+                self.api.send("DELETE", self._path(name), options)
         except (KubernetesNotFoundError, KubernetesConflictError):
             return
 
@@ -116,46 +110,32 @@ class Applications:
         """A pod; None if there is none."""
         try:
             with self._translated(f"reading pod {name}"):
-                answer = self._pods.read_namespaced_pod(
-                    name, self.namespace, _request_timeout=TIMEOUT_SECONDS, _preload_content=False
-                )
-                return dict(json.loads(answer.data))
+                return self.api.send("GET", PODS.path(self.namespace, name))
         except KubernetesNotFoundError:
             return None
 
     def driver_log(self, pod: str) -> list[str]:
         """Return the last 10,000 lines of a driver's log. Raises :class:`KubernetesNotFoundError` if it has none."""
         with self._translated(f"reading the log of {pod}"):
-            answer = self._pods.read_namespaced_pod_log(
-                pod,
-                self.namespace,
+            answer = self.api.raw(
+                "GET",
+                PODS.path(self.namespace, pod, "log"),
                 container=DRIVER_CONTAINER,
-                tail_lines=_LOG_LINES,
-                _request_timeout=TIMEOUT_SECONDS,
-                _preload_content=False,
+                tailLines=_LOG_LINES,
             )
-            return str(answer.data.decode("utf-8", errors="replace")).splitlines()
+            return answer.decode("utf-8", errors="replace").splitlines()
 
-    @property
-    def _api(self) -> CustomObjectsApi:
-        return CustomObjectsApi(self.client)
-
-    @property
-    def _pods(self) -> CoreV1Api:
-        return CoreV1Api(self.client)
-
-    @property
-    def _place(self) -> dict[str, Any]:
-        return _KIND.within(self.namespace)
+    def _path(self, name: str = "") -> str:
+        return _KIND.path(self.namespace, name)
 
     @contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
-        """The client's errors become ours; this is the one crossing."""
+        """The API's refusals become our errors; this is the one crossing."""
         try:
             yield
-        except ApiException as error:
+        except RefusedError as error:
             raise _error_of(error, self.namespace, doing) from error
-        except (HTTPError, OSError) as error:
+        except UnreachableError as error:
             raise SparkUnavailableError(
                 f"the Kubernetes API cannot be reached while {doing}: {error}",
                 where=f"namespace {self.namespace}",
@@ -164,9 +144,8 @@ class Applications:
             ) from error
 
 
-def _error_of(error: ApiException, namespace: str, doing: str) -> ProvenderError:
-    message = message_of(error)
-    what = f"the Kubernetes API answered {error.status} to {doing}: {message}"
+def _error_of(error: RefusedError, namespace: str, doing: str) -> ProvenderError:
+    what = f"the Kubernetes API answered {error.status} to {doing}: {error.message}"
     where = f"namespace {namespace}"
     if error.status == HTTPStatus.NOT_FOUND:
         return KubernetesNotFoundError(what, where=where, not_affected=_NOT_AFFECTED)
@@ -174,17 +153,17 @@ def _error_of(error: ApiException, namespace: str, doing: str) -> ProvenderError
         return KubernetesConflictError(
             what, where=where, not_affected=_NOT_AFFECTED, remedy="the next try asks again"
         )
-    if _is_worth_a_retry(error, message):
+    if _is_worth_a_retry(error):
         return SparkUnavailableError(
             what, where=where, not_affected=_NOT_AFFECTED, remedy="the next try finds what runs"
         )
-    if error.status in NOT_ALLOWED and "admission webhook" not in message:
+    if error.status in NOT_ALLOWED and "admission webhook" not in error.message:
         remedy = "fix the token, or give the service account the Role of deploy/kubernetes/rbac.yaml"
         return SettingsError(what, where=where, not_affected=_NOT_AFFECTED, remedy=remedy)
     return TerminalError(what, where=where, not_affected=_NOT_AFFECTED, remedy="fix what the message names")
 
 
-def _is_worth_a_retry(error: ApiException, message: str) -> bool:
+def _is_worth_a_retry(error: RefusedError) -> bool:
     """A full quota is a 403; it has room again when something else has ended."""
-    is_full = error.status == HTTPStatus.FORBIDDEN and "exceeded quota" in message
-    return may_pass(error) or is_full
+    is_full = error.status == HTTPStatus.FORBIDDEN and "exceeded quota" in error.message
+    return error.may_pass or is_full

@@ -17,6 +17,7 @@ from time import monotonic
 
 from kubernetes.config import ConfigException  # type: ignore[import-untyped]
 
+from provender.clients.kubernetes_api import KubernetesApi
 from provender.errors import ProvenderError, SettingsError, SparkUnavailableError
 from provender.failures import error_of
 from provender.settings import Settings
@@ -75,7 +76,7 @@ class KubernetesBackend:
                 not_affected=_NOT_AFFECTED,
                 remedy=f"make the Airflow connection {ours.connection_id}, or run Airflow within the cluster",
             ) from error
-        return cls(settings, Applications(client, ours.namespace))
+        return cls(settings, Applications(KubernetesApi(client), ours.namespace))
 
     def submit(self, job: SparkJob) -> JobHandle:
         first = 1 + max((number_of(_name(each)) for each in self._of_job(job.name)), default=0)

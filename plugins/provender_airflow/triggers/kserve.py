@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from provender.errors import PredictorError
+from provender.errors import TransientError
 from provender.intervals import iso, parse_iso
 from provender.model_registry.store import ModelStore
 from provender.serving_backends.base import Readiness, ReadyState, Served, ServingBackend
@@ -48,19 +48,27 @@ class ModelReadyTrigger(BaseTrigger):
         return "provender_airflow.triggers.kserve.ModelReadyTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        deadline, found = parse_iso(self.deadline), Readiness(ReadyState.WAITING)
+        try:
+            found = await self._end()
+        except Exception as error:
+            self.log.exception("%s version %s is not awaited any more", self.model, self.version)
+            found = Readiness(ReadyState.FAILED, f"{type(error).__name__}: {error}")
+        yield _event(found)
+
+    async def _end(self) -> Readiness:
+        """Ready, failed, or still waiting at the deadline."""
+        deadline = parse_iso(self.deadline)
         settings = await trigger_settings(self.repo)
         backend = await asyncio.to_thread(serving_backend, settings, self.kubernetes_conn_id)
         store = ModelStore(storage_at(settings.storage_root), self.model)
         while True:
             try:
                 found = await asyncio.to_thread(self._look, backend, store)
-            except PredictorError as error:
+            except TransientError as error:
                 found = Readiness(ReadyState.WAITING, error.what)
                 self.log.warning("%s", error.what)
             if found.state is not ReadyState.WAITING or datetime.now(UTC) >= deadline:
-                yield _event(found)
-                return
+                return found
             await asyncio.sleep(backend.poll_seconds)
 
     def _look(self, backend: ServingBackend, store: ModelStore) -> Readiness:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from provender.kubernetes_fields import Cpu, Memory
 from provender.specs.source import EVENT_TIMESTAMP, ColumnName, Duration, Identifier, OutputColumn
 
 
@@ -120,9 +121,9 @@ class Replicas(_Spec):
 class Resources(_Spec):
     """Resource requests of one server, in Kubernetes' units."""
 
-    cpu: str = "1"
+    cpu: Annotated[Cpu, Field(min_length=1)] = "1"
     """CPU request."""
-    memory: str = "1Gi"
+    memory: Memory = "1Gi"
     """Memory request."""
 
 
