@@ -35,6 +35,7 @@ COMMANDS = (
     "publish",
     "training-set",
     "status",
+    "explain",
     "quarantine",
     "models",
     "upkeep",

@@ -122,7 +122,7 @@ def prepare(
         )
     }
     recorded = after(_last_recorded(storage, source, ledger), clock)
-    redelivered = _redelivered(source, {**done, **todo})
+    redelivered = redeliveries(source, {**done, **todo})
     return Attempt(
         settings,
         storage,
@@ -146,7 +146,7 @@ def _last_recorded(storage: Storage, source: Source, ledger: Ledger) -> datetime
     return max([*moments, *([committed] if committed else [])], default=None)
 
 
-def _redelivered(source: Source, entries: dict[str, dict[str, Any]]) -> tuple[Redelivery, ...]:
+def redeliveries(source: Source, entries: dict[str, dict[str, Any]]) -> tuple[Redelivery, ...]:
     """Of all partitions in the raw table those that are not as they were delivered first."""
     partitions = {
         key: Partition.parse(source.cadence, key) for key, entry in entries.items() if entry["delivery"] > 1
