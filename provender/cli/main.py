@@ -35,6 +35,7 @@ COMMANDS = (
     "publish",
     "training-set",
     "status",
+    "catalog",
     "explain",
     "quarantine",
     "models",

@@ -18,7 +18,7 @@ from provender.explain.online_row import Decision
 from provender.explain.recomputed import Outcome
 from provender.explain.versions import NullRule
 from provender.point_in_time.rule import lookup
-from tests.correctness.conftest import LONG, SHORT, Profile
+from tests.correctness.conftest import SHORT, Profile
 from tests.correctness.world import TABLES, World
 
 pytestmark = pytest.mark.spark
@@ -57,7 +57,7 @@ def expected(world: World, probe: Probe) -> Any:
 @pytest.fixture(scope="session")
 def counts(profile: Profile) -> dict[str, int]:
     """How many values of each source are explained, by table: SQL is run for each of the second."""
-    return {SHORT: {"latest": 40, "daily": 6}, LONG: {"latest": 150, "daily": 110}}[profile]
+    return {"latest": 40, "daily": 4} if profile is SHORT else {"latest": 150, "daily": 110}
 
 
 def test_every_value_is_the_oracles_and_is_computed_again(
