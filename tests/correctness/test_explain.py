@@ -57,7 +57,7 @@ def expected(world: World, probe: Probe) -> Any:
 @pytest.fixture(scope="session")
 def counts(profile: Profile) -> dict[str, int]:
     """How many values of each source are explained, by table: SQL is run for each of the second."""
-    return {"latest": 40, "daily": 4} if profile is SHORT else {"latest": 150, "daily": 110}
+    return {"latest": 40, "daily": 4} if profile is SHORT else {"latest": 200, "daily": 50}
 
 
 def test_every_value_is_the_oracles_and_is_computed_again(
@@ -76,7 +76,10 @@ def test_every_value_is_the_oracles_and_is_computed_again(
                 outcomes[found.rule or "value"] += 1
                 outcomes["recomputed"] += again is not None
     assert outcomes["recomputed"] > sum(counts.values())
-    assert {*NullRule} - {NullRule.TOO_OLD, NullRule.COLUMN_ADDED_LATER} <= {*outcomes}, outcomes
+    # A null sum is rare: the few values of the short run need not have one.
+    rare = {NullRule.AGGREGATE_OF_NOTHING} if profile is SHORT else set()
+    elsewhere = {NullRule.TOO_OLD, NullRule.COLUMN_ADDED_LATER}
+    assert {*NullRule} - elsewhere - rare <= {*outcomes}, outcomes
 
 
 def test_raw_rows_are_found_in_their_files(worlds: list[World]) -> None:

@@ -87,7 +87,11 @@ def _page(show: Callable[..., tuple[str, dict[str, Any]]], request: Any, user: A
         rights = reading.rights_of(user)
         template, values = show(reading.catalog_for(rights), name, request.query_params, rights)
     except KeyError:
-        status, template, values = 404, "problem.html", {"what": "There is no such page, or you may not read it."}
+        status, template, values = (
+            404,
+            "problem.html",
+            {"what": "There is no such page, or you may not read it."},
+        )
     except ProvenderError as error:
         status, template, values = 503, "problem.html", {"what": error.what}
     base = str(request.scope.get("root_path", "")).rstrip("/")

@@ -44,10 +44,15 @@ def draw(catalog: Any, fact: Any) -> Graph:
         *([users] if users else []),
     ]
     placed = [
-        [Box(text, path, x * (_WIDTH + _GAP_X), y * (_HEIGHT + _GAP_Y)) for y, (text, path) in enumerate(column)]
+        [
+            Box(text, path, x * (_WIDTH + _GAP_X), y * (_HEIGHT + _GAP_Y))
+            for y, (text, path) in enumerate(column)
+        ]
         for x, column in enumerate(columns)
     ]
-    lines = [_line(a, b) for left, right in zip(placed, placed[1:], strict=False) for a in left for b in right]
+    lines = [
+        _line(a, b) for left, right in zip(placed, placed[1:], strict=False) for a in left for b in right
+    ]
     described = " → ".join(", ".join(text for text, _ in column) for column in columns)
     boxes = [box for column in placed for box in column]
     height = max(box.y for box in boxes) + _HEIGHT + 2
