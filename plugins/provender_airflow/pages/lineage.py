@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
@@ -50,9 +51,7 @@ def draw(catalog: Any, fact: Any) -> Graph:
         ]
         for x, column in enumerate(columns)
     ]
-    lines = [
-        _line(a, b) for left, right in zip(placed, placed[1:], strict=False) for a in left for b in right
-    ]
+    lines = [_line(a, b) for left, right in pairwise(placed) for a in left for b in right]
     described = " → ".join(", ".join(text for text, _ in column) for column in columns)
     boxes = [box for column in placed for box in column]
     height = max(box.y for box in boxes) + _HEIGHT + 2
