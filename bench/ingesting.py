@@ -157,7 +157,7 @@ def _ingest(settings: Settings, text: str, expect: Kind = Kind.MANIFEST) -> None
     partitions: list[Partition] = parse_range(source.cadence, text)
     attempt = f"bench-{text}-{expect}"
     stage(settings, source, partitions, attempt)
-    manifest = ingest(settings, "flights", partitions, attempt, say=lambda _: None)
+    manifest = ingest(settings, "flights", partitions, attempt)
     if manifest.kind is not expect:
         raise RuntimeError(f"{text}: expected a {expect}, got a {manifest.kind}")
 

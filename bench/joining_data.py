@@ -67,7 +67,7 @@ def make_world(folder: Path) -> World:
     Ledger(storage, "drivers").commit(
         Draft(Job.INGEST, "bench", Kind.MANIFEST, {}, datetime.now(UTC), recorded)
     )
-    apply(settings.repo, lambda _: None)
+    apply(settings.repo)
     return World(settings, uri)
 
 

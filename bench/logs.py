@@ -15,6 +15,7 @@ from deltalake import write_deltalake
 from bench.repos import bare_repo
 from provender.engine_settings import Engine
 from provender.ledger import Draft, Job, Kind, Ledger
+from provender.ledger.records import TableCommit, Transaction
 from provender.online.views import AppliedView, save_applied_views
 from provender.settings import SETTINGS_FILE, Settings
 from provender.storage import storage_at
@@ -60,7 +61,10 @@ class Log:
         before = _bytes(folder)
         for batch in self.batches(keys, version):
             write_deltalake(str(folder), pa.Table.from_batches([batch]), mode="append")
-        wrote = [{"table": f"tables/{SOURCE}/{TABLE}", "rows": keys, "bytes": _bytes(folder) - before}]
+        path = f"tables/{SOURCE}/{TABLE}"
+        txn = Transaction(app_id=path, version=version)
+        size = _bytes(folder) - before
+        wrote = [TableCommit(table=path, rows=keys, version=version, files=1, bytes=size, txn=txn)]
         recorded = _T0 + timedelta(hours=version)
         draft = Draft(
             Job.INGEST, f"bench-{version}", Kind.MANIFEST, {}, datetime.now(UTC), recorded, wrote=wrote

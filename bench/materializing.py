@@ -101,7 +101,7 @@ def _result(
 
 
 def _materialize(settings: Settings) -> None:
-    materialize(settings, SOURCE, f"bench-{secrets.token_hex(8)}", say=lambda _: None)
+    materialize(settings, SOURCE, f"bench-{secrets.token_hex(8)}")
 
 
 def _writes(address: str, settings: Settings) -> int:

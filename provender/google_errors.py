@@ -12,7 +12,7 @@ def no_credentials(error: Exception, where: str) -> SettingsError:
     return SettingsError(
         f"no usable Google credentials: {first_line(error)}",
         where=where,
-        unharmed="everything",
+        not_affected="everything",
         remedy="set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file, or use workload identity",
     )
 

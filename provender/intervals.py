@@ -136,18 +136,22 @@ class Partition:
         problem = f"{key!r} is not a {cadence} partition key"
         remedy = f"write it like {_KEY_EXAMPLES[cadence]}"
         if not isinstance(key, str) or not re.fullmatch(_KEY_SHAPES[cadence], key, re.ASCII):
-            raise PartitionError(problem, remedy=remedy)
+            raise PartitionError(problem, remedy=remedy, partitions=(str(key),))
         try:
             start = datetime.strptime(key, cadence.key_format).replace(tzinfo=UTC)
         except ValueError as error:
-            raise PartitionError(f"{problem}: {error}", remedy=remedy) from error
+            raise PartitionError(f"{problem}: {error}", remedy=remedy, partitions=(key,)) from error
         if cadence.floor(start) != start:
             monday = cadence.floor(start).strftime(cadence.key_format)
-            raise PartitionError(f"{problem}: weekly partitions start on a Monday", remedy=f"write {monday}")
+            raise PartitionError(
+                f"{problem}: weekly partitions start on a Monday", remedy=f"write {monday}", partitions=(key,)
+            )
         try:
             return cls(start, cadence.following(start), cadence)
         except OverflowError as error:
-            raise PartitionError(f"{problem}: its end is past the year 9999", remedy=remedy) from error
+            raise PartitionError(
+                f"{problem}: its end is past the year 9999", remedy=remedy, partitions=(key,)
+            ) from error
 
 
 def partitions_between(first: Partition, last: Partition) -> Iterator[Partition]:

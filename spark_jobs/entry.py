@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
+import logging
 from collections.abc import Callable
 
 from provender.errors import ProvenderError
+from provender.failures import run_job
 from provender.ledger import Job, Manifest
 from provender.metrics import job_failed
-from provender.settings import Settings, load_settings
+from provender.settings import Settings
 
-ERROR_MARK = "PROVENDER_ERROR"
+logger = logging.getLogger(f"provender.{__name__}")
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
@@ -24,30 +24,21 @@ def arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def report(error: ProvenderError) -> int:
-    """Prints the message and, as the last line for machines, its JSON. Returns the exit code."""
-    print(error, file=sys.stderr)
-    print(ERROR_MARK, json.dumps(error.to_dict()), file=sys.stderr, flush=True)
-    return error.exit_code
-
-
 def run(job: Job, parsed: argparse.Namespace, work: Callable[[Settings], Manifest]) -> int:
-    """Runs ``work``; exit code 0 means that its manifest is committed.
+    """Run ``work``; exit code 0 means that its manifest is committed.
 
-    An error of ours ends as :func:`report` says.
+    Errors end as :func:`provender.failures.run_job` says, and are counted.
     """
-    try:
-        settings = load_settings(parsed.repo)
-    except ProvenderError as error:
-        return report(error)  # without settings nobody knows where metrics go
-    try:
-        manifest = work(settings)
-    except ProvenderError as error:
-        job_failed(settings, job, parsed.source)
-        return report(error)
-    counts = ", ".join(f"{name} {number}" for name, number in manifest.counts.items()) or "nothing to do"
-    print(
-        f"committed {manifest.job} {manifest.kind} {manifest.number} of {manifest.source}: {counts}",
-        flush=True,
-    )
-    return 0
+
+    def counted(settings: Settings) -> None:
+        try:
+            manifest = work(settings)
+        except ProvenderError:
+            job_failed(settings, job, parsed.source)
+            raise
+        counts = ", ".join(f"{name} {number}" for name, number in manifest.counts.items()) or "nothing to do"
+        logger.info(
+            f"committed {manifest.job} {manifest.kind} {manifest.number} of {manifest.source}: {counts}"
+        )
+
+    return run_job(parsed.repo, parsed.attempt, counted)

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from provender.errors import ProvenderError, TerminalError, TransientError
-from spark_jobs.entry import report
+from provender.failures import report
+from provender.logs import logging_to_stderr
 
 _SECRET_MANAGER = "https://secretmanager.googleapis.com/v1"
 _CLOUD = "https://www.googleapis.com/auth/cloud-platform"
@@ -36,7 +37,8 @@ def main(argv: Sequence[str]) -> int:
         module, sys.argv[1:] = rest[0], rest[1:]
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except ProvenderError as error:  # settings or a secret that are not available, say
-        return report(error)
+        with logging_to_stderr():
+            return report(error)
     return 0
 
 

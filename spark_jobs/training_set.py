@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
-from provender.errors import ProvenderError
+from provender.failures import run_job
 from provender.feast.training_set import build
-from provender.settings import Settings, load_settings
+from provender.settings import Settings
 from provender.training_sets.request import Request, request_of_model
-from spark_jobs.entry import report
+
+logger = logging.getLogger("provender.spark_jobs.training_set")
 
 
 def main() -> int:
@@ -28,13 +30,12 @@ def main() -> int:
     parsed = parser.parse_args()
     if not parsed.model and not (parsed.name and parsed.entities and parsed.features):
         parser.error("either --model, or --name with --entities and --features")
-    try:
-        settings = load_settings(parsed.repo)
+
+    def work(settings: Settings) -> None:
         built = build(settings, _request(settings, parsed), parsed.attempt)
-    except ProvenderError as error:
-        return report(error)
-    print(f"report: {built.report_uri}", flush=True)
-    return 0
+        logger.info(f"report: {built.report_uri}")
+
+    return run_job(parsed.repo, parsed.attempt, work)
 
 
 def _request(settings: Settings, parsed: argparse.Namespace) -> Request:

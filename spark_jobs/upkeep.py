@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
-from provender.errors import ProvenderError
-from provender.settings import load_settings
+from provender.failures import run_job
+from provender.settings import Settings
 from provender.upkeep.run import tidy
-from spark_jobs.entry import report
+
+logger = logging.getLogger("provender.spark_jobs.upkeep")
 
 
 def main() -> int:
@@ -16,14 +18,13 @@ def main() -> int:
     parser.add_argument("--repo", required=True, help="folder of feature_store.yaml")
     parser.add_argument("--attempt", required=True, help="name of this attempt")
     parsed = parser.parse_args()
-    try:
-        for table in tidy(load_settings(parsed.repo), parsed.attempt):
-            print(
-                f"{table.table}: {'compacted' if table.compacted else 'left alone'}, {table.small_files} small files"
-            )
-    except ProvenderError as error:
-        return report(error)
-    return 0
+
+    def work(settings: Settings) -> None:
+        for table in tidy(settings, parsed.attempt):
+            outcome = "compacted" if table.compacted else "left alone"
+            logger.info(f"{table.table}: {outcome}, {table.small_files} small files")
+
+    return run_job(parsed.repo, parsed.attempt, work)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ class Project:
         partitions = [Partition.parse(spec.cadence, key) for key in keys]
         name = attempt or f"{source}-{'-'.join(keys)}"
         stage(self.settings, spec, partitions, name)
-        return ingest(self.settings, source, partitions, name, say=lambda _: None)
+        return ingest(self.settings, source, partitions, name)
 
 
 def make_project(

@@ -93,7 +93,7 @@ def test_the_password_outlives_a_restart_and_is_in_no_process_list(running: Sett
     assert any(str(running.state_dir / "redis") in command for command in commands)  # it is among them
     assert not any(password in command for command in commands)
     redis_server.stop(running)
-    redis_server.start(load_settings(running.repo), lambda _: None)
+    redis_server.start(load_settings(running.repo))
     assert load_settings(running.repo).redis == before
 
 

@@ -1,16 +1,10 @@
-"""What Spark applications and training runs share: the process of this machine, and the error one reports."""
+"""What Spark applications and training runs share: the process of this machine."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
-from provender import errors
-from provender.errors import ProvenderError, TerminalError, TransientError
-
-ERROR_PREFIX = "PROVENDER_ERROR "
 _TAIL_BYTES = 64 * 1024
 
 
@@ -27,28 +21,3 @@ def last_lines(log: Path) -> list[str]:
     with log.open("rb") as stream:
         stream.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         return stream.read().decode("utf-8", errors="replace").splitlines()
-
-
-def reported_error(log: Path) -> ProvenderError | None:
-    """What the log's last ``PROVENDER_ERROR`` line says."""
-    return error_in(last_lines(log))
-
-
-def error_in(lines: Sequence[str]) -> ProvenderError | None:
-    """What the last ``PROVENDER_ERROR`` line of a log says."""
-    for line in reversed(lines):
-        if line.startswith(ERROR_PREFIX):
-            try:
-                return error_from_dict(json.loads(line.removeprefix(ERROR_PREFIX)))
-            except ValueError:
-                return None
-    return None
-
-
-def error_from_dict(document: dict[str, str]) -> ProvenderError:
-    """The error a process reported (``PROVENDER_ERROR {…}``), as the class it was raised as."""
-    kind = getattr(errors, document.get("kind", ""), None)
-    if not (isinstance(kind, type) and issubclass(kind, ProvenderError)):
-        kind = TerminalError if document.get("terminal") == "true" else TransientError
-    texts = {name: document.get(name, "") for name in ("where", "unharmed", "remedy")}
-    return kind(document.get("what", "the application failed"), **texts)

@@ -26,6 +26,7 @@ def partitions_of_run(
         raise PartitionError(
             f"the run has the partition key {key} and also start/end",
             remedy="give either a key, or start and end",
+            partitions=(key,),
         )
     if bool(start) != bool(end):
         raise PartitionError("start and end belong together", remedy="give both, or neither")

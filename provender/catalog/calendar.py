@@ -7,13 +7,15 @@ from datetime import datetime
 from enum import StrEnum
 
 from provender.errors import SettingsError
+from provender.intervals import Partition, partitions_between
 from provender.ledger import Ledger
-from provender.ledger.holes import backfill_command, expected_partitions
+from provender.ledger.holes import backfill_command, newest_expected
 from provender.ledger.status import SourceStatus, source_status
 from provender.online.views import load_applied_views
 from provender.settings import Settings
 from provender.specs.catalog import Catalog
 from provender.specs.hashing import data_hash
+from provender.specs.source import Source
 from provender.storage import Storage, storage_at
 
 MOST_SHOWN = 400
@@ -50,20 +52,31 @@ def read_calendar(settings: Settings, source_name: str, now: datetime, most: int
     ledger = Ledger(storage, source.name)
     online = _online_views(storage, settings.project, source.name)
     spec = data_hash(source, catalog.sql_texts(source.name))
-    status = source_status(source, spec, ledger, now, online)
-    expected = list(expected_partitions(source, now))[-most:]
+    status = source_status(source, spec, ledger.state(), now, online)
     states = _states(status)
     return [
         Day(
             key=partition.key,
             state=states.get(partition.key, DayState.DONE),
-            quarantined=status.quarantined.get(partition.key, {}).get("rows", 0),
+            quarantined=_quarantined(status, partition.key),
             command=_command(status, partition.key, states)
             if states.get(partition.key) is not DayState.HOLE
             else backfill_command(source, partition, partition, reprocess="failed"),
         )
-        for partition in reversed(expected)
+        for partition in _expected(source, now, most)
     ]
+
+
+def _expected(source: Source, now: datetime, most: int) -> list[Partition]:
+    """The newest ``most`` partitions whose data should be there, newest first."""
+    newest = newest_expected(source, now)
+    if newest is None:
+        return []
+    first = max(
+        source.first_partition,
+        Partition.holding(source.cadence, newest.start - (newest.end - newest.start) * most),
+    )
+    return list(partitions_between(first, newest))[::-1][:most]
 
 
 def _online_views(storage: Storage, project: str, source: str) -> list[str]:
@@ -72,6 +85,10 @@ def _online_views(storage: Storage, project: str, source: str) -> list[str]:
     except SettingsError:
         return []  # nothing is applied yet
     return [view.view for view in applied if view.source == source and view.online]
+
+
+def _quarantined(status: SourceStatus, key: str) -> int:
+    return status.quarantined[key]["rows"] if key in status.quarantined else 0
 
 
 def _states(status: SourceStatus) -> dict[str, DayState]:

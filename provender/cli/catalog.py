@@ -85,7 +85,7 @@ def _show(args: argparse.Namespace, catalog: FeatureCatalog) -> int:
     if args.name not in everything:
         raise SpecError(
             f"there is no feature, source or model {args.name!r}",
-            unharmed="everything: nothing was written",
+            not_affected="everything: nothing was written",
             remedy=did_you_mean(args.name, list(everything)) or "provender catalog search",
         )
     # A source and a model may have one name.

@@ -18,5 +18,5 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     from provender.local import services  # psutil, which the core has not
 
-    services.down(load_settings(arguments.repo), print)
+    services.down(load_settings(arguments.repo))
     return 0

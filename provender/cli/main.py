@@ -5,18 +5,21 @@ its parser, and ``run(args) -> int``, the exit code; and with ``with_verb(words)
 A module is imported only when its command is asked for, so that ``provender validate`` does not wait for
 Spark or Feast. A new command is a module and a name in :data:`COMMANDS`.
 
-What the exit code means is in :mod:`provender.cli.exit_codes`.
+What the exit code means is in :mod:`provender.cli.exit_codes`. Results go to standard output. What happens meanwhile is
+logged to standard error, as :mod:`provender.logs` says.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from provender import __version__
+from provender import __version__, logs
 from provender.cli import options
 from provender.cli.exit_codes import ExitCode, as_text
 from provender.errors import ProvenderError, SetupError
@@ -47,8 +50,11 @@ COMMANDS = (
     "completion",
 )
 """In the order in which ``provender --help`` lists them; ``-`` in a command is ``_`` in its module's name."""
+_VALUED = ("--repo", "--log-format")
 _COMPLETING = "_ARGCOMPLETE"
 """Set by the shell that asks for completions (the code that ``provender completion`` prints)."""
+
+logger = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,17 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complete()
     try:
         args = parse(given)
-        _keep_private(args.repo)
-        with scratch_errors():
-            return int(importlib.import_module(_module(args.command)).run(args))
-    except ProvenderError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    except ModuleNotFoundError as error:
-        if not error.name or error.name.startswith("provender"):
-            raise
-        print(_not_installed(error.name), file=sys.stderr)
-        return ExitCode.TERMINAL
+        with logs.logging_as_asked(args):
+            return _run(args)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -98,7 +95,26 @@ def _not_installed(module: str) -> SetupError:
 def _complete() -> None:
     import argcomplete
 
-    argcomplete.autocomplete(parser())
+    argcomplete.autocomplete(parser(), exclude=["-q", "-v"])  # their long names are offered
+
+
+def _run(args: argparse.Namespace) -> int:
+    try:
+        _keep_private(args.repo)
+        with scratch_errors():
+            return int(importlib.import_module(_module(args.command)).run(args))
+    except ProvenderError as error:
+        return _say(error)
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.startswith("provender"):
+            raise
+        return _say(_not_installed(error.name))
+
+
+def _say(error: ProvenderError) -> int:
+    """Log an error. Returns its exit code."""
+    logger.error(str(error), extra={"error": error.to_dict()})
+    return error.exit_code
 
 
 def _keep_private(repo: str | None) -> None:
@@ -109,9 +125,17 @@ def _keep_private(repo: str | None) -> None:
     keep_private(settings)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser with the options of the log; argparse makes those of the sub-commands of the same class."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        logs.add_options(self)
+
+
 def parser(asked_for: str | None = None) -> argparse.ArgumentParser:
     """Build a parser of the command asked for; of all, if there is none (help, completion, a misspelt one)."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog="provender",
         description="A batch feature platform.",
         epilog=as_text(),
@@ -126,10 +150,10 @@ def parser(asked_for: str | None = None) -> argparse.ArgumentParser:
 
 
 def _place_of_command(arguments: Sequence[str]) -> int | None:
-    """Where the first argument is that is neither an option nor the value of ``--repo``, if it is a command."""
+    """Where the first argument is that is neither an option nor the value of one, if it is a command."""
     before = ["", *arguments]
     for place, (previous, word) in enumerate(zip(before, arguments, strict=False)):
-        if previous != "--repo" and not word.startswith("-"):
+        if previous not in _VALUED and not word.startswith("-"):
             return place if word in COMMANDS else None
     return None
 

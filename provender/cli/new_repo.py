@@ -57,7 +57,7 @@ def _require_empty(folder: Path) -> None:
         raise SetupError(
             "there is something already",
             where=str(folder.resolve()),
-            unharmed="nothing was written",
+            not_affected="nothing was written",
             remedy="name a new folder, or an empty one",
         )
 

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.key and args.newer_than is None:
         raise SpecError(
             "say which values are to be repaired",
-            unharmed="the online store: nothing was written",
+            not_affected="the online store: nothing was written",
             remedy="--key NAME=VALUE or --newer-than TIME; for every key: "
             f"provender materialize {args.source} --full",
         )

@@ -42,7 +42,7 @@ def asked(args: argparse.Namespace) -> Asked:
 def show(*manifests: Manifest, as_json: bool) -> None:
     """Print what was committed: a line each, or a JSON list of the manifests' documents."""
     if as_json:
-        options.print_json([manifest.document for manifest in manifests])
+        options.print_json([manifest.to_document() for manifest in manifests])
         return
     for manifest in manifests:
         counts = ", ".join(f"{name} {number}" for name, number in manifest.counts.items() if number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,8 @@ from provender.cli.partitions import Asked, add_arguments, asked
 from provender.errors import PartitionError
 from provender.intervals import Partition, iso
 from provender.ledger import Draft, Job, Kind, Ledger
-from provender.ledger.progress import admitted_reasons, ingested_partitions
+from provender.ledger.records import AdmittedPartition, IngestedPartition
+from provender.ledger.status import Quarantined
 from provender.storage import storage_at
 from provender.storage.readers import delta_options
 
@@ -48,29 +50,30 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(wanted: Asked, shown: int, *, as_json: bool) -> int:
     ledger = Ledger(storage_at(wanted.settings.storage_root), wanted.source.name)
-    found = {key: entry for key, entry in ingested_partitions(ledger).items() if entry["quarantined"]}
+    state = ledger.state()
+    found = list(Quarantined(state))
     if as_json:
-        options.print_json(_document(wanted, found, shown))
+        options.print_json(_document(wanted, {key: state.ingested[key] for key in found}, shown))
         return 0
     if not found:
         print(f"no row of {wanted.source.name} is in quarantine")
         return 0
-    for key, entry in sorted(found.items()):
-        reasons = ", ".join(f"{reason} {count}" for reason, count in entry["reasons"].items())
-        print(f"{key}  {entry['quarantined']} of {entry['staged']} rows: {reasons}")
+    for key in found:
+        done = state.ingested[key]
+        reasons = ", ".join(f"{reason} {count}" for reason, count in done.reasons.items())
+        print(f"{key}  {done.quarantined} of {done.staged} rows: {reasons}")
     print()
     for row in _rows(wanted, shown):
         print(f"{row['_partition']:%Y-%m-%dT%H:%M}  {', '.join(row['reasons'])}  {row['raw'][:200]}")
-    example = next(iter(sorted(found)))
-    print(f"\nadmit with: provender quarantine admit {wanted.source.name} {example} --reason REASON")
+    print(f"\nadmit with: provender quarantine admit {wanted.source.name} {found[0]} --reason REASON")
     return 0
 
 
-def _document(wanted: Asked, found: dict[str, dict[str, Any]], shown: int) -> dict[str, Any]:
+def _document(wanted: Asked, found: Mapping[str, IngestedPartition], shown: int) -> dict[str, Any]:
     """For machines: partition key to counts; the first rows with partition (its start), reasons and raw text."""
     counts = {
-        key: {name: entry[name] for name in ("staged", "quarantined", "reasons")}
-        for key, entry in sorted(found.items())
+        key: {"staged": done.staged, "quarantined": done.quarantined, "reasons": dict(done.reasons)}
+        for key, done in sorted(found.items())
     }
     rows = [
         {"partition": iso(row["_partition"]), "reasons": row["reasons"], "raw": row["raw"]}
@@ -106,8 +109,11 @@ def _admit(wanted: Asked, reasons: list[str], *, as_json: bool) -> int:
     storage = storage_at(wanted.settings.storage_root)
     ledger = Ledger(storage, wanted.source.name)
     _require_ingested(wanted, ledger)
-    before = admitted_reasons(ledger)
-    admitted = {p.key: {"reasons": sorted({*before.get(p.key, ()), *reasons})} for p in wanted.partitions}
+    before = ledger.state().admitted
+    admitted = {
+        p.key: AdmittedPartition(reasons=tuple(sorted({*before.get(p.key, ()), *reasons})))
+        for p in wanted.partitions
+    }
     ledger.commit(Draft(Job.ADMIT, wanted.attempt, Kind.MANIFEST, admitted, started=datetime.now(UTC)))
     with options.progress_aside(as_json):
         manifest = ingest(wanted.settings, wanted.source.name, wanted.partitions, wanted.attempt)
@@ -118,10 +124,11 @@ def _admit(wanted: Asked, reasons: list[str], *, as_json: bool) -> int:
 
 
 def _require_ingested(wanted: Asked, ledger: Ledger) -> None:
-    done = ingested_partitions(ledger)
+    done = ledger.state().ingested
     absent: list[Partition] = [partition for partition in wanted.partitions if partition.key not in done]
     if absent:
         raise PartitionError(
             f"{wanted.source.name} {absent[0].key} is not ingested, so nothing of it is in quarantine",
             remedy=f"provender quarantine list {wanted.source.name}",
+            partitions=tuple(partition.key for partition in absent),
         )

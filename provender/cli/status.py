@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,14 +11,18 @@ from typing import Any
 
 from provender.cli import options
 from provender.errors import OnlineStoreError, ProvenderError, SettingsError
-from provender.intervals import Partition, compress
+from provender.intervals import Partition, compress, iso
 from provender.ledger import Ledger
-from provender.ledger.progress import staged_partitions
-from provender.ledger.status import SourceStatus, source_status
+from provender.ledger.state import SourceState
+from provender.ledger.status import OnlineView, SourceStatus, source_status
+from provender.materialization.undefined import WHOLE_VIEW, still_online
+from provender.online.views import load_applied_views
 from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
 from provender.specs.hashing import data_hash
 from provender.storage import storage_at
+
+logger = logging.getLogger(__name__)
 
 HELP = "show what is complete, missing, stale, quarantined and online, with the commands that fix it"
 _SHOWN_KEYS = 3
@@ -58,20 +62,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _undefined(settings: Settings) -> dict[str, dict[str, list[str]]]:
     """Source to view to what is online of it and not defined any more. An online store that is away is said to be."""
-    from provender.materialization.undefined import still_online  # Redis, which the core has not
 
     try:
         return still_online(settings, storage_at(settings.storage_root))
     except (OnlineStoreError, SettingsError) as error:
-        print(
-            f"the online store was not asked for what is not defined any more: {error.what}", file=sys.stderr
-        )
+        logger.warning(f"the online store was not asked for what is not defined any more: {error.what}")
         return {}
 
 
 def _undefined_lines(views: dict[str, list[str]], source: str | None) -> Iterator[str]:
     """``source``: None where there is no such source any more."""
-    from provender.materialization.undefined import WHOLE_VIEW
 
     for view, features in views.items():
         what = "the whole view" if features == [WHOLE_VIEW] else ", ".join(features)
@@ -82,7 +82,6 @@ def _undefined_lines(views: dict[str, list[str]], source: str | None) -> Iterato
 
 def all_statuses(settings: Settings, names: list[str], now: datetime) -> list[SourceStatus]:
     """The statuses of the sources ``names`` (all, if empty), by name."""
-    from provender.online.views import load_applied_views
 
     catalog = Catalog.load(settings.repo)
     storage = storage_at(settings.storage_root)
@@ -95,18 +94,18 @@ def all_statuses(settings: Settings, names: list[str], now: datetime) -> list[So
         source = catalog.source(name)
         views = [view.view for view in applied if view.source == name and view.online]
         spec = data_hash(source, catalog.sql_texts(name))
-        ledger, published = Ledger(storage, name), settings.bigquery is not None
-        status = source_status(source, spec, ledger, now, views, is_published=published)
-        statuses.append(_with_raw_files(settings, status, ledger))
+        state, published = Ledger(storage, name).state(), settings.bigquery is not None
+        status = source_status(source, spec, state, now, views, is_published=published)
+        statuses.append(_with_raw_files(settings, status, state))
     return statuses
 
 
-def _with_raw_files(settings: Settings, status: SourceStatus, ledger: Ledger) -> SourceStatus:
+def _with_raw_files(settings: Settings, status: SourceStatus, state: SourceState) -> SourceStatus:
     """Who may see the ledger may not see the raw files: then the rest is told all the same."""
     from provender.staging.raw_changes import raw_changes  # pyarrow takes a while to import
 
     try:
-        found = raw_changes(settings, status.source, staged_partitions(ledger))
+        found = raw_changes(settings, status.source, state.staged)
     except (ProvenderError, OSError) as error:
         return replace(status, raw_unknown=str(error).splitlines()[0])
     return replace(status, raw_changed=found.changed, raw_gone=found.gone)
@@ -124,11 +123,15 @@ def as_document(status: SourceStatus) -> dict[str, Any]:
         "raw_changed": status.raw_changed,
         "raw_gone": [partition.key for partition in status.raw_gone],
         "raw_unknown": status.raw_unknown,
-        "quarantined": status.quarantined,
-        "online": status.online,
+        "quarantined": dict(status.quarantined),
+        "online": {view: _online(online) for view, online in status.online.items()},
         "not_published": [partition.key for partition in status.not_published],
         "commands": status.commands,
     }
+
+
+def _online(view: OnlineView) -> dict[str, Any]:
+    return {**view.entry.to_document(), "recorded_up_to": iso(view.up_to)}
 
 
 def _lines(status: SourceStatus) -> Iterator[str]:
@@ -145,8 +148,8 @@ def _lines(status: SourceStatus) -> Iterator[str]:
     yield f"  quarantined    {_quarantined(status)}"
     if not status.online:
         yield "  online         nothing"
-    for view, entry in status.online.items():
-        yield f"  online         {view}: recorded up to {entry['recorded_up_to']}"
+    for view, online in status.online.items():
+        yield f"  online         {view}: recorded up to {iso(online.up_to)}"
     for command in status.commands:
         yield f"  fix with       {command}"
     if status.quarantined:
@@ -177,4 +180,4 @@ def _ranges(partitions: list[Partition]) -> str:
 def _quarantined(status: SourceStatus) -> str:
     if not status.quarantined:
         return "none"
-    return f"{status.quarantined_rows} rows in {len(status.quarantined)} partitions"
+    return f"{status.quarantined.rows} rows in {len(status.quarantined)} partitions"

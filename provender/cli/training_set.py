@@ -65,11 +65,11 @@ def run(args: argparse.Namespace) -> int:
 def _build(settings: Settings, args: argparse.Namespace) -> int:
     from provender.feast.training_set import build
 
-    with options.progress_aside(args.json):
-        built = build(settings, _request(settings, args), options.attempt_name())
+    built = build(settings, _request(settings, args), options.attempt_name())
     if args.json:
         options.print_json(_document(built))
     else:
+        print(built.lockfile.id)
         print(
             f"  data      {built.data_uri}\n  lockfile  {built.lockfile_uri}\n  report    {built.report_uri}"
         )

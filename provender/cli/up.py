@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     from provender.local import services  # psutil, which the core has not
 
     settings = load_settings(arguments.repo)
-    services.up(settings, print, airflow=not arguments.redis_only)
+    services.up(settings, airflow=not arguments.redis_only)
     if not arguments.redis_only:
         print(sign_in(settings))
     return 0

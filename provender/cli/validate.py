@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import logging
 
 from provender.cli import options
 from provender.settings import load_settings
 from provender.specs.catalog import Catalog
 from provender.specs.models import ModelCatalog
 from provender.specs.validation import find_all
+
+logger = logging.getLogger(__name__)
 
 HELP = "check every definition (sources, SQL, views, models) and print each problem with its file and line"
 
@@ -35,11 +37,12 @@ def run(args: argparse.Namespace) -> int:
         options.print_json({**named, "problems": found.problems, "warnings": found.warnings})
         return 1 if found.problems else 0
     for warning in found.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        logger.warning(warning)
     if found.problems:
-        print("\n".join(found.problems), file=sys.stderr)
+        for problem in found.problems:
+            logger.error(problem)
         count = "1 problem" if len(found.problems) == 1 else f"{len(found.problems)} problems"
-        print(count, file=sys.stderr)
+        logger.error(count)
         return 1
     print(f"all is well: {', '.join(sorted(catalog.sources)) or 'there are no sources yet'}")
     if models.models:

@@ -79,7 +79,7 @@ def _ours(error: api.GoogleAPICallError, where: str) -> ProvenderError:
         return SettingsError(
             f"BigQuery refuses it: {first_line(error)}",
             where=where,
-            unharmed="the published tables as they were",
+            not_affected="the published tables as they were",
             remedy="give the account roles/bigquery.jobUser on the project and roles/bigquery.dataEditor on the data "
             "set, then run the same command again",
         )
@@ -87,7 +87,7 @@ def _ours(error: api.GoogleAPICallError, where: str) -> ProvenderError:
         return SettingsError(
             f"BigQuery does not find it: {first_line(error)}",
             where=where,
-            unharmed="the published tables as they were",
+            not_affected="the published tables as they were",
             remedy="a data set: make it (deploy/gcp/setup.sh with BIGQUERY=1), or correct provender.bigquery; "
             "a file or a staging table: run the same command again",
         )
@@ -95,7 +95,7 @@ def _ours(error: api.GoogleAPICallError, where: str) -> ProvenderError:
         return TerminalError(
             f"BigQuery does not take it: {first_line(error)}",
             where=where,
-            unharmed="the published tables as they were",
+            not_affected="the published tables as they were",
             remedy="provender publish SOURCE --full, if the table in BigQuery was changed by hand",
         )
     return _later(error, where)
@@ -105,6 +105,6 @@ def _later(error: Exception, where: str) -> BigQueryError:
     return BigQueryError(
         f"BigQuery does not answer, or broke a job off: {first_line(error)}",
         where=where,
-        unharmed="the published tables: each holds whole days as the log had them",
+        not_affected="the published tables: each holds whole days as the log had them",
         remedy="run the same command again",
     )

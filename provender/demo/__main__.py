@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 
 from provender.cli.up import sign_in
 from provender.demo.model import model_report
+from provender.demo.narrative import tell
 from provender.demo.report import as_text, online_values, partitions_table, training_frame
 from provender.demo.run import Demo
 from provender.errors import ProvenderError
+from provender.logs import logging_to_stderr
 from provender.settings import load_settings
-
-say = partial(print, flush=True)
 
 
 def main() -> int:
+    with logging_to_stderr():
+        return _main()
+
+
+def _main() -> int:
     try:
         settings = load_settings()
-        demo = Demo(settings, say)
+        demo = Demo(settings)
         demo.run()
         settings = demo.settings
-        say("\n== what was done")
-        say("\n".join(as_text(partitions_table(settings))))
-        say(
+        tell("\n== what was done")
+        tell("\n".join(as_text(partitions_table(settings))))
+        tell(
             "\n== a training frame: what was known two hours before departure (FeatureStore.get_historical_features)"
         )
-        say(training_frame(settings).to_string(index=False))
-        say("\n== online values now (FeatureStore.get_online_features)")
-        say(online_values(settings).to_string(index=False))
-        say("\n== the model that serves, and a request")
-        say("\n".join(model_report(settings)))
-        say(sign_in(settings))
+        tell(training_frame(settings).to_string(index=False))
+        tell("\n== online values now (FeatureStore.get_online_features)")
+        tell(online_values(settings).to_string(index=False))
+        tell("\n== the model that serves, and a request")
+        tell("\n".join(model_report(settings)))
+        tell(sign_in(settings))
     except ProvenderError as error:
         print(error, file=sys.stderr)
         return error.exit_code

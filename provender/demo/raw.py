@@ -108,7 +108,7 @@ def _write_whole(path: Path, text: str) -> None:
         raise StorageError(
             f"cannot write the demo's raw data: {error.strerror}",
             where=str(path),
-            unharmed="files written so far are complete",
+            not_affected="files written so far are complete",
             remedy="make room or fix the permissions, then run it again: it goes on where it stopped",
         ) from error
 

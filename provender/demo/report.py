@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -68,9 +68,13 @@ def _row(ledger: Ledger, manifest: Manifest) -> Row:
 
 
 def _materialization_after(ledger: Ledger, ingest: Manifest) -> Manifest | None:
-    recorded = ingest.document["recorded_up_to"]
-    later = (m for m in ledger.manifests(Job.MATERIALIZE) if m.document["recorded_up_to"] >= recorded)
-    return next(later, None)
+    recorded = ingest.recorded_up_to
+    return next((m for m in ledger.manifests(Job.MATERIALIZE) if _is_up_to(m, recorded)), None)
+
+
+def _is_up_to(manifest: Manifest, recorded: datetime | None) -> bool:
+    reached = manifest.recorded_up_to
+    return recorded is not None and reached is not None and reached >= recorded
 
 
 def training_frame(settings: Settings) -> pd.DataFrame:

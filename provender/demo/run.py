@@ -9,14 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 from time import monotonic
-from typing import Any
 
 from provender.demo.model import MODEL_DAG, gate_table, run_for, store_of
+from provender.demo.narrative import tell
 from provender.demo.raw import write_raw
 from provender.errors import SetupError, TransientError
 from provender.intervals import Partition, compress, parse_range
-from provender.ledger import Job, Ledger
-from provender.ledger.progress import ingested_partitions
+from provender.ledger import Ledger
 from provender.local import airflow_config, services
 from provender.local.airflow_api import FINAL_STATES, AirflowApi
 from provender.settings import Settings, load_settings
@@ -35,7 +34,6 @@ SOURCES = ("flights", "weather", "driver_statistics")
 LIMIT_SECONDS = 3600.0
 _POLL_SECONDS = 1.0
 _NEWS_SECONDS = 10.0
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -43,14 +41,13 @@ class Demo:
     """The demo on the feature repo of ``settings``."""
 
     settings: Settings
-    say: Say
 
     def run(self) -> None:
         """All steps. Raises :class:`SetupError` (a port, a disk, a tool) or :class:`TransientError` (a red run)."""
         self._step("raw files", self.write_raw_files)
         self._step("Redis", self.start_redis)
         self._step("feature definitions", self.apply)
-        self._step("Airflow", lambda: services.up(self.settings, self.say))
+        self._step("Airflow", lambda: services.up(self.settings))
         self._step("January to November, one run a source", self.ingest_history)
         # Switched on now: of the history's 334 keys none is one that the model waits for.
         self._step("the model's DAG is switched on", self.switch_on_model)
@@ -61,10 +58,10 @@ class Demo:
 
     def write_raw_files(self) -> None:
         for drop in write_raw(self.settings.repo):
-            self.say(f"{drop.source}: {drop.files} files, {drop.written} of them new")
+            tell(f"{drop.source}: {drop.files} files, {drop.written} of them new")
 
     def start_redis(self) -> None:
-        services.up(self.settings, self.say, airflow=False)
+        services.up(self.settings, airflow=False)
         self.settings = load_settings(self.settings.repo)  # its password is made when it starts first
 
     def apply(self) -> None:
@@ -80,7 +77,7 @@ class Demo:
         for source, text in RANGES.items():
             missing = self._missing(source, text)
             for first, last in compress(missing):
-                self.say(f"{source}: {len(missing)} days, {first} to {last}, in one Spark application")
+                tell(f"{source}: {len(missing)} days, {first} to {last}, in one Spark application")
                 run = api.trigger(f"features__{source}", params={"start": first.key, "end": last.key})
                 runs[f"features__{source}", run] = "queued"
         self._await(api, runs)
@@ -91,10 +88,10 @@ class Demo:
     def train(self, key: str) -> None:
         api = AirflowApi.local(self.settings)
         if key in store_of(self.settings).decided_keys():
-            self.say(f"{key} had its model already")
+            tell(f"{key} had its model already")
         else:
             self._await(api, {(MODEL_DAG, run_for(api, key)): "queued"})
-        self.say(gate_table(api, key))
+        tell(gate_table(api, key))
 
     def backfill(self, days: str) -> None:
         api = AirflowApi.local(self.settings)
@@ -114,27 +111,24 @@ class Demo:
         self._await(api, runs)
 
     def _step(self, title: str, work: Callable[[], None]) -> None:
-        self.say(f"\n== {title}")
+        tell(f"\n== {title}")
         started = monotonic()
         work()
-        self.say(f"   {monotonic() - started:.0f} s")
+        tell(f"   {monotonic() - started:.0f} s")
 
     def _missing(self, source: str, text: str) -> list[Partition]:
         """The partitions of the range ``text`` that are not ingested, or not online yet."""
         spec = Catalog.load(self.settings.repo).source(source)
-        ledger = Ledger(storage_at(self.settings.storage_root), source)
-        done = ingested_partitions(ledger)
-        last = ledger.last(Job.MATERIALIZE)
-        online = last.document["recorded_up_to"] if last else ""
-        missing = [p for p in parse_range(spec.cadence, text) if not _is_online(done.get(p.key), online)]
+        online = {*Ledger(storage_at(self.settings.storage_root), source).state().online_keys()}
+        missing = [p for p in parse_range(spec.cadence, text) if p.key not in online]
         if not missing:
-            self.say(f"{source}: {text} is there already")
+            tell(f"{source}: {text} is there already")
         return missing
 
     def _backfill(self, source: str, first: Partition, last: Partition) -> subprocess.Popen[bytes]:
         command = ["airflow", "backfill", "create", "--dag-id", f"features__{source}"]
         command += ["--from-date", first.key, "--to-date", last.key, "--reprocess-behavior", "failed"]
-        self.say(" ".join(command))
+        tell(" ".join(command))
         return subprocess.Popen(
             command, env=airflow_config.environment(self.settings), stdout=subprocess.DEVNULL
         )
@@ -152,7 +146,7 @@ class Demo:
                     runs[dag, run] = api.run_state(dag, run)
             news = ", ".join(f"{count} {state}" for state, count in sorted(Counter(runs.values()).items()))
             if news != told or monotonic() - told_at > _NEWS_SECONDS:
-                self.say(f"   {news}{self._now_running(api, runs)}")
+                tell(f"   {news}{self._now_running(api, runs)}")
                 told, told_at = news, monotonic()
             if monotonic() > deadline:
                 raise TransientError("the runs take too long", where=airflow_config.base_url(self.settings))
@@ -162,7 +156,7 @@ class Demo:
             raise TransientError(
                 f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed[:3])}",
                 where=f"{airflow_config.base_url(self.settings)}, and {self.settings.state_dir / 'logs'}",
-                unharmed="every committed partition",
+                not_affected="every committed partition",
                 remedy="read the red task's log in the UI; `make demo` goes on where it stopped",
             )
 
@@ -175,7 +169,3 @@ class Demo:
             if state == "running"
         ]
         return f"  ({', '.join(tasks)})" if tasks else ""
-
-
-def _is_online(ingested: dict[str, Any] | None, online_up_to: str) -> bool:
-    return ingested is not None and ingested["recorded"] <= online_up_to

@@ -63,14 +63,14 @@ def find_feature(views: list[AppliedView], question: Question) -> Feature:
     if question.view not in named:
         raise SpecError(
             f"no applied view is called {question.view!r}",
-            unharmed=_NOT_AFFECTED,
+            not_affected=_NOT_AFFECTED,
             remedy=did_you_mean(question.view, list(named)) or "provender apply",
         )
     view = named[question.view]
     if question.feature not in view.features:
         raise SpecError(
             f"view {view.view} has no feature {question.feature!r}",
-            unharmed=_NOT_AFFECTED,
+            not_affected=_NOT_AFFECTED,
             remedy=did_you_mean(question.feature, list(view.features)),
         )
     join_keys = typed_keys(view, question.keys)
@@ -85,7 +85,7 @@ def typed_keys(view: AppliedView, texts: Mapping[str, str]) -> dict[str, Any]:
         raise SpecError(
             f"view {view.view} has the join keys {', '.join(view.join_keys) or '(none)'}, "
             f"and {', '.join(texts) or 'none'} was given",
-            unharmed=_NOT_AFFECTED,
+            not_affected=_NOT_AFFECTED,
             remedy=" ".join(f"--key {name}=VALUE" for name in view.join_keys),
         )
     return {name: _typed(view, name, ColumnType(kind), texts[name]) for name, kind in view.join_keys.items()}
@@ -97,6 +97,6 @@ def _typed(view: AppliedView, name: str, kind: ColumnType, text: str) -> Any:
     except pa.ArrowInvalid as error:
         raise SpecError(
             f"join key {name} of view {view.view} is {kind}: {error}",
-            unharmed=_NOT_AFFECTED,
+            not_affected=_NOT_AFFECTED,
             remedy=f"--key {name}=VALUE with a value of that type",
         ) from error

@@ -6,11 +6,10 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
-from provender.intervals import parse_iso
-from provender.ledger import Job, Kind, Ledger, Manifest
-from provender.ledger.progress import recorded_up_to
+from provender.ledger import Job, Kind, Ledger
+from provender.ledger.records import IngestedPartition, IngestManifest, StagedPartition, StageManifest
+from provender.ledger.state import SourceState
 
 
 @dataclass(frozen=True)
@@ -53,13 +52,16 @@ class LedgerFacts:
     @cached_property
     def recorded_to(self) -> datetime | None:
         """Up to when the logs are complete; what was recorded later belongs to no committed attempt."""
-        return recorded_up_to(self._ledger)
+        return self._state.recorded_up_to
 
     @cached_property
     def online_to(self) -> datetime | None:
         """Up to when the online store holds the logs."""
-        last = self._ledger.last(Job.MATERIALIZE)
-        return last.recorded_up_to if last is not None else None
+        return self._state.online_up_to
+
+    @cached_property
+    def _state(self) -> SourceState:
+        return self._ledger.state()
 
     def recorder(self, recorded: datetime) -> Recorder | None:
         """The attempt whose work includes what was recorded at ``recorded``: the first one complete up to then."""
@@ -71,46 +73,43 @@ class LedgerFacts:
         """The newest attempt that ingested something."""
         return _recorder(self._ingests[-1]) if self._ingests else None
 
-    def ingested(self, recorded_to: datetime) -> dict[str, dict[str, Any]]:
+    def ingested(self, recorded_to: datetime) -> dict[str, IngestedPartition]:
         """Per partition key how it was ingested last, as of ``recorded_to``."""
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, IngestedPartition] = {}
         for manifest in self._ingests:
             if manifest.recorded_up_to is not None and manifest.recorded_up_to <= recorded_to:
                 found |= manifest.partitions
         return found
 
-    def staged(self, partition: str) -> list[dict[str, Any]]:
+    def staged(self, partition: str) -> list[StagedPartition]:
         """Every delivery of a partition, oldest first."""
         return [m.partitions[partition] for m in self._stages if partition in m.partitions]
 
     @cached_property
-    def _stages(self) -> list[Manifest]:
-        return self._ledger.manifests(Job.STAGE)
+    def _stages(self) -> list[StageManifest]:
+        return [m for m in self._ledger.manifests(Job.STAGE) if isinstance(m, StageManifest)]
 
     @cached_property
-    def _ingests(self) -> list[Manifest]:
-        return [m for m in self._ledger.manifests(Job.INGEST) if m.kind is Kind.MANIFEST]
+    def _ingests(self) -> list[IngestManifest]:
+        every = self._ledger.manifests(Job.INGEST)
+        return [m for m in every if isinstance(m, IngestManifest) and m.kind is Kind.MANIFEST]
 
     @cached_property
     def _ends(self) -> list[datetime]:
         return [m.recorded_up_to for m in self._ingests if m.recorded_up_to is not None]
 
 
-def _recorder(manifest: Manifest) -> Recorder:
+def _recorder(manifest: IngestManifest) -> Recorder:
     assert manifest.recorded_up_to is not None, "every ingest has one"
-    document = manifest.document
-    versions = {entry["table"]: entry.get("version") for entry in manifest.wrote}
-    delivered = [
-        Delivered(key, entry["delivery"], parse_iso(entry["delivered"]))
-        for key, entry in manifest.partitions.items()
-    ]
+    versions = {commit.table: commit.version for commit in manifest.wrote}
+    delivered = [Delivered(k, entry.delivery, entry.delivered) for k, entry in manifest.partitions.items()]
     return Recorder(
         manifest=manifest.number,
         attempt=manifest.attempt,
         recorded=manifest.recorded_up_to,
         committed=manifest.committed,
-        spec=str(document["spec"].get("data", "")),
-        code=str(document["code"]),
+        spec=manifest.spec.get("data", ""),
+        code=manifest.code,
         resumed=manifest.resumed,
         delivered=tuple(delivered),
         raw_version=versions.get(f"raw/{manifest.source}"),

@@ -87,7 +87,7 @@ def _other_definition(task: Task, rows: pa.Table, reference: Recorder, *, is_cur
     done = task.facts.ingested(reference.recorded)
     starts = {as_utc(start) for start in rows.column("_partition").to_pylist()}
     held = {key for key in done if _start(task.source, key) in starts}
-    stale = sorted(key for key in held if done[key]["spec"] != today)
+    stale = sorted(key for key in held if done[key].spec != today)
     if not stale:
         return ""
     command = f"provender ingest {task.source.name} {stale[0]}"

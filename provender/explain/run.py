@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from provender.errors import SpecError
+from provender.errors import LogNotFoundError, SpecError
 from provender.explain.asked import Feature, Question, find_feature
 from provender.explain.changes import Change, changes
 from provender.explain.explanation import Explanation
@@ -21,7 +21,7 @@ from provender.settings import Settings
 from provender.specs.catalog import Catalog
 from provender.specs.hashing import data_hash
 from provender.storage import storage_at
-from provender.tables.feature_log import FeatureLog, LogNotFoundError
+from provender.tables.feature_log import FeatureLog
 
 
 def explain(settings: Settings, question: Question, attempt: str) -> Explanation:
@@ -39,7 +39,7 @@ def explain(settings: Settings, question: Question, attempt: str) -> Explanation
     except KeyError as error:
         raise SpecError(
             f"view {feature.view.view} reads a table that {source.name} has not: {feature.view.table}",
-            unharmed="everything: nothing was written",
+            not_affected="everything: nothing was written",
             remedy="provender apply",
         ) from error
     facts = LedgerFacts(Ledger(storage, source.name))

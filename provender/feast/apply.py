@@ -9,9 +9,9 @@ current directory, as ``feast apply`` does.
 from __future__ import annotations
 
 import argparse
-import json
+import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +25,8 @@ from feast.feature_view import DUMMY_ENTITY_NAME
 from feast.infra.registry.registry import FEAST_OBJECT_TYPES
 from feast.repo_contents import RepoContents
 
-from provender.errors import OnlineStoreError, ProvenderError, SettingsError, SpecError
+from provender.errors import OnlineStoreError, SettingsError, SpecError
+from provender.failures import run_job
 from provender.feast import IMPORTED
 from provender.feast.differences import differences
 from provender.feast.merge import Named, load_states, merge, named, registered
@@ -51,7 +52,7 @@ from provender.specs.views import check as check_views
 from provender.storage import Storage, storage_at
 from provender.storage.source_lock import source_lock
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ def plan(repo: Path | str | None) -> Plan:
         return _work(settings, views, _differences(settings, open_store(settings), contents), {}).plan
 
 
-def apply(repo: Path | str | None, say: Say = print, began: datetime | None = None) -> Plan:
-    """Prints what changes, then registers it, deletions included: the registry becomes what the repo says.
+def apply(repo: Path | str | None, began: datetime | None = None) -> Plan:
+    """Log what changes, then register it, deletions included: the registry becomes what the repo says.
 
     Processes that apply at once do so one after the other, and what others applied since ``began`` (default: now)
     stays, unless this repo changes the same object in another way: then nothing is registered. Online values of
@@ -106,34 +107,34 @@ def apply(repo: Path | str | None, say: Say = print, began: datetime | None = No
     with in_repo(settings.repo), registry_errors(settings), comparable_services():
         contents, views = _read(settings)
         store = open_store(settings)
-        with registry_lock(settings, lambda holder: say(f"waiting for another apply ({holder})")):
+        with registry_lock(settings, lambda holder: logger.info(f"waiting for another apply ({holder})")):
             before = _differences(settings, store, contents)
             states = load_states(storage, settings.project)
             work = _work(settings, views, before, states.changed_since(began))
-            _register(settings, store, work, say)
+            _register(settings, store, work)
             after = _differences(settings, store, contents)
             states.and_then(registered(before), registered(after)).save(storage, settings.project)
     return work.plan
 
 
-def _register(settings: Settings, store: FeatureStore, work: _Work, say: Say) -> None:
+def _register(settings: Settings, store: FeatureStore, work: _Work) -> None:
     for line in work.plan.changes or ["nothing to change in the registry"]:
-        say(line)
+        logger.info(line)
     for line in work.plan.kept:
-        say(line)
+        logger.info(line)
     storage = storage_at(settings.storage_root)
     with ExitStack() as locks:
         # A materialization that runs now would write the values of a view again that are removed here.
         for source in sorted({view.source for view in work.plan.gone}):
             locks.enter_context(
-                source_lock(storage, source, "online", f"apply-{token_hex(4)}", say, interrupter(settings))
+                source_lock(storage, source, "online", f"apply-{token_hex(4)}", interrupter(settings))
             )
-        _remove_online_values(settings, work.plan, say)
+        _remove_online_values(settings, work.plan)
         if work.plan.changes:
             store.registry.refresh(settings.project)
             store.apply(work.to_apply, objects_to_delete=work.to_delete, partial=False)
         save_applied_views(storage, settings.project, work.plan.views)
-    _remove_what_came_back(settings, storage, work.plan, say)
+    _remove_what_came_back(settings, storage, work.plan)
 
 
 def _differences(settings: Settings, store: FeatureStore, contents: RepoContents) -> list[FeastObjectDiff]:
@@ -157,7 +158,7 @@ def _work(
                 for kind, name in merged.conflicts
             ),
             where=str(settings.repo),
-            unharmed="the registry: nothing of this apply is in it",
+            not_affected="the registry: nothing of this apply is in it",
             remedy="bring the other change into this repo, then: provender apply",
         )
     ours = [diff for diff in diffs if named(diff) not in merged.theirs]
@@ -203,7 +204,7 @@ def _refuse(settings: Settings, problems: list[str]) -> None:
         raise SpecError(
             "\n".join(problems),
             where=str(settings.repo),
-            unharmed="the registry",
+            not_affected="the registry",
             remedy="correct these lines, then: provender apply",
         )
 
@@ -236,14 +237,14 @@ def _applied(settings: Settings, storage: Storage) -> tuple[dict[str, AppliedVie
         return {}, []  # the first apply, or a document that this one writes again
 
 
-def _remove_online_values(settings: Settings, planned: Plan, say: Say) -> None:
+def _remove_online_values(settings: Settings, planned: Plan) -> None:
     """Feast's own clean-up leaves fields behind that it does not know, and does not unescape its pattern."""
     names = {view.view for view in planned.gone}
     gone = views_not_defined(names, planned.views, planned.gone)
-    remove_views(settings, gone.values(), planned.views, say)
+    remove_views(settings, gone.values(), planned.views)
 
 
-def _remove_what_came_back(settings: Settings, storage: Storage, planned: Plan, say: Say) -> None:
+def _remove_what_came_back(settings: Settings, storage: Storage, planned: Plan) -> None:
     """Removes views that an online store restored to an older state holds again. One that is away now is only named:
     nothing of this apply depends on it."""
     former = load_former_views(storage, settings.project)
@@ -252,9 +253,11 @@ def _remove_what_came_back(settings: Settings, storage: Storage, planned: Plan, 
         return
     try:
         again = views_not_defined(views_there(settings), planned.views, former)
-        remove_views(settings, again.values(), planned.views, say)
+        remove_views(settings, again.values(), planned.views)
     except OnlineStoreError as error:
-        say(f"the online store was not asked for views that are not defined any more: {error.what}")
+        logger.warning(
+            f"the online store was not asked for views that are not defined any more: {error.what}"
+        )
 
 
 def _line(diff: FeastObjectDiff) -> str | None:
@@ -269,31 +272,30 @@ def _line(diff: FeastObjectDiff) -> str | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """``python -m provender.feast.apply [--repo FOLDER] [--dry-run]``; answers the exit code."""
+    """``python -m provender.feast.apply [--repo FOLDER] [--dry-run] [--attempt NAME]``; answers the exit code."""
     parser = argparse.ArgumentParser(
         prog="provender apply", description="Register the feature definitions with Feast."
     )
     parser.add_argument("--repo", type=Path, default=None, help="feature repo (default: the nearest one)")
     parser.add_argument("--dry-run", action="store_true", help="print what would change, and stop")
+    parser.add_argument("--attempt", help="name of this attempt, for its failure document")
     chosen = parser.parse_args(arguments)
-    try:
+
+    def work(settings: Settings) -> None:
         if chosen.dry_run:
-            show(plan(chosen.repo))
+            show(plan(settings.repo))
         else:
-            apply(chosen.repo, began=IMPORTED)
-    except ProvenderError as error:
-        print(error, file=sys.stderr)
-        print(f"PROVENDER_ERROR {json.dumps(error.to_dict())}", file=sys.stderr)
-        return error.exit_code
-    return 0
+            apply(settings.repo, began=IMPORTED)
+
+    return run_job(chosen.repo, chosen.attempt, work)
 
 
-def show(planned: Plan, say: Say = print) -> None:
-    """Prints what an apply would do."""
+def show(planned: Plan) -> None:
+    """Print what an apply would do."""
     for line in planned.changes or ["nothing to change in the registry"]:
-        say(line)
+        print(line)
     for name in sorted({view.view for view in planned.gone}):
-        say(f"- online values of {name}")
+        print(f"- online values of {name}")
 
 
 if __name__ == "__main__":

@@ -170,7 +170,7 @@ def _by_source(
             raise SpecError(
                 f"view {task.feature_view.name!r} is in Feast's registry, but provender does not know it",
                 where=str(settings.repo / "views"),
-                unharmed="the online store: nothing was written",
+                not_affected="the online store: nothing was written",
                 remedy="provender apply",
             )
         found.setdefault(source, []).append(task)

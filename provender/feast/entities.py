@@ -58,7 +58,7 @@ def from_sql(query: str, tables: Iterable[Table]) -> tuple[pa.Table, str]:
         except duckdb.Error as error:
             raise TerminalError(
                 f"the entity rows' SQL cannot be run: {error}",
-                unharmed="everything: nothing was read",
+                not_affected="everything: nothing was read",
                 remedy="it is DuckDB's SQL over <source>.<table>, with a column event_timestamp",
             ) from error
     stamps = [f.name for f in result.schema if pa.types.is_timestamp(f.type)]
@@ -84,7 +84,7 @@ def _in_utc(times: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise TerminalError(
             f"the entity rows' column {name} has type {times.type}, which is not read as a time: {error}",
-            unharmed="everything: nothing was read",
+            not_affected="everything: nothing was read",
             remedy=f"make it one in the SQL: CAST({name} AS TIMESTAMPTZ)",
         ) from error
 

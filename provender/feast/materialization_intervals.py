@@ -7,7 +7,7 @@ read off the manifests, in a process of its own, since importing Feast takes lon
 from __future__ import annotations
 
 import argparse
-import json
+import logging
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -17,16 +17,18 @@ from typing import Any
 from feast import FeatureStore
 from feast.errors import FeatureViewNotFoundException
 
-from provender.errors import ProvenderError
+from provender.failures import run_job
 from provender.feast.registry import open_store, registry_errors, registry_lock
+from provender.feast.sync_state import note_recorded
 from provender.intervals import Partition, compress
-from provender.ledger import Job, Ledger
-from provender.ledger.progress import ingested_partitions
-from provender.ledger.told import set_told
-from provender.settings import Settings, load_settings
+from provender.ledger import Ledger
+from provender.ledger.state import SourceState
+from provender.settings import Settings
 from provender.specs.catalog import Catalog
 from provender.specs.source import Source
 from provender.storage import storage_at
+
+logger = logging.getLogger(__name__)
 
 Interval = tuple[datetime, datetime]
 """``[start, end)``, in UTC."""
@@ -40,12 +42,11 @@ def record(settings: Settings, source_name: str) -> dict[str, list[Interval]]:
     """
     source = Catalog.load(settings.repo).source(source_name)
     storage = storage_at(settings.storage_root)
-    ledger = Ledger(storage, source.name)
-    last = ledger.last(Job.MATERIALIZE)
+    state = Ledger(storage, source.name).state()
+    reached = {view: state.view_up_to(view) for view in state.totals.views}
     with registry_errors(settings), registry_lock(settings):
-        added = _register(open_store(settings), settings.project, _online_partitions(source, ledger))
-    if last is not None:
-        set_told(storage, ledger, last.number)
+        added = _register(open_store(settings), settings.project, online_partitions(source, state))
+    note_recorded(storage, source.name, reached)
     return added
 
 
@@ -64,17 +65,11 @@ def _register(
     return added
 
 
-def _online_partitions(source: Source, ledger: Ledger) -> dict[str, list[Partition]]:
-    """Per view the partitions whose newest ingest was recorded by when the view was last written."""
-    done = ingested_partitions(ledger)
-    reached: dict[str, str] = {}
-    for manifest in ledger.manifests(Job.MATERIALIZE):
-        reached.update({entry["view"]: entry["recorded_up_to"] for entry in manifest.wrote})
+def online_partitions(source: Source, state: SourceState) -> dict[str, list[Partition]]:
+    """Per view that was ever written the partitions that are online, in order."""
     return {
-        view: sorted(
-            Partition.parse(source.cadence, key) for key, entry in done.items() if entry["recorded"] <= up_to
-        )
-        for view, up_to in reached.items()
+        view: sorted(Partition.parse(source.cadence, key) for key in state.online_keys(view))
+        for view in state.totals.views
     }
 
 
@@ -94,21 +89,20 @@ def _aware(moment: datetime) -> datetime:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """``python -m provender.feast.materialization_intervals --repo FOLDER --source NAME``; answers the exit code."""
+    """``python -m provender.feast.materialization_intervals --repo FOLDER --source NAME [--attempt NAME]``; returns the
+    exit code."""
     parser = argparse.ArgumentParser(description="Tell Feast's registry what is materialized.")
     parser.add_argument("--repo", type=Path, default=None, help="feature repo (default: the nearest one)")
     parser.add_argument("--source", required=True)
+    parser.add_argument("--attempt", help="name of this attempt, for its failure document")
     chosen = parser.parse_args(arguments)
-    try:
-        added = record(load_settings(chosen.repo), chosen.source)
-    except ProvenderError as error:
-        print(error, file=sys.stderr)
-        print(f"PROVENDER_ERROR {json.dumps(error.to_dict())}", file=sys.stderr)
-        return error.exit_code
-    for view, intervals in added.items():
-        for start, end in intervals:
-            print(f"{view}: {start.isoformat()} to {end.isoformat()}")
-    return 0
+
+    def work(settings: Settings) -> None:
+        for view, intervals in record(settings, chosen.source).items():
+            for start, end in intervals:
+                logger.info(f"{view}: {start.isoformat()} to {end.isoformat()}")
+
+    return run_job(chosen.repo, chosen.attempt, work)
 
 
 if __name__ == "__main__":

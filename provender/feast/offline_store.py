@@ -218,7 +218,7 @@ class ProvenderOfflineStore(OfflineStore):
         if not isinstance(destination, FileLoggingDestination) or destination.path.startswith(("s3:", "gs:")):
             raise TerminalError(
                 f"logs of served features cannot be written to {type(destination).__name__}",
-                unharmed="the logs, where they are",
+                not_affected="the logs, where they are",
                 remedy='LoggingConfig(destination=FileLoggingDestination(path="<folder>"))',
             )
         table = data if isinstance(data, pa.Table) else ds.dataset(data, format="parquet").to_table()
@@ -267,7 +267,7 @@ def _check_columns(names: list[str], lookups: list[Lookup]) -> None:
     if taken:
         raise TerminalError(
             f"the entity rows already have columns called like features: {', '.join(taken)}",
-            unharmed="everything: nothing was read",
+            not_affected="everything: nothing was read",
             remedy="rename or drop them, or pass full_feature_names=True",
         )
 

@@ -82,6 +82,6 @@ def _refuse_on_demand_views(store: FeatureStore, features: Sequence[str] | str) 
         raise TrainingSetError(
             f"on-demand views cannot be in a training set: {', '.join(sorted(on_demand & wanted))}",
             where=str(store.repo_path),
-            unharmed="everything: nothing was read",
+            not_affected="everything: nothing was read",
             remedy="name the views they stand on; the model's own preprocessing computes the rest",
         )

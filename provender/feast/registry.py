@@ -101,7 +101,7 @@ def registry_errors(settings: Settings) -> Iterator[None]:
         raise RegistryError(
             f"Feast's registry does not answer: {reason}",
             where=where,
-            unharmed="tables, online values, and what is applied",
+            not_affected="tables, online values, and what is applied",
             remedy="start its database, or correct the path, then run the same command again",
         ) from None
 
@@ -120,7 +120,7 @@ def unreadable_entries(settings: Settings) -> Iterator[None]:
         raise SettingsError(
             f"Feast cannot read its registry back: {reason}",
             where=f"{settings.repo / SETTINGS_FILE}: registry.path",
-            unharmed="tables, online values, and what is applied",
+            not_affected="tables, online values, and what is applied",
             remedy="put that database aside (rename it), then run: provender apply; the repo's files hold all of it",
         ) from error
 
@@ -153,12 +153,12 @@ def _of_the_file(settings: Settings, error: sqlite3.DatabaseError) -> ProvenderE
     """What SQLite says of its file; None for all else."""
     name = getattr(error, "sqlite_errorname", "") or ""
     where = f"{settings.repo / SETTINGS_FILE}: registry.path"
-    unharmed = "tables, online values, and what is applied"
+    not_affected = "tables, online values, and what is applied"
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return DamagedFileError(
             f"the file of Feast's registry cannot be read: {error}",
             where=where,
-            unharmed=unharmed,
+            not_affected=not_affected,
             remedy="put it back from a backup, or move it away and register everything again: provender apply",
         )
     remedies = {
@@ -171,7 +171,7 @@ def _of_the_file(settings: Settings, error: sqlite3.DatabaseError) -> ProvenderE
         if name.startswith(start):
             what = f"Feast's registry cannot be written or read: {error}"
             remedy = f"{remedy}, then run the same command again"
-            return StorageError(what, where=where, unharmed=unharmed, remedy=remedy)
+            return StorageError(what, where=where, not_affected=not_affected, remedy=remedy)
     return None
 
 
@@ -211,6 +211,6 @@ def _refuse_unset(path: str) -> None:
         raise SettingsError(
             f"the registry's path takes {', '.join(f'${{{name}}}' for name in unset)}, which is not set",
             where=f"{SETTINGS_FILE}: registry.path",
-            unharmed="everything",
+            not_affected="everything",
             remedy=f"export {unset[0]}, from a secret",
         )

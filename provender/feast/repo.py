@@ -35,7 +35,7 @@ def read_contents(settings: Settings) -> RepoContents:
         raise SpecError(
             "a file of the feature repo ends the program when it is imported",
             where=_place(error, settings.repo),
-            unharmed="the registry",
+            not_affected="the registry",
             remedy="remove the call there (sys.exit, os._exit, exec…): definitions are imported to be registered",
         ) from error
     except BaseException as error:  # a user's file may raise anything
@@ -43,7 +43,7 @@ def read_contents(settings: Settings) -> RepoContents:
         raise SpecError(
             f"a file of the feature repo cannot be imported: {reason[:500]}",
             where=_place(error, settings.repo),
-            unharmed="the registry",
+            not_affected="the registry",
             remedy="correct that line, then: provender apply",
         ) from error
     names = [project.name for project in contents.projects]

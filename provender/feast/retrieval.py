@@ -138,7 +138,7 @@ class ProvenderRetrievalJob(RetrievalJob):
                 f"on-demand views cannot be in a training set: {on_demand}"
                 if on_demand
                 else "a scan has no output file",
-                unharmed="everything: nothing was written",
+                not_affected="everything: nothing was written",
                 remedy="use to_df, to_arrow or persist",
             )
         if self._output is None:
@@ -151,9 +151,7 @@ class ProvenderRetrievalJob(RetrievalJob):
         request = staged.request(name, self._full_feature_names)
         assert isinstance(request.entities, Rows)
         attempt = f"frame-{secrets.token_hex(6)}"
-        built = build_from(
-            staged.settings, request, request.entities, staged.reads, attempt, say=lambda _: None
-        )
+        built = build_from(staged.settings, request, request.entities, staged.reads, attempt)
         return built.data_uri
 
     def persist(

@@ -19,7 +19,6 @@ from feast.repo_config import RepoConfig
 from provender.errors import SettingsError, SourceNotReadyError, SpecError
 from provender.intervals import Partition
 from provender.ledger import Ledger
-from provender.ledger.progress import recorded_up_to
 from provender.online.layout import ARROW_TYPES
 from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
@@ -65,14 +64,15 @@ class Table:
 
     def committed(self) -> datetime:
         """Up to when the log is complete. Raises :class:`SourceNotReadyError` if nothing was ever ingested."""
-        up_to = recorded_up_to(Ledger(storage_at(self.settings.storage_root), self.source.name))
+        up_to = Ledger(storage_at(self.settings.storage_root), self.source.name).state().recorded_up_to
         if up_to is None:
             first = Partition.holding(self.source.cadence, self.source.start).key
             raise SourceNotReadyError(
                 f"source {self.source.name!r} was not ingested yet, so table {self.name} has no values",
                 where=self.uri,
-                unharmed="everything: nothing was read",
+                not_affected="everything: nothing was read",
                 remedy=f"provender ingest {self.source.name} {first}",
+                source=self.source.name,
             )
         return up_to
 
@@ -104,7 +104,7 @@ def resolve_in(settings: Settings, catalog: Catalog, data_source: DataSource | N
         raise SettingsError(
             "this feature repo reads BigQuery by Feast's own store",
             where=str(settings.repo),
-            unharmed="the registry",
+            not_affected="the registry",
             remedy=f"feast -c {settings.repo} apply",
         )
     batch = getattr(data_source, "batch_source", None) or data_source
@@ -114,7 +114,7 @@ def resolve_in(settings: Settings, catalog: Catalog, data_source: DataSource | N
             f"data source {getattr(data_source, 'name', None)!r} ({type(data_source).__name__}) "
             "is not one of provender's",
             where=str(settings.repo),
-            unharmed="everything: nothing was read",
+            not_affected="everything: nothing was read",
             remedy='give the view source=provender.source("<name>"), or keep it in a feature repo of its own',
         )
     source = catalog.source(tags[SOURCE_TAG])

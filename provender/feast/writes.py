@@ -28,7 +28,7 @@ def add_rows(view: FeatureView, table: Table, rows: pa.Table) -> dict[str, int]:
         raise SpecError(
             f"table {table.name} is made by SQL of the raw rows: nothing can be written into it",
             where=f"view {view.name}",
-            unharmed="everything: nothing was written",
+            not_affected="everything: nothing was written",
             remedy=f'add raw rows: provender.ingest("{table.source.name}", rows, add=True)',
         )
     return ingest(table.source.name, _raw_rows(view, table, rows), repo=table.settings.repo, add=True)

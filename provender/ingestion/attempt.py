@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from provender.clocks import Clock, after
 from provender.errors import PartitionError, SourceNotReadyError
 from provender.ingestion.features import Query
 from provender.ingestion.slices import Redelivery
-from provender.intervals import Partition, from_micros, parse_iso, to_micros
+from provender.intervals import Partition, from_micros, to_micros
 from provender.ledger import Ledger
-from provender.ledger.progress import (
-    admitted_reasons,
-    ingested_partitions,
-    recorded_up_to,
-    staged_partitions,
-)
+from provender.ledger.records import IngestedPartition, StagedPartition
+from provender.ledger.state import SourceState
 from provender.settings import Settings
 from provender.specs.catalog import Catalog
 from provender.specs.hashing import data_hash
@@ -37,8 +32,8 @@ class Attempt:
     source: Source
     sqls: dict[str, Query | None]
     name: str
-    staged: dict[str, dict[str, Any]]
-    waived: dict[str, tuple[str, ...]]
+    staged: dict[str, StagedPartition]
+    waived: Mapping[str, tuple[str, ...]]
     redelivered: tuple[Redelivery, ...]
     recorded: datetime
     resumed: frozenset[Partition] = frozenset()
@@ -50,11 +45,11 @@ class Attempt:
 
     @property
     def staged_bytes(self) -> int:
-        return sum(file["bytes"] for entry in self.staged.values() for file in entry["files"])
+        return sum(file.bytes for entry in self.staged.values() for file in entry.files)
 
     @property
     def newest_delivery(self) -> datetime:
-        return max(parse_iso(entry["delivered"]) for entry in self.staged.values())
+        return max(entry.delivered for entry in self.staged.values())
 
     @property
     def admitted_from_afar(self) -> list[Partition]:
@@ -96,33 +91,26 @@ def prepare(
     clock: Clock,
 ) -> Attempt:
     partitions = sorted({*asked, *left})
-    staged, done, waived = (
-        staged_partitions(ledger),
-        ingested_partitions(ledger),
-        admitted_reasons(ledger),
-    )
+    state = ledger.state()
+    staged, done, waived = state.staged, state.ingested, state.admitted
     absent = [partition.key for partition in partitions if partition.key not in staged]
     if absent:
         raise SourceNotReadyError(
             f"{source.name}: not staged: {', '.join(absent[:5])}{' …' if len(absent) > 5 else ''}",
-            unharmed="everything ingested before",
+            not_affected="everything ingested before",
             remedy=f"provender stage {source.name} {absent[0]}..{absent[-1]}",
+            source=source.name,
+            partitions=tuple(absent),
         )
     spec = data_hash(source, sql_texts(sqls))
     todo = {
         partition.key: staged[partition.key]
         for partition in partitions
         if partition in left
-        or _inputs(done.get(partition.key))
-        != (
-            staged[partition.key]["content"],
-            staged[partition.key]["delivery"],
-            spec,
-            list(waived.get(partition.key, ())),
-        )
+        or not _is_done(done.get(partition.key), staged[partition.key], spec, waived.get(partition.key, ()))
     }
-    recorded = after(_last_recorded(storage, source, ledger), clock)
-    redelivered = redeliveries(source, {**done, **todo})
+    recorded = after(_last_recorded(storage, source, state), clock)
+    redelivered = redeliveries(source, {**dict(state.redelivered()), **todo})
     return Attempt(
         settings,
         storage,
@@ -137,32 +125,42 @@ def prepare(
     )
 
 
-def _last_recorded(storage: Storage, source: Source, ledger: Ledger) -> datetime | None:
+def _last_recorded(storage: Storage, source: Source, state: SourceState) -> datetime | None:
     """The newest recorded timestamp of any attempt, those that died before their manifest included: their clock may
     have been ahead, and Delta passes over a transaction that is not above the last one."""
     written = [table.last_transaction(app_id_of(table)) for table in tables_of(storage, source)]
     moments = [from_micros(version) for version in written if version is not None]
-    committed = recorded_up_to(ledger)
+    committed = state.recorded_up_to
     return max([*moments, *([committed] if committed else [])], default=None)
 
 
-def redeliveries(source: Source, entries: dict[str, dict[str, Any]]) -> tuple[Redelivery, ...]:
+def redeliveries(
+    source: Source, entries: Mapping[str, IngestedPartition | StagedPartition]
+) -> tuple[Redelivery, ...]:
     """Of all partitions in the raw table those that are not as they were delivered first."""
     partitions = {
-        key: Partition.parse(source.cadence, key) for key, entry in entries.items() if entry["delivery"] > 1
+        key: Partition.parse(source.cadence, key) for key, entry in entries.items() if entry.delivery > 1
     }
     return tuple(
         Redelivery(
             partition.start,
             partition.end + source.delay,
-            parse_iso(entries[key]["delivered"]),
+            entries[key].delivered,
         )
         for key, partition in sorted(partitions.items())
     )
 
 
-def _inputs(done: dict[str, Any] | None) -> tuple[Any, ...] | None:
-    return (done["content"], done["delivery"], done["spec"], done["waived"]) if done else None
+def _is_done(
+    done: IngestedPartition | None, staged: StagedPartition, spec: str, waived: tuple[str, ...]
+) -> bool:
+    """Whether the partition was ingested from these very inputs."""
+    return done is not None and (done.content, done.delivery, done.spec, done.waived) == (
+        staged.content,
+        staged.delivery,
+        spec,
+        waived,
+    )
 
 
 def query_of(catalog: Catalog, source: Source, table: FeatureTable) -> Query | None:

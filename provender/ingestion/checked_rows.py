@@ -9,7 +9,7 @@ Both give the same rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,8 +19,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from provender.contract.check import Delivery, check, checked_schema
-from provender.errors import ContractError, ProvenderError
-from provender.intervals import Partition, parse_iso
+from provender.errors import ContractError, ProvenderError, error_from_dict
+from provender.intervals import Partition
+from provender.ledger.records import StagedPartition
 from provender.records import Part, read_records, split
 from provender.spark.session import SMALL_INPUT_BYTES
 from provender.specs.source import Source
@@ -47,8 +48,8 @@ def checked_rows(
     spark: SparkSession,
     storage: Storage,
     source: Source,
-    staged: dict[str, dict[str, Any]],
-    waived: dict[str, tuple[str, ...]],
+    staged: Mapping[str, StagedPartition],
+    waived: Mapping[str, tuple[str, ...]],
     held_bytes: int = _HELD_BYTES,
 ) -> DataFrame:
     """Read and check the staged partitions; returns a checkpointed frame, one row per record.
@@ -68,21 +69,24 @@ def checked_rows(
 
 
 def staged_files(
-    storage: Storage, source: Source, staged: dict[str, dict[str, Any]], waived: dict[str, tuple[str, ...]]
+    storage: Storage,
+    source: Source,
+    staged: Mapping[str, StagedPartition],
+    waived: Mapping[str, tuple[str, ...]],
 ) -> list[StagedFile]:
     """The files of staged partitions that hold a byte, in order."""
     found = []
     for key, entry in staged.items():
-        partition, delivered = Partition.parse(source.cadence, key), parse_iso(entry["delivered"])
+        partition, delivered = Partition.parse(source.cadence, key), entry.delivered
         # Older manifests do not say when they were committed: their rows came before now.
-        arrived = parse_iso(entry["arrived"]) if "arrived" in entry else datetime.now(UTC)
-        for file in entry["files"]:
-            path = f"{entry['folder']}/{file['name']}"
-            is_json = file["format"] == "json"
+        arrived = entry.arrived or datetime.now(UTC)
+        for file in entry.files:
+            path = f"{entry.folder}/{file.name}"
+            is_json = file.format == "json"
             admitted = waived.get(key, ())
             delivery = Delivery(partition, delivered, storage.uri(path), is_json, admitted, arrived)
-            if file["bytes"]:
-                found.append(StagedFile(path, file["name"], file["bytes"], delivery))
+            if file.bytes:
+                found.append(StagedFile(path, file.name, file.bytes, delivery))
     return found
 
 
@@ -105,8 +109,10 @@ def _of_source(source: Source, file: StagedFile, error: ContractError) -> Contra
     return ContractError(
         f"{source.name}: {error.what}",
         where=file.delivery.file,
-        unharmed="the staged copy and everything ingested before",
+        not_affected="the staged copy and everything ingested before",
         remedy=error.remedy,
+        source=source.name,
+        partitions=(file.delivery.partition.key,),
     )
 
 
@@ -138,7 +144,7 @@ def _by_workers(spark: SparkSession, storage: Storage, source: Source, files: li
     rows = numbers.mapInArrow(task, f"{_ddl(source)}, {_FAILURE} string").localCheckpoint()  # type: ignore[arg-type]
     failed = rows.where(F.col(_FAILURE).isNotNull()).select(_FAILURE).limit(1).collect()
     if failed:
-        raise ContractError(**json.loads(failed[0][_FAILURE]))
+        raise error_from_dict(json.loads(failed[0][_FAILURE]))
     return rows.drop(_FAILURE)
 
 
@@ -198,9 +204,8 @@ class _CheckShare:
 
 
 def _failure(schema: pa.Schema, error: ProvenderError) -> pa.RecordBatch:
-    told = {"what": error.what, "where": error.where, "unharmed": error.unharmed, "remedy": error.remedy}
     columns = [
-        pa.array([json.dumps(told)]) if field.name == _FAILURE else pa.nulls(1, field.type)
+        pa.array([json.dumps(error.to_dict())]) if field.name == _FAILURE else pa.nulls(1, field.type)
         for field in schema
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)

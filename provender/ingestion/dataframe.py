@@ -22,7 +22,6 @@ from provender.errors import ContractError, PartitionError
 from provender.ingestion.frame_table import table_of
 from provender.intervals import Partition, to_micros
 from provender.ledger import Ledger
-from provender.ledger.progress import staged_partitions
 from provender.settings import load_settings
 from provender.specs.catalog import Catalog
 from provender.specs.source import Source
@@ -79,13 +78,13 @@ def ingest(
             if not add:
                 yield {path.name: local_file(path)}
                 return
-            held = staged_partitions(Ledger(storage, spec.name)).get(wanted.key)
+            held = Ledger(storage, spec.name).state().staged.get(wanted.key)
             name = added_name(hashlib.sha256(path.read_bytes()).hexdigest())
             yield {**staged_files(storage, held), name: local_file(path)}
 
     stage(settings, spec, sorted(parts), attempt, deliver)
     names = (settings, source, sorted(parts), attempt)
-    manifest = ingest_staged(*names, say=lambda _: None, allow_withdrawal=allow_withdrawal)
+    manifest = ingest_staged(*names, allow_withdrawal=allow_withdrawal)
     return dict.fromkeys(COUNTS, 0) | manifest.counts
 
 
@@ -95,8 +94,9 @@ def _write(spec: Source, table: pa.Table, path: Path) -> None:
     except pa.ArrowException as error:
         raise ContractError(
             f"{spec.name}: the frame cannot be written as Parquet: {str(error).splitlines()[0][:300]}",
-            unharmed="everything",
+            not_affected="everything",
             remedy="give its columns types that Parquet has (frame.astype)",
+            source=spec.name,
         ) from error
 
 
@@ -112,8 +112,9 @@ def _split(spec: Source, table: pa.Table, key: str | None, now: datetime) -> dic
             f"{spec.name}: no row of the frame has an event timestamp that can be read"
             if table.num_rows
             else f"{spec.name}: the frame has no rows, so nothing says which partition it is",
-            unharmed="everything",
+            not_affected="everything",
             remedy=f"look at column {spec.event_timestamp.column!r}, or name the partition",
+            source=spec.name,
         )
     starts = period_starts(times.micros, spec.cadence)
     first, last = (to_micros(partition.start) for partition in _deliverable(spec, now))
@@ -154,7 +155,7 @@ def _nowhere(spec: Source, starts: Ints, now: datetime) -> PartitionError:
         f"they go from {first.key} to {last.key}"
         if first <= last
         else f"{spec.name}: its first partition, {first.key}, has not ended",
-        unharmed="everything",
+        not_affected="everything",
         remedy=f"correct the times in {spec.event_timestamp.column!r}, deliver it when its period has ended, or change "
         f"start and end in sources/{spec.name}.yaml",
     )

@@ -196,7 +196,7 @@ def _declared(source: Source, table: FeatureTable, sql: Query, results: DataFram
             f"{source.name}.{table.name}: the query does not return column {', '.join(missing)}; "
             f"it gives {', '.join(name for name in results.columns if not name.startswith('_'))}",
             where=str(sql.path),
-            unharmed="everything committed before; nothing of this attempt was written",
+            not_affected="everything committed before; nothing of this attempt was written",
             remedy="name the column in the SQL, or correct keys and features in the spec",
         )
     return declared_columns(f"{source.name}.{table.name}", wanted, results, str(sql.path))

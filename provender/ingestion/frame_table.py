@@ -138,4 +138,4 @@ def _first_line(error: Exception) -> str:
 
 
 def _refused(spec: Source, what: str, remedy: str) -> ContractError:
-    return ContractError(f"{spec.name}: {what}", unharmed="everything", remedy=remedy)
+    return ContractError(f"{spec.name}: {what}", not_affected="everything", remedy=remedy, source=spec.name)

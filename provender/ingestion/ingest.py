@@ -13,10 +13,10 @@ partition it is for, finds what was written, appends what is still missing, and 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -46,9 +46,8 @@ from provender.intervals import (
     partitions_between,
 )
 from provender.ledger import Draft, Ledger, Manifest
-from provender.ledger.progress import (
-    ingested_partitions,
-)
+from provender.ledger.records import TableCommit
+from provender.ledger.records import Transaction as TransactionId
 from provender.settings import Settings
 from provender.spark.failures import spark_failures
 from provender.spark.interrupt import interrupter
@@ -59,7 +58,7 @@ from provender.specs.source import FeatureTable
 from provender.staging.copies import restore_copies
 from provender.storage import storage_at
 from provender.storage.disk import scratch_errors
-from provender.storage.source_lock import Say, source_lock
+from provender.storage.source_lock import source_lock
 from provender.tables.delta_log import Commit
 from provender.tables.repair import repair_tables
 from provender.tables.tables import (
@@ -71,6 +70,8 @@ from provender.tables.tables import (
 )
 from provender.tables.types import quoted
 
+logger = logging.getLogger(__name__)
+
 
 @scratch_errors()
 def ingest(
@@ -78,7 +79,6 @@ def ingest(
     source_name: str,
     partitions: Iterable[Partition],
     attempt: str,
-    say: Say = print,
     clock: Clock = utc_now,
     *,
     allow_withdrawal: bool = False,
@@ -106,15 +106,15 @@ def ingest(
     sqls = {table.name: query_of(catalog, source, table) for table in source.tables}
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name, clock)
-    with source_lock(storage, source.name, "tables", attempt, say, interrupter(settings)) as held:
-        repair_tables(storage, source, ledger, say)
+    with source_lock(storage, source.name, "tables", attempt, interrupter(settings)) as held:
+        repair_tables(storage, source, ledger)
         left = frozenset(partitions_of(source, held.abandoned_work))
         work = prepare(settings, storage, source, sqls, ledger, attempt, partitions, left, clock)
         restored = restore_copies(settings, storage, source, work.staged)
         for note in restored:
-            say(note)
+            logger.info(note)
         done = (
-            _ingest(work, ledger, started, held.announce, say, allow_withdrawal)
+            _ingest(work, ledger, started, held.announce, allow_withdrawal)
             if work.staged
             else receipt(work, started)
         )
@@ -129,10 +129,12 @@ def _ingest(
     ledger: Ledger,
     started: datetime,
     announce: Callable[[list[str]], None],
-    say: Say,
     allow_withdrawal: bool,
 ) -> Draft:
-    say(f"ingesting {len(work.staged)} partition(s) of {work.source.name}")
+    logger.info(
+        f"ingesting {len(work.staged)} partition(s) of {work.source.name}",
+        extra={"source": work.source.name, "partitions": sorted(work.staged)},
+    )
     with spark_session(work.settings, work.name) as spark:
         tune_for(spark, work.staged_bytes)
         with spark_failures("checking the rows", work.storage.uri(f"staging/{work.source.name}")):
@@ -140,12 +142,15 @@ def _ingest(
             rows = checked_rows(spark, work.storage, work.source, work.staged, work.waived)
             counted = row_counts.count(rows, work.source, work.staged)
             refuse_past_limit(work, rows, counted)
-        withdrawn = refuse_withdrawal(
-            work, spark, rows, ingested_partitions(ledger), allowed=allow_withdrawal
-        )
+        withdrawn = refuse_withdrawal(work, spark, rows, ledger.state().ingested, allowed=allow_withdrawal)
         raw, periods = _raw_rows(work, spark, rows, counted)
-        say(
-            f"{counted.accepted} rows accepted, {counted.quarantined} quarantined; {len(periods)} period(s) touched"
+        logger.info(
+            f"{counted.accepted} rows accepted, {counted.quarantined} quarantined; {len(periods)} period(s) touched",
+            extra={
+                "source": work.source.name,
+                "accepted": counted.accepted,
+                "quarantined": counted.quarantined,
+            },
         )
         slices = _slices(work, raw, periods)
         changes = {t.name: _changes(work, spark, t, raw, periods, slices) for t in work.source.tables}
@@ -157,7 +162,7 @@ def _ingest(
     outcomes = {name: change.outcomes for name, change in changes.items()}
     manifest = draft(work, started, counted, outcomes, wrote, withdrawn)
     for note in manifest.notes:
-        say(note)
+        logger.info(note)
     return manifest
 
 
@@ -195,7 +200,7 @@ def _raw_rows(
         return kept.select(*accepted.columns).unionByName(accepted), ordered
 
 
-def _write_raw(work: Attempt, rows: DataFrame, counted: Tally) -> dict[str, Any]:
+def _write_raw(work: Attempt, rows: DataFrame, counted: Tally) -> TableCommit:
     table = raw_table(work.storage, work.source)
     with spark_failures("writing the raw table", table.uri):
         where = _partitions_condition(work.partitions)
@@ -218,9 +223,9 @@ def _partitions_condition(partitions: list[Partition]) -> str:
 
 def _write_quarantine(
     work: Attempt, spark: SparkSession, rows: DataFrame, counted: Tally, ledger: Ledger
-) -> list[dict[str, Any]]:
-    done = ingested_partitions(ledger)
-    had_some = any(done.get(key, {}).get("quarantined") for key in work.staged)
+) -> list[TableCommit]:
+    done = ledger.state().ingested
+    had_some = any(done[key].quarantined for key in work.staged if key in done)
     if not (counted.quarantined or had_some or work.resumed):
         return []
     table = quarantine_table(work.storage, work.source)
@@ -283,7 +288,7 @@ def _computed(
         raise explain_narrowing(work.source, table, sql, raw, slices) from error
 
 
-def _write_features(work: Attempt, table: FeatureTable, changes: Changes) -> list[dict[str, Any]]:
+def _write_features(work: Attempt, table: FeatureTable, changes: Changes) -> list[TableCommit]:
     if changes.versions is None or not changes.appended:
         return []
     log = feature_table(work.storage, work.source, table)
@@ -338,11 +343,7 @@ def _of_periods(work: Attempt, rows: DataFrame, periods: list[Partition]) -> Dat
     )
 
 
-def _written(work: Attempt, table: DeltaTable, rows: int, commit: Commit) -> dict[str, Any]:
+def _written(work: Attempt, table: DeltaTable, rows: int, commit: Commit) -> TableCommit:
     transaction = work.transaction(table)
-    return {
-        "table": table.path,
-        "rows": rows,
-        **commit.summary,
-        "txn": {"app_id": transaction.app_id, "version": transaction.version},
-    }
+    txn = TransactionId(app_id=transaction.app_id, version=transaction.version)
+    return TableCommit(table=table.path, rows=rows, **commit.summary, txn=txn)

@@ -12,6 +12,7 @@ from provender.ingestion.version_diff import NULL_KEYS
 from provender.ingestion.withdrawal import Withdrawn, withdrawal_notes
 from provender.intervals import Partition
 from provender.ledger import Draft, Job, Kind
+from provender.ledger.records import IngestedPartition, StagedFolder, TableCommit, WithdrawalAllowed
 from provender.records.csv_records import unclosed_note
 from provender.specs.hashing import data_hash, descriptive_hash
 
@@ -34,22 +35,22 @@ def draft(
     started: datetime,
     counted: Tally,
     features: dict[str, dict[Partition, dict[str, int]]],
-    wrote: list[dict[str, Any]],
+    wrote: list[TableCommit],
     withdrawn: Withdrawn,
 ) -> Draft:
     spec = data_hash(work.source, sql_texts(work.sqls))
     placed = row_counts.by_partition(features, work.partitions)
     partitions = {
-        key: {
-            "content": entry["content"],
-            "delivery": entry["delivery"],
-            "delivered": entry["delivered"],
-            "waived": list(work.waived.get(key, ())),
-            "spec": spec,
+        key: IngestedPartition(
+            content=entry.content,
+            delivery=entry.delivery,
+            delivered=entry.delivered,
+            waived=work.waived.get(key, ()),
+            spec=spec,
             **counted.partitions[key],
-            "features": placed[key],
-            **({"withdrawal_allowed": withdrawn[key]} if key in withdrawn else {}),
-        }
+            features=placed[key],
+            **_allowed(withdrawn.get(key)),
+        )
         for key, entry in work.staged.items()
     }
     totals = row_counts.totals(partitions)
@@ -60,13 +61,18 @@ def draft(
         partitions=partitions,
         started=started,
         recorded_up_to=work.recorded,
-        read=[{"folder": entry["folder"], "content": entry["content"]} for entry in work.staged.values()],
+        read=[StagedFolder(folder=each.folder, content=each.content) for each in work.staged.values()],
         wrote=wrote,
         spec={"data": spec, "descriptive": descriptive_hash(work.source)},
         counts=totals,
         notes=[*_notes(work), *_left_out(work, counted, placed), *withdrawal_notes(withdrawn)],
         resumed=bool(work.resumed),
     )
+
+
+def _allowed(withdrawn: dict[str, int] | None) -> dict[str, Any]:
+    """Only of a partition from which more was taken back than its source allows by itself."""
+    return {"withdrawal_allowed": WithdrawalAllowed(**withdrawn)} if withdrawn is not None else {}
 
 
 def _left_out(work: Attempt, counted: Tally, placed: dict[str, dict[str, dict[str, int]]]) -> list[str]:
@@ -95,11 +101,11 @@ def _notes(work: Attempt) -> list[str]:
     extra: dict[str, list[str]] = {}
     notes = []
     for entry in work.staged.values():
-        for file in entry["files"]:
-            for name in sorted({*(file.get("header") or ()), *(file.get("schema") or ())} - named):
-                extra.setdefault(name, []).append(file["name"])
-            if file.get("unclosed_quote"):
-                notes.append(f"{file['name']}: {unclosed_note(file['unclosed_quote'])}")
+        for file in entry.files:
+            for name in sorted({*(file.header or ()), *file.columns} - named):
+                extra.setdefault(name, []).append(file.name)
+            if file.unclosed_quote:
+                notes.append(f"{file.name}: {unclosed_note(file.unclosed_quote)}")
     for name, files in extra.items():
         others = f" and {len(files) - 1} more" if len(files) > 1 else ""
         notes.append(f"column {name[:80]!r} of {files[0]}{others} is not in the spec and was left out")

@@ -24,7 +24,7 @@ from provender.specs.source import ColumnType, Source
 from provender.tables.types import DDL, quoted
 
 _MARK = "a value does not fit its declared type: "
-_UNHARMED = "everything committed before; nothing of this attempt was written"
+_NOT_AFFECTED = "everything committed before; nothing of this attempt was written"
 _EXAMPLES = 3
 _TWO_TO_63 = 9223372036854775808.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,7 +84,7 @@ def declared_columns(
                 for each in refused
             ),
             where=sql_path,
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy="declare the type that the SQL gives, or convert the value in the SQL, saying what it means "
             "(docs/sources.md lists what fits)",
         )
@@ -124,7 +124,7 @@ def narrowing_error(
     return SqlError(
         "\n".join(lines),
         where=where,
-        unharmed=_UNHARMED,
+        not_affected=_NOT_AFFECTED,
         remedy="declare a type that holds these values, or say in the SQL what is to become of them "
         "(CAST(round(x) AS BIGINT), for example)",
     )

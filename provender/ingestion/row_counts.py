@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from provender.ingestion import version_diff
 from provender.intervals import Partition, iso
+from provender.ledger.records import IngestedPartition
 from provender.specs.source import Source
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -114,14 +115,14 @@ def by_partition(
     return placed
 
 
-def totals(partitions: dict[str, dict[str, Any]]) -> dict[str, int]:
+def totals(partitions: dict[str, IngestedPartition]) -> dict[str, int]:
     """Sums over partitions (and tables): staged, accepted, quarantined, new, corrected, withdrawn, unchanged, and
     before_start and null_keys where there are any."""
     sums: Counter[str] = Counter()
     for entry in partitions.values():
         for name in ("staged", "accepted", "quarantined", BEFORE_START):
-            sums[name] += entry.get(name, 0)
-        for counts in entry["features"].values():
+            sums[name] += getattr(entry, name)
+        for counts in entry.features.values():
             sums.update(counts)
     return {name: sums[name] for name in COUNTS} | {name: sums[name] for name in ONLY_IF_ANY if sums[name]}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,6 +13,7 @@ from provender.errors import ContractError
 from provender.ingestion import row_counts
 from provender.ingestion.attempt import Attempt
 from provender.ingestion.row_counts import Tally
+from provender.ledger.records import StagedPartition
 from provender.records import hint
 from provender.specs.source import Source
 
@@ -41,17 +44,27 @@ def refuse_past_limit(work: Attempt, rows: DataFrame, counted: Tally) -> None:
         + "\n    ".join(lines)
         + "\n  first examples:\n"
         + "\n".join(examples),
-        where=", ".join(work.storage.uri(work.staged[key]["folder"]) for key in broken[:3]),
-        unharmed="the staged files and every table: nothing of this attempt was written",
+        where=", ".join(work.storage.uri(work.staged[key].folder) for key in broken[:3]),
+        not_affected="the staged files and every table: nothing of this attempt was written",
         remedy=_hints(work.source, [work.staged[key] for key in broken])
         + "deliver corrected files, or change columns or violations.max_share in "
         f"sources/{work.source.name}.yaml, then run the same command again",
+        source=work.source.name,
+        partitions=tuple(broken),
+        reasons=_summed(counted.partitions[key]["reasons"] for key in broken),
     )
 
 
-def _hints(source: Source, staged: list[dict[str, Any]]) -> str:
+def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(total)
+
+
+def _hints(source: Source, staged: list[StagedPartition]) -> str:
     """What would read the files, where they are written by other options than the spec's."""
-    found = {hint(file, source): file["name"] for entry in staged for file in entry["files"]}
+    found = {hint(file.to_document(), source): file.name for entry in staged for file in entry.files}
     return "".join(f"{name}: {text}; or " for text, name in found.items() if text)
 
 

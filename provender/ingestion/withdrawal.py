@@ -7,8 +7,8 @@ anything is written, until somebody lets it through.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
-from typing import Any
 
 from pyspark.sql import Column as Expr
 from pyspark.sql import DataFrame, SparkSession
@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from provender.errors import WithdrawalError
 from provender.ingestion.attempt import Attempt
 from provender.intervals import Partition, compress, iso
+from provender.ledger.records import IngestedPartition
 from provender.spark.failures import spark_failures
 from provender.specs.source import Source, Violations
 from provender.tables.tables import raw_table
@@ -32,7 +33,12 @@ Withdrawn = dict[str, dict[str, int]]
 
 
 def refuse_withdrawal(
-    work: Attempt, spark: SparkSession, rows: DataFrame, done: dict[str, dict[str, Any]], *, allowed: bool
+    work: Attempt,
+    spark: SparkSession,
+    rows: DataFrame,
+    done: Mapping[str, IngestedPartition],
+    *,
+    allowed: bool,
 ) -> Withdrawn:
     """Check how much of what the redelivered partitions of ``work`` had is not in ``rows`` any more.
 
@@ -47,7 +53,7 @@ def refuse_withdrawal(
     keys = [
         key
         for key in work.staged
-        if _is_redelivered(work, key, done.get(key)) and done[key]["accepted"] >= least
+        if _is_redelivered(work, key, done.get(key)) and done[key].accepted >= least
     ]
     table = raw_table(work.storage, work.source)
     if not keys or not table.exists():
@@ -78,10 +84,10 @@ def _limits(violations: Violations) -> tuple[float, int]:
     return violations.max_withdrawn_share, 1
 
 
-def _is_redelivered(work: Attempt, key: str, done: dict[str, Any] | None) -> bool:
+def _is_redelivered(work: Attempt, key: str, done: IngestedPartition | None) -> bool:
     """Other bytes than were ingested; what a change of the spec takes back is meant."""
     is_left = Partition.parse(work.source.cadence, key) in work.resumed
-    return done is not None and not is_left and done["content"] != work.staged[key]["content"]
+    return done is not None and not is_left and done.content != work.staged[key].content
 
 
 def _compared(work: Attempt, stored: DataFrame, rows: DataFrame, keys: list[str]) -> DataFrame:
@@ -147,9 +153,12 @@ def _refusal(work: Attempt, compared: DataFrame, counted: Withdrawn, share: floa
         + more
         + "\n  first examples:\n    "
         + "\n    ".join(examples),
-        where=", ".join(work.storage.uri(work.staged[key]["folder"]) for key in list(counted)[:3]),
-        unharmed="every table and the online store: nothing of this attempt was written",
+        where=", ".join(work.storage.uri(work.staged[key].folder) for key in list(counted)[:3]),
+        not_affected="every table and the online store: nothing of this attempt was written",
         remedy=f"deliver the whole of {asked} again; or, if the rows are to go: provender ingest {name} {asked} "
         "--allow-withdrawal (in Airflow: trigger the DAG for it with allow_withdrawal; of a DataFrame: "
         f"allow_withdrawal=True); to allow more always, set violations.max_withdrawn_share in sources/{name}.yaml",
+        source=name,
+        partitions=tuple(counted),
+        withdrawn={key: int(found["rows"]) for key, found in counted.items()},
     )

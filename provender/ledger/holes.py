@@ -9,12 +9,9 @@ from provender.intervals import (
     Partition,
     compress,
     newest_complete,
-    parse_iso,
     partitions_between,
 )
-from provender.ledger.ledger import Ledger
-from provender.ledger.manifest import Job
-from provender.ledger.progress import ingested_partitions
+from provender.ledger.state import SourceState
 from provender.specs.source import Source
 
 Range = tuple[Partition, Partition]
@@ -56,16 +53,10 @@ def backfill_command(source: Source, first: Partition, last: Partition, *, repro
     )
 
 
-def newest_online(source: Source, ledger: Ledger) -> Partition | None:
+def newest_online(source: Source, state: SourceState) -> Partition | None:
     """The newest partition that was ingested no later than what the online store holds."""
-    last = ledger.last(Job.MATERIALIZE)
-    if last is None or last.recorded_up_to is None:
-        return None
-    online = last.recorded_up_to
-    keys = [
-        key for key, entry in ingested_partitions(ledger).items() if parse_iso(entry["recorded"]) <= online
-    ]
-    return Partition.parse(source.cadence, max(keys)) if keys else None
+    key = state.newest_ingested(state.online_up_to) if state.online_up_to is not None else None
+    return Partition.parse(source.cadence, key) if key is not None else None
 
 
 def _moment(partition: Partition) -> str:

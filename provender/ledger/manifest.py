@@ -1,38 +1,41 @@
-"""The manifest: the JSON document that an attempt commits last.
+"""The manifest: the JSON document that an attempt commits last, read from bytes and made from a draft.
 
-Its fields are described for people in ``docs/manifests.md``.
+Its fields are in :mod:`provender.ledger.records`, and described for people in ``docs/manifests.md``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
-from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
-from provender.intervals import iso, parse_iso
+from pydantic import Field, TypeAdapter, ValidationError
 
-FORMAT = 1
+from provender.ledger.records import (
+    FORMAT,
+    MANIFESTS,
+    AdmitManifest,
+    IngestManifest,
+    Job,
+    Kind,
+    Manifest,
+    MaterializeManifest,
+    PublishManifest,
+    Record,
+    StageManifest,
+)
 
+__all__ = ["Draft", "Job", "Kind", "Manifest", "digest", "parse_manifest", "to_manifest"]
 
-class Job(StrEnum):
-    """What commits manifests."""
-
-    STAGE = "stage"
-    INGEST = "ingest"
-    MATERIALIZE = "materialize"
-    PUBLISH = "publish"
-    ADMIT = "admit"
-
-
-class Kind(StrEnum):
-    """A manifest records work; a receipt records that there was nothing to do."""
-
-    MANIFEST = "manifest"
-    RECEIPT = "receipt"
+_ANY: TypeAdapter[Manifest] = TypeAdapter(
+    Annotated[
+        StageManifest | IngestManifest | MaterializeManifest | PublishManifest | AdmitManifest,
+        Field(discriminator="job"),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -42,146 +45,73 @@ class Draft:
     job: Job
     attempt: str
     kind: Kind
-    partitions: dict[str, dict[str, Any]]
-    """Per partition key: hashes and counts. A materialization has none."""
+    partitions: Mapping[str, Record]
+    """Per partition key the entry of the job. A materialization has none."""
     started: datetime
     recorded_up_to: datetime | None = None
     """Ingest: the log is complete up to here. Materialize, publish: the online store, or BigQuery, holds the log up to
     here."""
-    read: list[dict[str, Any]] = field(default_factory=list)
-    wrote: list[dict[str, Any]] = field(default_factory=list)
-    spec: dict[str, str] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    read: Sequence[Record] = ()
+    wrote: Sequence[Record] = ()
+    spec: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
     """Sentences for people: what was announced or left out."""
     resumed: bool = False
     """The attempt before died while writing: some of what this one found in the tables is that one's work."""
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """A committed manifest or receipt."""
-
-    source: str
-    document: dict[str, Any]
-
-    @property
-    def number(self) -> int:
-        """1, 2, 3, … per source and job; never reused."""
-        return int(self.document["number"])
-
-    @property
-    def job(self) -> Job:
-        return Job(self.document["job"])
-
-    @property
-    def kind(self) -> Kind:
-        return Kind(self.document["kind"])
-
-    @property
-    def attempt(self) -> str:
-        return str(self.document["attempt"])
-
-    @property
-    def partitions(self) -> dict[str, dict[str, Any]]:
-        """Per partition key: hashes and counts."""
-        partitions: dict[str, dict[str, Any]] = self.document["partitions"]
-        return partitions
-
-    @property
-    def counts(self) -> dict[str, int]:
-        counts: dict[str, int] = self.document["counts"]
-        return counts
-
-    @property
-    def wrote(self) -> list[dict[str, Any]]:
-        wrote: list[dict[str, Any]] = self.document["wrote"]
-        return wrote
-
-    @property
-    def notes(self) -> list[str]:
-        notes: list[str] = self.document["notes"]
-        return notes
-
-    @property
-    def resumed(self) -> bool:
-        return bool(self.document["resumed"])
-
-    @cached_property
-    def recorded_up_to(self) -> datetime | None:
-        text = self.document.get("recorded_up_to")
-        return parse_iso(text) if text else None
-
-    @cached_property
-    def committed(self) -> datetime:
-        return parse_iso(self.document["committed"])
-
-    @property
-    def seconds(self) -> float:
-        """From the attempt's start to its commit."""
-        return (self.committed - parse_iso(self.document["started"])).total_seconds()
+def parse_manifest(data: bytes) -> Manifest:
+    """Parse a manifest of any format. Raises :class:`ValueError` with what is wrong with it."""
+    try:
+        return _ANY.validate_json(data, strict=True)
+    except ValidationError as error:
+        raise ValueError(_explain(data, error)) from error
 
 
-_FIELDS: dict[str, type] = {
-    "number": int,
-    "attempt": str,
-    "partitions": dict,
-    "counts": dict,
-    "wrote": list,
-    "notes": list,
-    "started": str,
-    "committed": str,
-}
-
-
-def parse_manifest(source: str, data: bytes) -> Manifest:
-    """The manifest in ``data``. Raises :class:`ValueError` with what is wrong with it."""
-    document = json.loads(data)
-    if not isinstance(document, dict):
-        raise ValueError(f"it is no JSON object but {type(document).__name__}")
-    if isinstance(document.get("format"), int) and document["format"] > FORMAT:
-        raise ValueError(
-            f"it has the format {document['format']} of a newer version, and this one reads {FORMAT}"
-        )
-    for name, kind in _FIELDS.items():
-        if not isinstance(document.get(name), kind):
-            raise ValueError(f"its field {name!r} is missing or no {kind.__name__}")
-    manifest = Manifest(source, document)
-    # Reading them checks them: a job or time that is none raises here, and not where it is used.
-    _ = (
-        Job(str(document.get("job"))),
-        Kind(str(document.get("kind"))),
-        manifest.committed,
-        manifest.recorded_up_to,
+def to_manifest(draft: Draft, source: str, number: int, committed: datetime, code: str) -> Manifest:
+    """Make the manifest of ``draft``. Raises :class:`pydantic.ValidationError` for entries of another job."""
+    manifest = MANIFESTS[draft.job].model_validate(
+        {
+            "format": FORMAT,
+            "number": number,
+            "source": source,
+            "job": draft.job,
+            "kind": draft.kind,
+            "attempt": draft.attempt,
+            "input_hash": "",
+            "partitions": draft.partitions,
+            "recorded_up_to": draft.recorded_up_to,
+            "read": draft.read,
+            "wrote": draft.wrote,
+            "counts": draft.counts,
+            "notes": draft.notes,
+            "resumed": draft.resumed,
+            "spec": draft.spec,
+            "code": code,
+            "started": draft.started,
+            "committed": committed,
+        }
     )
-    return manifest
-
-
-def to_document(draft: Draft, source: str, number: int, committed: datetime, code: str) -> dict[str, Any]:
-    """The JSON object of a manifest."""
-    return {
-        "format": FORMAT,
-        "number": number,
-        "source": source,
-        "job": str(draft.job),
-        "kind": str(draft.kind),
-        "attempt": draft.attempt,
-        "input_hash": digest({"partitions": draft.partitions, "spec": draft.spec, "read": draft.read}),
-        "partitions": draft.partitions,
-        "recorded_up_to": iso(draft.recorded_up_to) if draft.recorded_up_to else None,
-        "read": draft.read,
-        "wrote": draft.wrote,
-        "counts": draft.counts,
-        "notes": draft.notes,
-        "resumed": draft.resumed,
-        "spec": draft.spec,
-        "code": code,
-        "started": iso(draft.started),
-        "committed": iso(committed),
-    }
+    inputs = manifest.model_dump(mode="json", exclude_unset=True, include={"partitions", "spec", "read"})
+    return manifest.model_copy(update={"input_hash": digest(inputs)})
 
 
 def digest(value: Any) -> str:
     """SHA-256 in hex of ``value`` as canonical JSON (sorted keys, no spaces, UTF-8)."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _explain(data: bytes, error: ValidationError) -> str:
+    try:
+        document = json.loads(data)
+    except ValueError as broken:
+        return str(broken)
+    if not isinstance(document, dict):
+        return f"it is not a JSON object but {type(document).__name__}"
+    if isinstance(document.get("format"), int) and document["format"] > FORMAT:
+        return f"it has the format {document['format']} of a newer version, and this one reads {FORMAT}"
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"][1:]) or "job"
+    return f"its field {place!r}: {first['msg']}"

@@ -2,18 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from enum import Enum, auto
 
-from provender.intervals import Partition
-from provender.ledger import progress
-from provender.ledger.holes import backfill_command, expected_partitions
-from provender.ledger.ledger import Ledger
-from provender.ledger.manifest import Job
-from provender.ledger.progress import admitted_reasons, ingested_partitions, staged_partitions
+from provender.clocks import TICK
+from provender.errors import PartitionError
+from provender.intervals import Cadence, Partition, partitions_between
+from provender.ledger.holes import backfill_command, newest_expected
+from provender.ledger.records import MissingTable, ViewWrite
+from provender.ledger.segments import PartitionState, SegmentSummary
+from provender.ledger.state import Part, SourceState
 from provender.specs.source import Source
+
+_STEPS = {
+    Cadence.HOURLY: "1h",
+    Cadence.DAILY: "1d",
+    Cadence.WEEKLY: "7d",
+    Cadence.MONTHLY: "1m",
+}
+"""As :func:`provender.ledger.segments.step_of` writes them."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class Standing(Enum):
+    """How an expected partition stands."""
+
+    HOLE = auto()
+    STALE = auto()
+    NOT_ONLINE = auto()
+    COMPLETE = auto()
+
+
+@dataclass(frozen=True)
+class OnlineView:
+    """What is online of a view."""
+
+    up_to: datetime
+    """The online store holds what was recorded up to here."""
+    entry: ViewWrite | MissingTable
+    """What was written last, or that there is no table to write from."""
+
+
+class Quarantined(Mapping[str, dict[str, int]]):
+    """Per partition key the rows in quarantine: ``rows``, and by reason. Its length and sum are known at once."""
+
+    def __init__(self, state: SourceState) -> None:
+        self._state = state
+        self._parts = [part for part in state.parts() if part.summary.quarantined]
+
+    @property
+    def rows(self) -> int:
+        """Rows that are in quarantine. A row with two reasons counts once per partition."""
+        return sum(part.summary.quarantined_rows for part in self._parts)
+
+    def __getitem__(self, key: str) -> dict[str, int]:
+        done = self._state.ingested[key]
+        if not done.quarantined:
+            raise KeyError(key)
+        return {"rows": done.quarantined, **done.reasons}
+
+    def __iter__(self) -> Iterator[str]:
+        for part in self._parts:
+            for key, entry in part.entries().items():
+                if entry.ingested is not None and entry.ingested.quarantined:
+                    yield key
+
+    def __len__(self) -> int:
+        return sum(part.summary.quarantined for part in self._parts)
 
 
 @dataclass(frozen=True)
@@ -29,10 +86,9 @@ class SourceStatus:
     """Ingested, and not online yet."""
     stale: list[Partition]
     """Ingested, but since then delivered again, or the spec's data half has changed."""
-    quarantined: dict[str, dict[str, int]]
-    """Per partition key the rows in quarantine by reason."""
-    online: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Per view what was materialized last."""
+    quarantined: Quarantined
+    online: dict[str, OnlineView] = field(default_factory=dict)
+    """What was materialized of each view."""
     not_published: list[Partition] = field(default_factory=list)
     """Ingested, and not in BigQuery yet, where tables are published there."""
     raw_changed: dict[str, list[str]] = field(default_factory=dict)
@@ -47,11 +103,6 @@ class SourceStatus:
         """Partitions that are stale, or whose raw files differ from what was staged, in order."""
         changed = {Partition.parse(self.source.cadence, key) for key in self.raw_changed}
         return sorted({*self.stale, *(changed - {*self.holes})})
-
-    @property
-    def quarantined_rows(self) -> int:
-        """Rows that are in quarantine. A row with two reasons counts once per partition's own count."""
-        return sum(entry["rows"] for entry in self.quarantined.values())
 
     @property
     def commands(self) -> list[str]:
@@ -73,7 +124,7 @@ class SourceStatus:
 def source_status(
     source: Source,
     data_hash: str,
-    ledger: Ledger,
+    state: SourceState,
     now: datetime,
     online_views: Collection[str],
     *,
@@ -81,43 +132,111 @@ def source_status(
 ) -> SourceStatus:
     """The status of ``source``. ``data_hash`` is its spec's; ``online_views`` are the applied views that read it;
     ``is_published``: whether its tables are to be in BigQuery."""
-    staged = staged_partitions(ledger)
-    ingested, admitted = ingested_partitions(ledger), admitted_reasons(ledger)
-    online = progress.online_views(ledger)
-    up_to = min((online.get(view, {}).get("recorded_up_to", "") for view in online_views), default=None)
-    holes, stale, not_online, complete = [], [], [], None
-    for partition in expected_partitions(source, now):
-        done = ingested.get(partition.key)
-        if done is None:
-            holes.append(partition)
-        elif _is_stale(done, staged.get(partition.key), data_hash, admitted.get(partition.key, ())):
-            stale.append(partition)
-        elif up_to is not None and done["recorded"] > up_to:
-            not_online.append(partition)
+    reach = {view: state.view_up_to(view) for view in sorted(online_views)}
+    up_to = min((moment or _NEVER for moment in reach.values()), default=None)
+    found: dict[Standing, list[Partition]] = {standing: [] for standing in Standing}
+    complete = None
+    for standing, first, last in _Standings(source, data_hash, up_to).of(state, now):
+        if standing is Standing.COMPLETE:
+            complete = last
         else:
-            complete = partition
-    quarantined = {
-        key: {"rows": entry["quarantined"], **entry["reasons"]}
-        for key, entry in sorted(ingested.items())
-        if entry["quarantined"]
-    }
-    shown = {view: online[view] for view in sorted(online_views) if view in online}
-    not_published = _not_published(ledger, ingested, source) if is_published else []
-    return SourceStatus(source, complete, holes, not_online, stale, quarantined, shown, not_published)
-
-
-def _not_published(ledger: Ledger, ingested: dict[str, dict[str, Any]], source: Source) -> list[Partition]:
-    last = ledger.last(Job.PUBLISH)
-    up_to = last.document["recorded_up_to"] if last is not None else ""
-    keys = sorted(key for key, done in ingested.items() if done["recorded"] > up_to)
-    return [Partition.parse(source.cadence, key) for key in keys]
-
-
-def _is_stale(
-    done: dict[str, Any], staged: dict[str, Any] | None, data_hash: str, admitted: tuple[str, ...]
-) -> bool:
-    redelivered = staged is not None and (staged["content"], staged["delivery"]) != (
-        done["content"],
-        done["delivery"],
+            found[standing] += partitions_between(first, last)
+    return SourceStatus(
+        source,
+        complete,
+        found[Standing.HOLE],
+        found[Standing.NOT_ONLINE],
+        found[Standing.STALE],
+        Quarantined(state),
+        {
+            view: OnlineView(moment, state.totals.views.get(view) or state.totals.missing[view])
+            for view, moment in reach.items()
+            if moment is not None
+        },
+        _not_published(state, source) if is_published else [],
     )
-    return redelivered or done["spec"] != data_hash or done["waived"] != list(admitted)
+
+
+def _not_published(state: SourceState, source: Source) -> list[Partition]:
+    newer = state.ingested_between(state.totals.published_up_to, datetime.max.replace(tzinfo=UTC))
+    return sorted(Partition.parse(source.cadence, key) for key, _ in newer)
+
+
+Stretch = tuple[Standing, Partition, Partition]
+"""Consecutive partitions of one standing: the first and the last, both included."""
+
+
+@dataclass(frozen=True)
+class _Standings:
+    """How the expected partitions of a source stand. ``up_to``: what every view has online; None: there is no view."""
+
+    source: Source
+    data_hash: str
+    up_to: datetime | None
+
+    def of(self, state: SourceState, now: datetime) -> Iterator[Stretch]:
+        """Every expected partition, in order. A stretch of partitions that are all alike is not looked into."""
+        newest = newest_expected(self.source, now)
+        if newest is None:
+            return
+        due = self.source.first_partition
+        for part in state.parts():
+            for standing, first, last in self._of_part(part):
+                first, last = max(first, due), min(last, newest)
+                if last < first:
+                    continue
+                if first > due:
+                    yield Standing.HOLE, due, _before(first)
+                yield standing, first, last
+                due = last.following
+        if due <= newest:
+            yield Standing.HOLE, due, newest
+
+    def _of_part(self, part: Part) -> Iterator[Stretch]:
+        """Holes between them are left out."""
+        summary = part.summary
+        standing = self._of_all(summary)
+        if standing is not None:
+            cadence = self.source.cadence
+            yield standing, Partition.parse(cadence, summary.first), Partition.parse(cadence, summary.last)
+            return
+        for key, entry in part.entries().items():
+            try:
+                partition = Partition.parse(self.source.cadence, key)
+            except PartitionError:
+                continue  # of a cadence that the source had once
+            if (one := self._of_one(entry)) is not Standing.HOLE:
+                yield one, partition, partition
+
+    def _of_all(self, summary: SegmentSummary) -> Standing | None:
+        """The one standing of all partitions from the first to the last; None where they differ."""
+        if not self._is_dense(summary):
+            return None
+        as_spec = summary.specs.get(self.data_hash, 0)
+        if summary.behind == summary.ingested or as_spec == 0:
+            return Standing.STALE
+        if summary.behind or as_spec < summary.ingested:
+            return None
+        assert summary.recorded_min is not None, "something is ingested"
+        assert summary.recorded_max is not None, "something is ingested"
+        if self.up_to is None or summary.recorded_max <= self.up_to:
+            return Standing.COMPLETE
+        return Standing.NOT_ONLINE if summary.recorded_min > self.up_to else None
+
+    def _is_dense(self, summary: SegmentSummary) -> bool:
+        """Whether all partitions from the first to the last are ingested."""
+        return summary.step == _STEPS[self.source.cadence] and summary.ingested == summary.partitions
+
+    def _of_one(self, entry: PartitionState) -> Standing:
+        done = entry.ingested
+        if done is None:
+            return Standing.HOLE
+        if entry.is_behind or done.spec != self.data_hash:
+            return Standing.STALE
+        if self.up_to is not None and done.recorded > self.up_to:
+            return Standing.NOT_ONLINE
+        return Standing.COMPLETE
+
+
+def _before(partition: Partition) -> Partition:
+    return Partition.holding(partition.cadence, partition.start - TICK)

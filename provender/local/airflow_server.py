@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 from provender.errors import SetupError
@@ -21,6 +21,8 @@ from provender.processes.process import (
     stop_recorded,
 )
 from provender.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 _START_SECONDS = 240.0
@@ -36,19 +38,19 @@ def log_file(settings: Settings) -> Path:
     return settings.state_dir / "logs" / "airflow.log"
 
 
-def start(settings: Settings, tell: Callable[[str], None]) -> None:
+def start(settings: Settings) -> None:
     """Starts Airflow unless it runs, and waits until every part of it is healthy.
 
     Raises :class:`SetupError`: the port is taken, the program is missing, or a part does not come up.
     """
     if is_running(settings):
-        tell(f"airflow: already running at {airflow_config.base_url(settings)}")
+        logger.info(f"airflow: already running at {airflow_config.base_url(settings)}")
         return
     stop(settings)  # parts of one whose first process was killed still have its ports
     host, port = airflow_config.HOST, airflow_config.port(settings)
     require_free_port(host, port, "airflow", f"free the port, or set {airflow_config.PORT_VARIABLE}=8081")
     airflow_config.write(settings)
-    tell("airflow: starting (database, API server, scheduler, DAG processor, triggerer)")
+    logger.info("airflow: starting (database, API server, scheduler, DAG processor, triggerer)")
     record = start_detached(
         [str(Path(sys.executable).parent / "airflow"), "standalone"],
         log=log_file(settings),
@@ -56,8 +58,8 @@ def start(settings: Settings, tell: Callable[[str], None]) -> None:
         cwd=settings.repo.parent,
         env=airflow_config.environment(settings),
     )
-    _await_health(settings, record, tell)
-    tell(f"airflow: running at {airflow_config.base_url(settings)}")
+    _await_health(settings, record)
+    logger.info(f"airflow: running at {airflow_config.base_url(settings)}")
 
 
 def stop(settings: Settings) -> bool:
@@ -81,13 +83,13 @@ def health(settings: Settings) -> dict[str, str]:
     return {name: str((document.get(name) or {}).get("status")) for name in COMPONENTS}
 
 
-def _await_health(settings: Settings, record: ProcessRecord, tell: Callable[[str], None]) -> None:
+def _await_health(settings: Settings, record: ProcessRecord) -> None:
     deadline = time.monotonic() + _START_SECONDS
     told: set[str] = set()
     while True:
         healthy = {name for name, status in health(settings).items() if status == "healthy"}
         for name in sorted(healthy - told):
-            tell(f"airflow: {name.replace('_', ' ')} is healthy")
+            logger.info(f"airflow: {name.replace('_', ' ')} is healthy")
         told |= healthy
         if len(healthy) == len(COMPONENTS):
             return
@@ -97,7 +99,7 @@ def _await_health(settings: Settings, record: ProcessRecord, tell: Callable[[str
             raise SetupError(
                 f"airflow did not start: {missing} not healthy after {_START_SECONDS:.0f} s",
                 where=str(log_file(settings)),
-                unharmed="nothing was scheduled",
+                not_affected="nothing was scheduled",
                 remedy="read the end of the log, fix the cause, run the command again",
             )
         time.sleep(_POLL_SECONDS)

@@ -135,7 +135,7 @@ def up(profile: Profile) -> None:
     settings = profile.settings()
     postgres.start(profile.folder / "postgres", PORTS["postgres"], profile.passwords)
     print(f"postgres: running at {HOST}:{PORTS['postgres']}")
-    redis_server.start(settings, print)
+    redis_server.start(settings)
     for service in _stores_and_metrics(profile):
         service.start(profile)
     _prepare(settings)

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import secrets
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ from provender.processes.process import (
 )
 from provender.settings import SETTINGS_FILE, Settings
 
+logger = logging.getLogger(__name__)
+
 HOST = "127.0.0.1"
 SERVING_VARIABLE = "PROVENDER_SERVING_HOME"
 """Folder of the serving environment, where it is not ``serving/`` beside the feature repo."""
@@ -46,8 +49,6 @@ _ANSWER_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 _NOT_FOUND = 404
 _OK = 200
-
-Tell = Callable[[str], None]
 
 
 def url(settings: Settings) -> str:
@@ -68,7 +69,7 @@ def pointers(settings: Settings) -> list[str]:
     return sorted(path.stem for path in _models_folder(settings).glob("*.json"))
 
 
-def ensure(settings: Settings, tell: Tell = lambda _: None) -> None:
+def ensure(settings: Settings) -> None:
     """Starts it unless it runs, and waits until every model that has a pointer is loaded, or has failed to.
 
     Raises :class:`SetupError` if its environment is not installed or its port is taken, :class:`PredictorError`
@@ -77,15 +78,15 @@ def ensure(settings: Settings, tell: Tell = lambda _: None) -> None:
     with _alone(settings):
         if is_running(settings):
             _await_models(settings)
-            tell(f"predictor: already running at {url(settings)}")
+            logger.info(f"predictor: already running at {url(settings)}")
             return
         stop(settings)  # one whose pid file is lost still has the port
         remedy = f"free the port, or set provender.serving.port in {settings.repo / SETTINGS_FILE}"
         require_free_port(HOST, settings.serving.port, "predictor", remedy)
-        tell("predictor: starting")
+        logger.info("predictor: starting")
         _start(settings)
         _await_models(settings)
-        tell(f"predictor: running at {url(settings)}")
+        logger.info(f"predictor: running at {url(settings)}")
 
 
 def stop(settings: Settings) -> bool:
@@ -195,7 +196,7 @@ def _await_models(settings: Settings) -> None:
             raise PredictorError(
                 f"the predictor did not come up: {last_line(log_file(settings))}",
                 where=str(log_file(settings)),
-                unharmed="the pointers of what it serves",
+                not_affected="the pointers of what it serves",
                 remedy="read the end of the log, fix the cause, run the command again",
             )
         time.sleep(_POLL_SECONDS)
@@ -232,7 +233,7 @@ def _refused(settings: Settings, model: str, answer: Mapping[str, Any]) -> Deplo
     return kind(
         f"{model} was not loaded: {answer.get('error', answer)}",
         where=url(settings),
-        unharmed="what served before serves on",
+        not_affected="what served before serves on",
         remedy="fix the cause, then deploy again",
     )
 

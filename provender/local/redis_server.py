@@ -8,10 +8,10 @@ second, so a killed machine loses at most a second of online values, and the nex
 from __future__ import annotations
 
 import importlib.util
+import logging
 import secrets
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from provender.embedded_redis import config_file, password_in
@@ -25,6 +25,8 @@ from provender.processes.process import (
     stop_recorded,
 )
 from provender.settings import SETTINGS_FILE, Settings
+
+logger = logging.getLogger(__name__)
 
 _LOCAL_HOSTS = {"127.0.0.1", "localhost"}
 _START_SECONDS = 30.0
@@ -59,20 +61,20 @@ def log_file(settings: Settings) -> Path:
     return settings.state_dir / "logs" / "redis.log"
 
 
-def start(settings: Settings, tell: Callable[[str], None]) -> None:
+def start(settings: Settings) -> None:
     """Starts Redis unless it runs. Raises :class:`SetupError` (port taken, no answer)."""
     host, port = address(settings)
     running = ProcessRecord.read(pid_file(settings))
     if running and running.is_alive:
         _await_answer(settings, running, host, port)  # it may be reading its data
-        tell(f"redis: already running at {host}:{port}")
+        logger.info(f"redis: already running at {host}:{port}")
         return
     stop(settings)  # one whose pid file is lost still has the port
     remedy = f"free the port, or change online_store.connection_string in {settings.repo / SETTINGS_FILE}"
     require_free_port(host, port, "redis", remedy)
     record = start_detached(_command(settings, port), log=log_file(settings), pid_file=pid_file(settings))
     _await_answer(settings, record, host, port)
-    tell(f"redis: running at {host}:{port}")
+    logger.info(f"redis: running at {host}:{port}")
 
 
 def stop(settings: Settings) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,10 +17,11 @@ from provender.processes.marks import end, marked_below
 from provender.processes.process import ProcessRecord
 from provender.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 _NEEDED_BYTES = 1_000_000_000
 _MARKED = ("airflow", "jobs", "predictor", "redis", "spark")
 """Folders of the state directory with pid files; the full profile has others, and a command of its own."""
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,40 +34,40 @@ class ServiceStatus:
     detail: str = ""
 
 
-def up(settings: Settings, tell: Tell, *, airflow: bool = True) -> None:
+def up(settings: Settings, *, airflow: bool = True) -> None:
     """Starts what does not run yet and waits until it is healthy. Raises :class:`SetupError`."""
     _require_disk(settings)
     keep_private(settings)
     with _disk_full_is_one_sentence(settings), _alone(settings):
         if redis_server.is_ours(settings):
-            redis_server.start(settings, tell)
+            redis_server.start(settings)
         else:
-            tell(f"redis: {settings.redis.split(',')[0]} is another machine's, not started here")
+            logger.info(f"redis: {settings.redis.split(',')[0]} is another machine's, not started here")
         if predictor.pointers(settings):  # a first deployment starts it otherwise
-            predictor.ensure(settings, tell)
+            predictor.ensure(settings)
         if airflow:
-            airflow_server.start(settings, tell)
+            airflow_server.start(settings)
 
 
-def down(settings: Settings, tell: Tell) -> None:
+def down(settings: Settings) -> None:
     """Ends everything :func:`up` and the jobs started, jobs first, Redis last (it saves what it has).
 
     Whatever is left then, because a pid file was lost or a supervisor killed, is ended by its mark. Raises
     :class:`SetupError`, naming the processes, if the system cannot end them.
     """
-    tell("airflow: stopped" if airflow_server.stop(settings) else "airflow: was not running")
+    logger.info("airflow: stopped" if airflow_server.stop(settings) else "airflow: was not running")
     for name in jobs.stop_all(settings.state_dir):
-        tell(f"job {name}: ended")
+        logger.info(f"job {name}: ended")
     if _stop_spark(settings):
-        tell("spark: stopped")
+        logger.info("spark: stopped")
     if predictor.stop(settings):
-        tell("predictor: stopped")
+        logger.info("predictor: stopped")
     if redis_server.is_ours(settings):
-        tell("redis: stopped" if redis_server.stop(settings) else "redis: was not running")
-    _end_leftovers(settings, tell)
+        logger.info("redis: stopped" if redis_server.stop(settings) else "redis: was not running")
+    _end_leftovers(settings)
 
 
-def _end_leftovers(settings: Settings, tell: Tell) -> None:
+def _end_leftovers(settings: Settings) -> None:
     folders = [settings.state_dir / name for name in _MARKED]
     if not end(lambda: marked_below(folders), 0):
         return
@@ -73,10 +75,10 @@ def _end_leftovers(settings: Settings, tell: Tell) -> None:
         raise SetupError(
             f"processes do not end: {', '.join(str(process.pid) for process in remaining)}",
             where=str(settings.state_dir),
-            unharmed="all committed data",
+            not_affected="all committed data",
             remedy="look for a disk that does not answer, then run: provender down",
         )
-    tell("processes that something killed had left behind: ended")
+    logger.info("processes that something killed had left behind: ended")
 
 
 def status(settings: Settings) -> list[ServiceStatus]:

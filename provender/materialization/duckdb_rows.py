@@ -172,7 +172,7 @@ def _reading(uri: str) -> Iterator[None]:
         raise StorageError(
             f"the feature table cannot be read: {error}",
             where=uri,
-            unharmed="the ledger; rows that went online already are right",
+            not_affected="the ledger; rows that went online already are right",
             remedy="check the storage root, then run the same command again",
         ) from error
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 from provender.errors import SpecError
-from provender.intervals import iso, parse_iso
+from provender.intervals import iso
 from provender.ledger import Job, Kind, Ledger
-from provender.ledger.progress import last_written
+from provender.ledger.records import IngestManifest, ViewWrite
 from provender.online.eviction import read_memory
 from provender.online.loss import Basis, Held, read_held
 from provender.online.marker import Marker, parse_marker, stored_markers
@@ -110,7 +109,7 @@ def plans_of(
     store = _Store.read(settings) if chosen else None
     # What a marker says is compared with the entry of the manifest that wrote its view, not with the newest
     # materialization, which may have found nothing to write, or the view not applied.
-    state = last_written(ledger, Job.MATERIALIZE, "view")
+    written = ledger.state().totals.views
     plans = []
     for view in chosen:
         spec = _table_of(source, view)
@@ -119,9 +118,9 @@ def plans_of(
         if not log.exists or store is None:
             continue
         _check_columns(view, log)
-        entry = state.get(view.view)
+        entry = written.get(view.view)
         reason = "asked for with --full" if full else _why_rebuild(view, log.table_id, entry, store)
-        since = None if reason or entry is None else parse_iso(entry["recorded_up_to"])
+        since = None if reason or entry is None else entry.recorded_up_to
         changes = _changes(ledger, path, since)
         if changes.anything or reason:
             ttl = spec.online_ttl.total_seconds() if spec.online_ttl is not None else None
@@ -156,8 +155,8 @@ class _Store:
         text = self.markers.get(view)
         return parse_marker(self.settings.redis, self.settings.project, text) if text is not None else None
 
-    def basis(self, view: str, entry: dict[str, Any]) -> Basis:
-        return Basis(entry.get("session", ""), self.markers.get(view, ""))
+    def basis(self, view: str, entry: ViewWrite) -> Basis:
+        return Basis(entry.session or "", self.markers.get(view, ""))
 
 
 def _table_of(source: Source, view: AppliedView) -> FeatureTable:
@@ -167,7 +166,7 @@ def _table_of(source: Source, view: AppliedView) -> FeatureTable:
         raise SpecError(
             f"view {view.view} is applied over {error.args[0]}",
             where=f"sources/{source.name}.yaml",
-            unharmed="everything",
+            not_affected="everything",
             remedy="give the view another source, then: provender apply",
         ) from error
 
@@ -179,39 +178,49 @@ def _check_columns(view: AppliedView, log: FeatureLog) -> None:
         raise SpecError(
             f"view {view.view} has columns that its table does not hold yet: {', '.join(missing)}",
             where=log.uri,
-            unharmed="the online store: nothing was written",
+            not_affected="the online store: nothing was written",
             remedy=f"if the spec has them: provender ingest {view.source} PARTITION; else take them from the view",
         )
 
 
-def _why_rebuild(view: AppliedView, table_id: str, state: dict[str, Any] | None, store: _Store) -> str:
+def _why_rebuild(view: AppliedView, table_id: str, state: ViewWrite | None, store: _Store) -> str:
     """Empty if what is online can be continued."""
     if state is None:
         return "it was never materialized"
     marker = store.marker(view.view)
     if marker is None:
         return "the online store has lost its marker (flushed, another server, or the view was not applied for a while)"
-    if marker.recorded_up_to < state["recorded_up_to"]:
+    if marker.recorded_up_to < iso(state.recorded_up_to):
         return f"the online store is older than the ledger (it holds what was recorded up to {marker.recorded_up_to})"
-    if "session" in state and not store.held.is_whole(view.view, state["session"]):
+    if state.session is not None and not store.held.is_whole(view.view, state.session):
         return "the online store has lost what was written last (flushed, failed over or restored, in part or whole)"
     if store.counts_evictions and (evicted := store.held.evicted(view.view)):
         return f"the online store has evicted {evicted} keys since it was written"
-    if table_id not in (state["table_id"], marker.table_id) or state["table_id"] != marker.table_id:
+    if table_id not in (state.table_id, marker.table_id) or state.table_id != marker.table_id:
         return "the feature table was recreated"
-    if state["layout"] != view.layout_hash:
+    if state.layout != view.layout_hash:
         return "the feature view's keys or features changed"
     return ""
 
 
 def _changes(ledger: Ledger, path: str, since: datetime | None) -> Recorded:
+    """``since`` None: since ever, which the ledger's totals know. Else only the manifests after it are read."""
+    if since is None:
+        totals = ledger.state().totals
+        table = totals.tables.get(path)
+        return Recorded(
+            totals.resumed or table is not None,
+            totals.resumed or totals.withdrawn,
+            table.bytes if table is not None else 0,
+        )
     changed, withdrawals, size = False, False, 0
-    for manifest in reversed(ledger.manifests(Job.INGEST)):
-        if since is not None and manifest.recorded_up_to is not None and manifest.recorded_up_to <= since:
+    for manifest in ledger.newest_first(Job.INGEST):
+        assert isinstance(manifest, IngestManifest), "ingests commit no others"
+        if manifest.recorded_up_to is not None and manifest.recorded_up_to <= since:
             break
         if manifest.kind is Kind.RECEIPT and not manifest.resumed:
             continue
-        written = [entry["bytes"] for entry in manifest.wrote if entry["table"] == path]
+        written = [entry.bytes for entry in manifest.wrote if entry.table == path]
         changed |= manifest.resumed or bool(written)
         withdrawals |= manifest.resumed or manifest.counts.get("withdrawn", 0) > 0
         size += sum(written)

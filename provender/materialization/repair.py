@@ -11,6 +11,7 @@ seen, so it does not replace one that came meanwhile.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +23,6 @@ import pyarrow.compute as pc
 from provender.errors import SourceNotReadyError, SpecError
 from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
-from provender.ledger.progress import recorded_up_to
 from provender.materialization.duckdb_rows import OnlineRows
 from provender.materialization.engines import writer_of
 from provender.materialization.plan import Bounds, Recorded, ViewPlan
@@ -38,8 +38,10 @@ from provender.specs.catalog import Catalog
 from provender.specs.problems import did_you_mean
 from provender.specs.source import ColumnType, Source
 from provender.storage import Storage, storage_at
-from provender.storage.source_lock import Say, source_lock
+from provender.storage.source_lock import source_lock
 from provender.tables.feature_log import FeatureLog
+
+logger = logging.getLogger(__name__)
 
 _BATCH_KEYS = 10_000
 
@@ -60,7 +62,7 @@ class Wanted:
         return f"{keys}, values newer than {iso(self.newer_than)}" if self.newer_than else keys
 
 
-def repair(settings: Settings, source_name: str, attempt: str, wanted: Wanted, say: Say = print) -> Manifest:
+def repair(settings: Settings, source_name: str, attempt: str, wanted: Wanted) -> Manifest:
     """Makes what is online of the ``wanted`` values what the log of ``source_name`` says now.
 
     The manifest has no ``wrote`` entries and the ``recorded_up_to`` of the one before, since what is due stays due; its
@@ -73,11 +75,13 @@ def repair(settings: Settings, source_name: str, attempt: str, wanted: Wanted, s
     source = Catalog.load(settings.repo).source(source_name)
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)
-    with source_lock(storage, source.name, "online", attempt, say, interrupter(settings)) as held:
-        up_to = recorded_up_to(ledger)
+    with source_lock(storage, source.name, "online", attempt, interrupter(settings)) as held:
+        up_to = ledger.state().recorded_up_to
         if up_to is None:
             raise SourceNotReadyError(
-                f"{source.name}: nothing was ingested yet", remedy=f"provender ingest {source.name} PARTITION"
+                f"{source.name}: nothing was ingested yet",
+                remedy=f"provender ingest {source.name} PARTITION",
+                source=source.name,
             )
         views = _chosen(Definitions.load(storage, settings.project).online_of(source.name), source, wanted)
         held.announce([view.view for view in views])
@@ -85,7 +89,7 @@ def repair(settings: Settings, source_name: str, attempt: str, wanted: Wanted, s
         done = {view.view: _repair_view(storage, source, view, writer, wanted, up_to) for view in views}
         notes = [f"{view}: {_told(counts)}" for view, counts in done.items()]
         for note in notes:
-            say(note)
+            logger.info(note)
         manifest = ledger.commit(_draft(ledger, attempt, started, wanted, done, notes))
         held.finish()
     return manifest
@@ -100,14 +104,13 @@ def _draft(
     notes: Sequence[str],
 ) -> Draft:
     total = sum(done.values(), Counts())
-    before = ledger.last(Job.MATERIALIZE)
     return Draft(
         Job.MATERIALIZE,
         attempt,
         Kind.MANIFEST if total.written or total.deleted else Kind.RECEIPT,
         partitions={},
         started=started,
-        recorded_up_to=before.recorded_up_to if before else None,
+        recorded_up_to=ledger.state().online_up_to,
         counts={"written": total.written, "skipped": total.skipped, "deleted": total.deleted},
         notes=[f"repaired: {wanted}", *notes],
     )
@@ -126,7 +129,7 @@ def _chosen(views: list[AppliedView], source: Source, wanted: Wanted) -> list[Ap
         if name not in names:
             raise SpecError(
                 f"no online view {name!r} reads source {source.name!r}{did_you_mean(name, names)}",
-                unharmed="the online store: nothing was written",
+                not_affected="the online store: nothing was written",
                 remedy="provender status shows the views",
             )
     found = [view for view in views if view.view in (wanted.views or names)]
@@ -137,7 +140,7 @@ def _chosen(views: list[AppliedView], source: Source, wanted: Wanted) -> list[Ap
             raise SpecError(
                 f"no view has the join keys {', '.join(sorted(key))}",
                 where=f"views over {source.name}",
-                unharmed="the online store: nothing was written",
+                not_affected="the online store: nothing was written",
                 remedy=f"give a value to each of: {known or 'no view is online'}",
             )
     return found
@@ -199,7 +202,7 @@ def _key_batch(view: AppliedView, keys: Sequence[Mapping[str, str]]) -> pa.Recor
         except pa.ArrowInvalid as error:
             raise SpecError(
                 f"join key {name} of view {view.view} is {kind}: {error}",
-                unharmed="the online store: nothing was written",
+                not_affected="the online store: nothing was written",
                 remedy=f"--key {name}=VALUE with a value of that type",
             ) from error
     return pa.RecordBatch.from_pydict(columns)

@@ -11,16 +11,16 @@ marker nor manifest then say that the log is online, so the next run finds it ag
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from provender import metrics
 from provender.errors import SourceNotReadyError
 from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest
-from provender.ledger.progress import last_written, recorded_up_to
+from provender.ledger.records import MissingTable, ViewWrite
 from provender.materialization.engines import opened, writer_of
 from provender.materialization.plan import Bounds, ViewPlan, Written, plans_of
 from provender.materialization.undefined import Definitions, remove_undefined_views
@@ -37,8 +37,10 @@ from provender.specs.catalog import Catalog
 from provender.specs.source import Source
 from provender.storage import Storage, storage_at
 from provender.storage.disk import scratch_errors
-from provender.storage.source_lock import Say, source_lock
+from provender.storage.source_lock import source_lock
 from provender.tables.feature_log import CREATED, DELETED, EVENT, RECORDED, FeatureLog
+
+logger = logging.getLogger(__name__)
 
 _LOGS_OWN = {EVENT, CREATED, RECORDED, DELETED, "period"}
 """Columns of every feature table, which are no features."""
@@ -52,7 +54,6 @@ def materialize(
     *,
     full: bool = False,
     only: Mapping[str, Bounds] | None = None,
-    say: Say = print,
 ) -> Manifest:
     """Brings the online views over ``source_name`` up to its last committed ingest.
 
@@ -72,35 +73,30 @@ def materialize(
     source = Catalog.load(settings.repo).source(source_name)
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)
-    with source_lock(storage, source.name, "online", attempt, say, interrupter(settings)) as held:
-        up_to = recorded_up_to(ledger)
+    with source_lock(storage, source.name, "online", attempt, interrupter(settings)) as held:
+        up_to = ledger.state().recorded_up_to
         if up_to is None:
             raise SourceNotReadyError(
-                f"{source.name}: nothing was ingested yet", remedy=f"provender ingest {source.name} PARTITION"
+                f"{source.name}: nothing was ingested yet",
+                remedy=f"provender ingest {source.name} PARTITION",
+                source=source.name,
             )
         definitions = Definitions.load(storage, settings.project)
         views = definitions.online_of(source.name)
         asked = dict.fromkeys([view.view for view in views], Bounds()) if only is None else only
         plans = plans_of(settings, storage, source, ledger, asked, views, full)
         held.announce([plan.view.view for plan in plans])
-        run = _Run(
-            settings, storage, source, ledger, definitions, up_to, ledger.next_number(Job.MATERIALIZE), say
-        )
-        notes = _warned(settings, say) if plans else []
+        run = _Run(settings, storage, source, ledger, definitions, up_to, ledger.next_number(Job.MATERIALIZE))
+        notes = _warned(settings) if plans else []
         done = _write_views(run, plans, attempt)
-        written = {*last_written(ledger, Job.MATERIALIZE, "view"), *held.abandoned_work}
-        removed = remove_undefined_views(settings, definitions, source.name, written, say, is_sure=full)
+        written = {*ledger.state().totals.views, *held.abandoned_work}
+        removed = remove_undefined_views(settings, definitions, source.name, written, is_sure=full)
         is_whole = asked.keys() >= {view.view for view in views} and all(view.is_whole for view in done)
-        reached = up_to if is_whole else _reached(ledger)
+        reached = up_to if is_whole else ledger.state().online_up_to
         manifest = ledger.commit(_draft(run, attempt, started, reached, done, views, removed, notes))
         held.finish()
     metrics.job_done(settings, manifest)
     return manifest
-
-
-def _reached(ledger: Ledger) -> datetime | None:
-    last = ledger.last(Job.MATERIALIZE)
-    return last.recorded_up_to if last else None
 
 
 @dataclass(frozen=True)
@@ -115,16 +111,15 @@ class _Run:
     up_to: datetime
     number: int
     """Of the manifest to come."""
-    say: Say
 
 
-def _warned(settings: Settings, say: Say) -> list[str]:
+def _warned(settings: Settings) -> list[str]:
     """What is risky about the online store's memory. Raises :class:`SettingsError` if it may evict values."""
     warnings = check_eviction(
         settings.redis, settings.redis_key_ttl_seconds, is_allowed=settings.batch_engine.allow_eviction
     )
     for warning in warnings:
-        say(f"warning: {warning}")
+        logger.warning(warning)
     return warnings
 
 
@@ -135,7 +130,7 @@ def _write_views(run: _Run, plans: list[ViewPlan], attempt: str) -> list[Written
     with opened(run.settings, plans, attempt, run.up_to) as write:
         for plan in plans:
             if plan.reason:
-                run.say(f"rebuilding {plan.view.view}: {plan.reason}")
+                logger.info(f"rebuilding {plan.view.view}: {plan.reason}")
             done.append(_write_view(run, plan, write))
     return done
 
@@ -146,7 +141,10 @@ def _write_view(run: _Run, plan: ViewPlan, write: Write) -> Written:
     begun = begin(settings.redis, settings.project, view.view, plan.basis)
     written = write(plan)
     counts = written.counts
-    run.say(f"{view.view}: {counts.written} rows written, {counts.skipped} kept, {counts.deleted} removed")
+    logger.info(
+        f"{view.view}: {counts.written} rows written, {counts.skipped} kept, {counts.deleted} removed",
+        extra={"view": view.view, **asdict(counts)},
+    )
     undefined = _without_undefined(run, plan) if written.is_whole and plan.since is None else {}
     marker = Marker(plan.log.uri, plan.table_id, iso(run.up_to), run.number) if written.is_whole else None
     session = confirm(settings.redis, settings.project, view.view, begun, marker)
@@ -163,7 +161,7 @@ def _without_undefined(run: _Run, plan: ViewPlan) -> dict[str, int]:
         set(plan.log.schema.names) - _LOGS_OWN,
     )
     for feature, keys in removed.items():
-        run.say(f"{plan.view.view}: {feature} is not defined any more, removed from {keys} keys")
+        logger.info(f"{plan.view.view}: {feature} is not defined any more, removed from {keys} keys")
     return removed
 
 
@@ -180,7 +178,7 @@ def _draft(
     wrote = [_entry(view, run.up_to) for view in done if view.is_whole]
     notes = [
         *notes,
-        *(f"{entry['view']} was rebuilt: {entry['rebuilt']}" for entry in wrote if entry["rebuilt"]),
+        *(f"{entry.view} was rebuilt: {entry.rebuilt}" for entry in wrote if entry.rebuilt),
     ]
     notes += [
         f"{view.plan.view.view}: only {view.plan.bounds} was written; the rest is still due"
@@ -208,14 +206,12 @@ def _draft(
     )
 
 
-def _not_there_yet(run: _Run, views: list[AppliedView], done: list[Written]) -> list[dict[str, Any]]:
+def _not_there_yet(run: _Run, views: list[AppliedView], done: list[Written]) -> list[MissingTable]:
     """The views whose table no ingest has made yet: nothing of them can be online, and nothing is due."""
-    written = {view.plan.view.view for view in done} | last_written(
-        run.ledger, Job.MATERIALIZE, "view"
-    ).keys()
+    written = {view.plan.view.view for view in done} | run.ledger.state().totals.views.keys()
     paths = {table.name: run.source.path_of(table) for table in run.source.tables}
     return [
-        {"view": view.view, "table": paths[view.table], "versions": 0}
+        MissingTable(view=view.view, table=paths[view.table], versions=0)
         for view in views
         if view.view not in written
         and view.table in paths
@@ -223,16 +219,16 @@ def _not_there_yet(run: _Run, views: list[AppliedView], done: list[Written]) -> 
     ]
 
 
-def _entry(written: Written, up_to: datetime) -> dict[str, Any]:
+def _entry(written: Written, up_to: datetime) -> ViewWrite:
     plan = written.plan
-    return {
-        "view": plan.view.view,
-        "table": plan.path,
-        "table_id": plan.table_id,
-        "layout": plan.view.layout_hash,
-        "recorded_up_to": iso(up_to),
-        "rebuilt": plan.reason or None,
-        "session": written.session,
-        "undefined": written.undefined,
+    return ViewWrite(
+        view=plan.view.view,
+        table=plan.path,
+        table_id=plan.table_id,
+        layout=plan.view.layout_hash,
+        recorded_up_to=up_to,
+        rebuilt=plan.reason or None,
+        session=written.session,
+        undefined=written.undefined,
         **asdict(written.counts),
-    }
+    )

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from provender.errors import OnlineStoreError
+from provender.errors import OnlineStoreError, error_from_dict
 from provender.materialization.plan import ViewPlan, Written
 from provender.materialization.spark_rows import is_anything_outside, online_rows
 from provender.materialization.writing import Write, generation_of, remove_stale_keys
@@ -54,7 +54,7 @@ def _write_view(spark: SparkSession, writer: OnlineWriter, plan: ViewPlan, up_to
         rows = online_rows(log, plan, up_to)
         row = rows.mapInArrow(task, _COUNTS).agg(*sums, error).collect()[0]  # type: ignore[arg-type]
     if row["error"]:
-        raise OnlineStoreError(**json.loads(row["error"]))
+        raise error_from_dict(json.loads(row["error"]))
     counts = Counts(row["written"] or 0, row["skipped"] or 0, row["deleted"] or 0)
     return Written(plan, counts + remove_stale_keys(writer, plan, generation), is_whole)
 
@@ -88,8 +88,7 @@ class _WritePartition:
                 online_ttl_seconds=self.online_ttl_seconds,
             )
         except OnlineStoreError as error:
-            parts = {name: getattr(error, name) for name in ("what", "where", "unharmed", "remedy")}
-            failure = json.dumps(parts)
+            failure = json.dumps(error.to_dict())
         yield pa.RecordBatch.from_pydict(
             {
                 "written": [counts.written],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from provender.errors import SettingsError
-from provender.ledger import Job, Ledger
-from provender.ledger.progress import last_written
+from provender.ledger import Ledger
 from provender.online.loss import forget, read_held
 from provender.online.marker import stored_markers
 from provender.online.undefined import remove_view, undefined_features, views_not_defined
@@ -15,7 +15,8 @@ from provender.online.views import AppliedView, load_applied_views, load_former_
 from provender.online.writer import OnlineWriter
 from provender.settings import Settings
 from provender.storage import Storage
-from provender.storage.source_lock import Say
+
+logger = logging.getLogger(__name__)
 
 WHOLE_VIEW = "*"
 """In a list of features: all of them, since the view itself is not defined any more."""
@@ -48,7 +49,6 @@ def remove_undefined_views(
     definitions: Definitions,
     source: str,
     written: set[str],
-    say: Say,
     *,
     is_sure: bool = False,
 ) -> dict[str, int]:
@@ -64,12 +64,12 @@ def remove_undefined_views(
         return {}
     there = gone if is_sure else gone & views_there(settings)
     found = views_not_defined(there, definitions.applied, definitions.former)
-    removed = remove_views(settings, found.values(), definitions.applied, say)
+    removed = remove_views(settings, found.values(), definitions.applied)
     return {view: count for view, count in removed.items() if count or not is_sure}
 
 
 def remove_views(
-    settings: Settings, views: Iterable[list[AppliedView]], applied: Iterable[AppliedView], say: Say
+    settings: Settings, views: Iterable[list[AppliedView]], applied: Iterable[AppliedView]
 ) -> dict[str, int]:
     """Removes views, each given by all definitions it had, with their markers; ``applied``: what is defined now.
 
@@ -82,7 +82,7 @@ def remove_views(
         name = definitions[0].view
         removed[name] = remove_view(writer, definitions, defined)
         forget(settings.redis, settings.project, [name])
-        say(f"- online values of {name}: {removed[name]} entities")
+        logger.info(f"- online values of {name}: {removed[name]} entities")
     return removed
 
 
@@ -116,5 +116,5 @@ def still_online(settings: Settings, storage: Storage) -> dict[str, dict[str, li
 
 def _is_not_rebuilt(storage: Storage, view: AppliedView) -> bool:
     """Whether the view was online under another definition, and not since under this one."""
-    entry = last_written(Ledger(storage, view.source), Job.MATERIALIZE, "view").get(view.view)
-    return entry is not None and entry["layout"] != view.layout_hash
+    entry = Ledger(storage, view.source).state().totals.views.get(view.view)
+    return entry is not None and entry.layout != view.layout_hash

@@ -291,6 +291,6 @@ def _damaged(uri: str, what: str) -> ArtifactError:
     return ArtifactError(
         f"this is no whole model artifact: {what}",
         where=uri,
-        unharmed="whatever serves now",
+        not_affected="whatever serves now",
         remedy="train it again: the same training set gives the same version",
     )

@@ -16,8 +16,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from provender.errors import AlreadyExistsError
 from provender.intervals import iso, parse_iso
-from provender.storage import AlreadyExistsError, Storage, read_document
+from provender.storage import Storage, read_document
 
 FORMAT = 1
 

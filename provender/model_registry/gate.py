@@ -131,7 +131,7 @@ def _metric(spec: ModelSpec, name: str, metrics: Mapping[str, float]) -> float:
         raise SpecError(
             f"the gate of {spec.name} asks for {name!r}, which the evaluation does not measure",
             where=f"models/{spec.name}.yaml, gate",
-            unharmed="whatever serves now; the trained version is kept",
+            not_affected="whatever serves now; the trained version is kept",
             remedy=did_you_mean(name, metrics),
         )
     value = _float(metrics[name])

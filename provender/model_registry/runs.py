@@ -8,8 +8,7 @@
         baselines            ``constant``, ``request_only``: the same metrics
         baseline             the serving model on these rows: ``version``, ``metrics``, ``seen_test_rows``,
                              and ``problem`` where it cannot take them; null if none served
-    models/<model>/runs/<run name>.failed.json    or why it failed: ``step``, ``error`` (as
-                                                  :meth:`ProvenderError.to_dict`), ``log``, its last lines
+    models/<model>/failures/<run name>.json      or why it failed: see :mod:`provender.failures`
 
 The steps of a pipeline write them, wherever these run; whoever started the run reads them.
 """
@@ -35,27 +34,8 @@ def read_result(output_uri: str, run_name: str) -> dict[str, Any] | None:
     return _read(storage_at(output_uri), _result(run_name))
 
 
-def write_failure(output_uri: str, run_name: str, step: str, error: Mapping[str, str], log: str) -> None:
-    """Says why, for whoever cannot read the step's own log."""
-    _write(output_uri, _failure(run_name), {"format": FORMAT, "step": step, "error": dict(error), "log": log})
-
-
-def read_failure(output_uri: str, run_name: str) -> dict[str, Any] | None:
-    """None: no step said why."""
-    return _read(storage_at(output_uri), _failure(run_name))
-
-
-def forget_failure(output_uri: str, run_name: str) -> None:
-    """A new try begins."""
-    storage_at(output_uri).delete_tree(_failure(run_name))
-
-
 def _result(run_name: str) -> str:
     return f"runs/{run_name}.json"
-
-
-def _failure(run_name: str) -> str:
-    return f"runs/{run_name}.failed.json"
 
 
 def _read(storage: Storage, path: str) -> dict[str, Any] | None:

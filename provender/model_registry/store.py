@@ -55,8 +55,10 @@ class ModelStore:
             raise ArtifactError(
                 f"model {self.model} has no version {version!r}",
                 where=f"{self.uri}/versions",
-                unharmed="whatever serves now",
+                not_affected="whatever serves now",
                 remedy=f"provender models {self.model} lists the versions",
+                model=self.model,
+                version=version,
             )
         return read_artifact(self._storage.uri(self._folder(version)))
 

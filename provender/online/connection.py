@@ -69,7 +69,7 @@ def _refuse_unset(text: str) -> None:
         raise SettingsError(
             f"the online store's connection string needs variables that are not set: {', '.join(unset)}",
             where=_WHERE,
-            unharmed="everything",
+            not_affected="everything",
             remedy=f"export {unset[0]}=..., or name an Airflow connection in provender.redis_connection_id",
         )
 
@@ -111,7 +111,7 @@ def translated(connection_string: str, doing: str) -> Iterator[None]:
         raise OnlineStoreError(
             f"the online store at {address(connection_string)} refused the user or the password while {doing}: {error}",
             where=address(connection_string),
-            unharmed="the offline tables, and every online value",
+            not_affected="the offline tables, and every online value",
             remedy="give online_store.connection_string in feature_store.yaml the server's own password=… "
             "(and username=…) and a user that may run the command, then run again",
         ) from error
@@ -124,7 +124,7 @@ def translated(connection_string: str, doing: str) -> Iterator[None]:
         raise OnlineStoreError(
             f"the online store at {address(connection_string)} broke off or cannot be reached while {doing}: {error}",
             where=address(connection_string),
-            unharmed="the offline tables, and every online value: a write is whole or not there, and newer values win",
+            not_affected="the offline tables, and every online value: writes are atomic, and newer values win",
             remedy=_REMEDY,
         ) from error
     except redis.RedisError as error:
@@ -133,7 +133,7 @@ def translated(connection_string: str, doing: str) -> Iterator[None]:
         raise OnlineStoreError(
             f"the online store at {address(connection_string)} refused a command while {doing}: {error}",
             where=address(connection_string),
-            unharmed="the offline tables, and every online value written before: writing again changes nothing",
+            not_affected="the offline tables, and every online value written before: writing again changes nothing",
             remedy="read the server's log (memory, persistence, read-only replica?), then run again",
         ) from error
 
@@ -142,7 +142,7 @@ def _memory_full(connection_string: str, doing: str) -> OnlineStoreError:
     return OnlineStoreError(
         f"the online store at {address(connection_string)} has reached its maxmemory while {doing}",
         where=address(connection_string),
-        unharmed="the offline tables, and every online value written before: writing again changes nothing",
+        not_affected="the offline tables, and every online value written before: writing again changes nothing",
         remedy="raise maxmemory (redis.conf, CONFIG SET, or a larger instance of the managed service), then run again; "
         "keep maxmemory-policy noeviction, since any other drops values",
     )

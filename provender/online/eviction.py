@@ -71,7 +71,7 @@ def check_eviction(
             f"the online store evicts values when its memory is full: maxmemory-policy {evicting[0].policy}, "
             f"maxmemory {evicting[0].limit}",
             where=evicting[0].server or address(connection_string),
-            unharmed="the offline tables, and what is online: nothing was written",
+            not_affected="the offline tables, and what is online: nothing was written",
             remedy=f"set {_SETTING} and run it again; or accept lost values: allow_eviction: true under "
             "batch_engine in feature_store.yaml",
         )

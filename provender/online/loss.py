@@ -161,7 +161,7 @@ def begin(connection_string: str, project: str, view: str, basis: Basis | None =
             f"the online store lost what it held of view {view} (flushed, failed over or restored), "
             "after it was read and before the first row was written",
             where=address(connection_string),
-            unharmed="the offline tables; nothing of this view was written",
+            not_affected="the offline tables; nothing of this view was written",
             remedy="run it again: the view is rebuilt",
         )
     return Begun(token, identities, basis)
@@ -193,7 +193,7 @@ def confirm(
             f"the online store was restarted, flushed, restored or failed over while view {view} was written, "
             "so rows may be missing",
             where=address(connection_string),
-            unharmed="the offline tables; the ledger does not say that this run is online",
+            not_affected="the offline tables; the ledger does not say that this run is online",
             remedy="run it again: what is due is written again, and what was lost means a rebuild",
         )
     return session

@@ -71,6 +71,6 @@ def parse_marker(connection_string: str, project: str, text: str) -> Marker:
         raise OnlineStoreError(
             f"the online store's marker is not one of ours: {text[:200]!r}",
             where=f"{address(connection_string)}, key {marker_key(project)}",
-            unharmed="all values",
+            not_affected="all values",
             remedy=f"redis-cli DEL {marker_key(project)}; the next materialize run rebuilds",
         ) from error

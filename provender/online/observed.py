@@ -69,7 +69,7 @@ def versions_after(writer: OnlineWriter, view: ViewLayout, event: int) -> dict[b
                     raise OnlineStoreError(
                         f"more than {_MOST_KEYS} values of view {view.view} are newer than that",
                         where=address(writer.connection_string),
-                        unharmed="the online store: nothing was written",
+                        not_affected="the online store: nothing was written",
                         remedy="correct the raw rows, ingest them, then: provender materialize SOURCE --full",
                     )
         client.close()

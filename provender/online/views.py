@@ -98,7 +98,7 @@ def _read(storage: Storage, project: str) -> _Applied:
         raise SettingsError(
             f"no feature definitions of project {project!r} are applied",
             where=storage.uri(_path(project)),
-            unharmed="everything",
+            not_affected="everything",
             remedy="provender apply",
         ) from error
 

@@ -272,7 +272,7 @@ def _incomparable(column: str, has: pa.DataType, wanted: pa.DataType, lookup: Lo
     return TerminalError(
         f"entity column {column!r} has type {has}, the key {lookup.keys[column]!r} it is joined with has {wanted}",
         where=lookup.described or lookup.log.uri,
-        unharmed="nothing was read",
+        not_affected="nothing was read",
         remedy=f"convert the column {column!r} of the entity rows before the call",
     )
 

@@ -108,7 +108,7 @@ def _refuse_other(there: bigquery.Table, wanted: bigquery.Table) -> None:
         raise SettingsError(
             "a table of that name is there already, and it is not this feature table's",
             where=name,
-            unharmed="that table",
+            not_affected="that table",
             remedy="name another data set under provender.bigquery, or remove the table",
         )
     has = {each.name: _sql_type(each) for each in there.schema}
@@ -118,8 +118,9 @@ def _refuse_other(there: bigquery.Table, wanted: bigquery.Table) -> None:
         raise SchemaChangeError(
             f"the published table has other column types than the spec: {', '.join(changed)}",
             where=name,
-            unharmed="the table as it was",
+            not_affected="the table as it was",
             remedy="remove the table in BigQuery, then: provender publish (it is recreated and filled)",
+            columns=tuple(n for n, kind in wants.items() if n in has and has[n] != kind),
         )
 
 

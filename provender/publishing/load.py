@@ -74,7 +74,7 @@ class Load:
             raise SettingsError(
                 "BigQuery cannot read files of this machine",
                 where=self.settings.storage_root,
-                unharmed="the published tables",
+                not_affected="the published tables",
                 remedy="set provender.bigquery.staging to a gs:// folder, or keep storage_root on gs://",
             )
         target, root = storage_at(self.warehouse.staging), storage_at(self.settings.storage_root)

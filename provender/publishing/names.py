@@ -13,7 +13,7 @@ def warehouse_of(settings: Settings) -> BigQuerySettings:
         raise SettingsError(
             "the settings name no BigQuery data set",
             where=f"{settings.repo}/feature_store.yaml",
-            unharmed="everything",
+            not_affected="everything",
             remedy="add provender.bigquery: {project: …, dataset: …, location: …} (docs/bigquery.md)",
         )
     return settings.bigquery

@@ -10,6 +10,7 @@ through this process.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -22,9 +23,9 @@ from provender.clients import bigquery_jobs
 from provender.clients.bigquery import client as connected
 from provender.clients.bigquery import translated
 from provender.errors import SourceNotReadyError
-from provender.intervals import iso, parse_iso
+from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
-from provender.ledger.progress import last_written, recorded_up_to
+from provender.ledger.records import PublishedTable
 from provender.publishing import bigquery_tables, statements
 from provender.publishing.bigquery_tables import Published
 from provender.publishing.days import DayRange, due_days, files_of, portions
@@ -35,14 +36,14 @@ from provender.specs.catalog import Catalog
 from provender.specs.source import FeatureTable, Source
 from provender.storage import HeldLock, Storage, storage_at
 from provender.storage.disk import scratch_errors
-from provender.storage.source_lock import Say, source_lock
+from provender.storage.source_lock import source_lock
 from provender.tables.feature_log import FeatureLog
+
+logger = logging.getLogger(__name__)
 
 
 @scratch_errors()
-def publish(
-    settings: Settings, source_name: str, attempt: str, *, full: bool = False, say: Say = print
-) -> Manifest:
+def publish(settings: Settings, source_name: str, attempt: str, *, full: bool = False) -> Manifest:
     """Brings the published tables of ``source_name`` up to its last committed ingest.
 
     The manifest's ``wrote`` has one entry per table that had something due (``table``, ``table_id``, ``published``,
@@ -57,18 +58,20 @@ def publish(
     storage = storage_at(settings.storage_root)
     ledger = Ledger(storage, source.name)
     with (
-        source_lock(storage, source.name, "published", attempt, say) as held,
+        source_lock(storage, source.name, "published", attempt) as held,
         translated(f"{warehouse.project}.{warehouse.dataset}"),
     ):
-        up_to = recorded_up_to(ledger)
+        up_to = ledger.state().recorded_up_to
         if up_to is None:
             raise SourceNotReadyError(
-                f"{source.name}: nothing was ingested yet", remedy=f"provender ingest {source.name} PARTITION"
+                f"{source.name}: nothing was ingested yet",
+                remedy=f"provender ingest {source.name} PARTITION",
+                source=source.name,
             )
         client = connected(warehouse)
         bigquery_jobs.end(client, held.abandoned_work)
-        work = _Work(settings, warehouse, storage, source, up_to, attempt, full, held, say, client)
-        last = last_written(ledger, Job.PUBLISH, "table")
+        work = _Work(settings, warehouse, storage, source, up_to, attempt, full, held, client)
+        last = ledger.state().totals.published
         found = [work.table(spec, last.get(source.path_of(spec))) for spec in source.tables]
         done = [written for written in found if written is not None]
         manifest = ledger.commit(_draft(attempt, started, up_to, done))
@@ -83,7 +86,7 @@ def publish(
 class Written:
     """What became of one table."""
 
-    entry: dict[str, Any]
+    entry: PublishedTable
     loads: list[Load]
 
 
@@ -99,10 +102,9 @@ class _Work:
     attempt: str
     full: bool
     held: HeldLock
-    say: Say
     client: bigquery.Client
 
-    def table(self, spec: FeatureTable, last: dict[str, Any] | None) -> Written | None:
+    def table(self, spec: FeatureTable, last: PublishedTable | None) -> Written | None:
         """Publishes what is due of one table; None: nothing is."""
         path = self.source.path_of(spec)
         log = FeatureLog(self.storage.uri(path))
@@ -111,28 +113,31 @@ class _Work:
         target = bigquery_tables.ensure(self.client, self.warehouse, self.source, spec)
         table_id = log.table_id
         reason = "asked for with --full" if self.full else why_rebuild(last, table_id, target)
-        since = None if reason or last is None else parse_iso(last["recorded_up_to"])
+        since = None if reason or last is None else last.recorded_up_to
         days = due_days(log, since, self.up_to)
         if reason and not target.is_new:
             days = sorted({*days, *bigquery_tables.days_of(self.client, target.name)})
         if not days and not reason:
             return None
         if reason:
-            self.say(f"publishing all of {target.name}: {reason}")
+            logger.info(f"publishing all of {target.name}: {reason}")
         written = _Replacing(self, log, path, spec, target, [table_id, iso(since) if since else None])
         changed = sum(written.portion(portion) for portion in portions(days))
-        self.say(f"{target.name}: {len(days)} days replaced, {changed} rows taken out or put in")
-        entry = {
-            "table": path,
-            "table_id": table_id,
-            "published": target.name,
-            "published_id": target.created,
-            "recorded_up_to": iso(self.up_to),
-            "rebuilt": reason or None,
-            "days": len(days),
-            "changed": changed,
-            "jobs": written.job_ids,
-        }
+        logger.info(
+            f"{target.name}: {len(days)} days replaced, {changed} rows taken out or put in",
+            extra={"table": target.name, "days": len(days), "rows": changed},
+        )
+        entry = PublishedTable(
+            table=path,
+            table_id=table_id,
+            published=target.name,
+            published_id=target.created,
+            recorded_up_to=self.up_to,
+            rebuilt=reason or None,
+            days=len(days),
+            changed=changed,
+            jobs=tuple(written.job_ids),
+        )
         return Written(entry, written.loads)
 
 
@@ -186,24 +191,20 @@ class _Replacing:
         return f"provender_{digest(document)[:24]}"
 
 
-def why_rebuild(last: dict[str, Any] | None, table_id: str, target: Published) -> str:
+def why_rebuild(last: PublishedTable | None, table_id: str, target: Published) -> str:
     """Empty if what is published can be continued. ``last``: the entry of the manifest that wrote the table last."""
     if last is None:
         return "it was never published"
-    if last["published"] != target.name or last["published_id"] != target.created:
+    if last.published != target.name or last.published_id != target.created:
         return "the table in BigQuery was recreated"
-    if last["table_id"] != table_id:
+    if last.table_id != table_id:
         return "the feature table was recreated"
     return ""
 
 
 def _draft(attempt: str, started: datetime, up_to: datetime, done: list[Written]) -> Draft:
     entries = [written.entry for written in done]
-    notes = [
-        f"{entry['published']} was published whole: {entry['rebuilt']}"
-        for entry in entries
-        if entry["rebuilt"]
-    ]
+    notes = [f"{entry.published} was published whole: {entry.rebuilt}" for entry in entries if entry.rebuilt]
     return Draft(
         Job.PUBLISH,
         attempt,
@@ -212,6 +213,6 @@ def _draft(attempt: str, started: datetime, up_to: datetime, done: list[Written]
         started=started,
         recorded_up_to=up_to,
         wrote=entries,
-        counts={name: sum(entry[name] for entry in entries) for name in ("days", "changed")},
+        counts={name: sum(getattr(entry, name) for entry in entries) for name in ("days", "changed")},
         notes=notes,
     )

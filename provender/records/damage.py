@@ -17,7 +17,7 @@ class UnreadableFileError(ValueError):
         return ContractError(
             f"{name} cannot be read: {self.why}",
             where=name,
-            unharmed="what was staged and ingested before",
+            not_affected="what was staged and ingested before",
             remedy=self.remedy,
         )
 

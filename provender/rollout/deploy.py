@@ -11,8 +11,9 @@ is found by the next one: its own is taken up where it was, another's is undone 
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -31,11 +32,12 @@ from provender.specs.models.spec import Serving
 from provender.specs.source import Source
 from provender.storage import Storage, storage_at
 
+logger = logging.getLogger(__name__)
+
 _ASKS_PER_HUNDRED = 30
 """How often a canary without an address of its own is asked until it answers: this many times, over its share. That
 it never answers although it has its share then has a chance of e^-30."""
 _LOCK_SECONDS = 1800.0
-Say = Callable[[str], None]
 
 
 @contextmanager
@@ -63,7 +65,6 @@ class Rollout:
     serving: Serving
     sources: Mapping[str, Source]
     """What the model stands on."""
-    say: Say = print
     as_served: Served | None = None
     """How it is served, where that is not the spec's to say: it has served before."""
     evidence: dict[str, Any] = field(default_factory=dict)
@@ -109,11 +110,11 @@ class Rollout:
         """
         state = self._after_others()
         if self._is_done(state):
-            self.say(f"{self.model} version {self.version} serves already")
+            logger.info(f"{self.model} version {self.version} serves already")
             return None
         mine = self._mine(state)
         if mine is not None:
-            self.say(
+            logger.info(
                 f"taking up the deployment of {self.version} where an earlier try ended, at {mine.percent}%"
             )
             return mine.percent
@@ -128,8 +129,10 @@ class Rollout:
         if state.version == self.version:
             raise DeployError(
                 f"version {self.version} of {self.model} serves already",
-                unharmed="everything: nothing was changed",
+                not_affected="everything: nothing was changed",
                 remedy=f"provender models {self.model} lists the others",
+                model=self.model,
+                version=self.version,
             )
         self.artifact.verify()
         return self._steps(state)[0]
@@ -140,7 +143,7 @@ class Rollout:
         mine = self._mine(state)
         if mine is None or mine.percent != percent:
             self.store.log.append(self._document(Action.CANARY, state, percent=percent))
-        self.say(f"{self.model}: version {self.version} gets {percent}% of the traffic")
+        logger.info(f"{self.model}: version {self.version} gets {percent}% of the traffic")
         try:
             self.backend.stage(self.served, percent)
         except ProvenderError as error:
@@ -196,14 +199,24 @@ class Rollout:
         """The document since which this version serves. Raises :class:`DeployError` if it does not."""
         serving = self.store.state().serving
         if serving is None or serving.version != self.version:
-            raise DeployError(f"version {self.version} of {self.model} does not serve")
+            raise DeployError(
+                f"version {self.version} of {self.model} does not serve",
+                model=self.model,
+                version=self.version,
+            )
         return serving.to_document()
 
     def not_ready(self, found: Readiness) -> NoReturn:
         """Puts everything back, because the version did not become ready."""
         waited = "" if found.state is ReadyState.FAILED else f" within {self.serving.timeout}"
         version = f"{self.model} version {self.version}"
-        self.abort(DeployError(f"{version} did not become ready{waited}: {found.reason}"))
+        self.abort(
+            DeployError(
+                f"{version} did not become ready{waited}: {found.reason}",
+                model=self.model,
+                version=self.version,
+            )
+        )
 
     def abort(self, error: ProvenderError) -> NoReturn:
         """Puts back what served before, writes that down, and raises ``error`` with it.
@@ -218,7 +231,7 @@ class Rollout:
             raise PredictorError(
                 f"{error.what}\nand {_named(back)} could not be put back: {second.what}",
                 where=second.where or error.where,
-                unharmed=f"{_named(back)} where it still has traffic",
+                not_affected=f"{_named(back)} where it still has traffic",
                 remedy="run the same again: it takes up the deployment, or undoes it",
             ) from error
         if self._mine(state) is not None:
@@ -230,7 +243,7 @@ class Rollout:
     def _try_out(self, percent: int, ask: Ask) -> None:
         with self._smoke_test() as test:
             self.evidence = {"percent": percent, **test.ask(ask)}
-        self.say(f"{self.model}: version {self.version} answers as the offline path does")
+        logger.info(f"{self.model}: version {self.version} answers as the offline path does")
 
     @contextmanager
     def _smoke_test(self) -> Iterator[SmokeTest]:
@@ -256,7 +269,7 @@ class Rollout:
         self.store.log.append(
             self._document(action, state, percent=ALL_TRAFFIC, reason=reason, smoke=self.evidence)
         )
-        self.say(f"{self.model}: version {self.version} serves")
+        logger.info(f"{self.model}: version {self.version} serves")
         return None
 
     def _steps(self, state: State) -> Sequence[int]:
@@ -291,6 +304,8 @@ class Rollout:
                 f"the deployment of {self.version} is no longer under way: somebody else deployed or rolled back",
                 where=f"{self.store.uri}/deployments",
                 remedy=f"look at provender models {self.model}; run the deployment again if it is still wanted",
+                model=self.model,
+                version=self.version,
             )
 
     def _after_others(self) -> State:
@@ -308,7 +323,7 @@ class Rollout:
     def _undo(self, state: State, trying: Deployment) -> None:
         """Ends another attempt's deployment that never came to an end."""
         back = served_of(self.store, state)
-        self.say(
+        logger.info(
             f"version {trying.version} was being tried by {trying.attempt}, which ended: {_named(back)} comes back"
         )
         self.backend.restore(self.model, back)
@@ -344,7 +359,7 @@ def _named(served: Served | None) -> str:
     return f"version {served.version}" if served else "nothing served before"
 
 
-def _with_outcome(error: ProvenderError, unharmed: str) -> ProvenderError:
+def _with_outcome(error: ProvenderError, not_affected: str) -> ProvenderError:
     """The same error, saying what serves now."""
     remedy = error.remedy or "fix the cause, then run the deployment again"
-    return type(error)(error.what, where=error.where, unharmed=unharmed, remedy=remedy)
+    return replace(error, not_affected=not_affected, remedy=remedy)

@@ -53,6 +53,6 @@ def _read(storage: Storage, lockfile: Lockfile, columns: list[str]) -> pa.Table:
         raise DeployError(
             "the training set of this version is not there, so there is nothing to try it with",
             where=storage.uri(path),
-            unharmed="whatever serves now",
+            not_affected="whatever serves now",
             remedy="build it again from its lockfile, or train the model again",
         ) from error

@@ -12,9 +12,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from provender.errors import DeployError
-from provender.intervals import parse_iso
 from provender.ledger import Ledger
-from provender.ledger.progress import online_views
 from provender.rollout.compare import Columns
 from provender.settings import Settings
 from provender.storage import Storage, storage_at
@@ -40,13 +38,13 @@ def offline_features(settings: Settings, lockfile: Lockfile, rows: pa.Table, at:
 
 def materialized_up_to(storage: Storage, source: str, view: str) -> datetime:
     """What ``view`` has online: the log up to here. Raises :class:`DeployError` if nothing is."""
-    entry = online_views(Ledger(storage, source)).get(view)
-    if entry is None or not entry["recorded_up_to"]:
+    up_to = Ledger(storage, source).state().view_up_to(view)
+    if up_to is None:
         raise DeployError(
             f"view {view} is not online: it was never materialized",
             where=f"source {source}",
-            unharmed="whatever serves now",
+            not_affected="whatever serves now",
             remedy=f"make sure that the view is applied with online=True (provender apply), then: "
             f"provender materialize {source}, and run the deployment again",
         )
-    return parse_iso(entry["recorded_up_to"])
+    return up_to

@@ -5,7 +5,7 @@ from __future__ import annotations
 from provender.errors import DeployError
 from provender.model_registry.deployments import Action, Deployment
 from provender.model_registry.store import ModelStore
-from provender.rollout.deploy import Rollout, Say
+from provender.rollout.deploy import Rollout
 from provender.serving_backends.base import Served, ServingBackend
 from provender.settings import Settings
 from provender.specs.models.spec import Serving
@@ -22,7 +22,6 @@ def roll_back(
     *,
     to: str | None,
     attempt: str,
-    say: Say = print,
 ) -> Deployment:
     """Puts the version ``to`` back; None: the one that served before the present one was deployed.
 
@@ -36,8 +35,9 @@ def roll_back(
         raise DeployError(
             f"{model} has no version that served before the present one",
             where=f"{store.uri}/deployments",
-            unharmed="whatever serves now",
+            not_affected="whatever serves now",
             remedy=f"provender models {model} lists the versions; name one with --to",
+            model=model,
         )
     before = _last_served(store, version)
     as_served = Served.from_document(model, before.serving) if before else None
@@ -50,7 +50,6 @@ def roll_back(
         attempt=attempt,
         serving=as_served.serving if as_served else serving,
         sources={},
-        say=say,
         as_served=as_served,
     )
     percent: int | None = rollout.start_by_hand()

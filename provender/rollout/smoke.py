@@ -259,7 +259,11 @@ def _checked(artifact: Artifact, answer: Answer, count: int) -> Answer:
 
 
 def _failed(artifact: Artifact, what: str) -> DeployError:
-    return DeployError(f"{artifact.model} version {artifact.version} did not pass: {what}")
+    return DeployError(
+        f"{artifact.model} version {artifact.version} did not pass: {what}",
+        model=artifact.model,
+        version=artifact.version,
+    )
 
 
 def _counts(event: int | None, created: int | None, moment: int, least: int | None) -> bool:
@@ -283,8 +287,10 @@ def _not_ready(artifact: Artifact, problems: Sequence[str], remedy: str) -> Depl
             problems,
         ),
         where="the online store, for the newest entities of the training set",
-        unharmed="whatever serves now: nothing was changed",
+        not_affected="whatever serves now: nothing was changed",
         remedy=f"{remedy}; then run the deployment again",
+        model=artifact.model,
+        version=artifact.version,
     )
 
 

@@ -36,7 +36,7 @@ def _own_client(settings: Settings) -> Any:
         raise SettingsError(
             f"no Kubernetes cluster is configured here: {error}",
             where=f"{settings.repo / SETTINGS_FILE}, provender.serving.backend: kserve",
-            unharmed="whatever serves now",
+            not_affected="whatever serves now",
             remedy="set KUBECONFIG, run it within the cluster, or write backend: local",
         ) from error
     return ApiClient()

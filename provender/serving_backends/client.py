@@ -54,7 +54,9 @@ class PredictorClient:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DeployError(
-                f"{self.model} gave no predictions but {str(document)[:_SHOWN_CHARACTERS]}", where=self._where
+                f"{self.model} gave no predictions but {str(document)[:_SHOWN_CHARACTERS]}",
+                where=self._where,
+                model=self.model,
             ) from error
 
     @property
@@ -79,7 +81,9 @@ class PredictorClient:
             return dict(json.loads(text))
         except ValueError as error:
             raise DeployError(
-                f"{self.model} did not answer in JSON: {text[:_SHOWN_CHARACTERS]!r}", where=self._where
+                f"{self.model} did not answer in JSON: {text[:_SHOWN_CHARACTERS]!r}",
+                where=self._where,
+                model=self.model,
             ) from error
 
     def _refused(self, error: urllib.error.HTTPError) -> DeployError | PredictorError:

@@ -156,7 +156,7 @@ def _check(settings: Settings, served: Served, percent: int) -> None:
         raise DeployError(
             f"{served.model} cannot be served on KServe: {'; '.join(wrong)}",
             where=f"{settings.repo / SETTINGS_FILE}, or the model's spec",
-            unharmed="whatever serves now: nothing was sent",
+            not_affected="whatever serves now: nothing was sent",
             remedy="fix it, then run the deployment again",
         )
 

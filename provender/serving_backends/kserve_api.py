@@ -60,7 +60,7 @@ class InferenceServices:
             raise DeployError(
                 f"the cluster does not know InferenceServices, or the namespace {self.namespace}",
                 where=f"{self.namespace}/{name}",
-                unharmed="whatever serves now",
+                not_affected="whatever serves now",
                 remedy="install KServe, or fix provender.serving.namespace",
             ) from error
 
@@ -98,7 +98,7 @@ def _translated(namespace: str, name: str, doing: str) -> Iterator[None]:
         raise PredictorError(
             f"the Kubernetes API cannot be reached while {doing} {name}: {error}",
             where=f"{namespace}/{name}",
-            unharmed="whatever serves now",
+            not_affected="whatever serves now",
             remedy="check the connection to the cluster, then run the same again",
         ) from error
 
@@ -107,11 +107,13 @@ def _error_of(error: ApiException, where: str, doing: str) -> ProvenderError:
     what = f"the Kubernetes API answered {error.status} to {doing} the InferenceService: {message_of(error)}"
     if may_pass(error):
         return PredictorError(
-            what, where=where, unharmed="whatever serves now", remedy="the next try does the same"
+            what, where=where, not_affected="whatever serves now", remedy="the next try does the same"
         )
     if error.status in NOT_ALLOWED:
         remedy = (
             "give the service account get, patch, create and delete on inferenceservices, or fix the token"
         )
-        return DeployError(what, where=where, unharmed="whatever serves now", remedy=remedy)
-    return DeployError(what, where=where, unharmed="whatever serves now", remedy="fix what the message names")
+        return DeployError(what, where=where, not_affected="whatever serves now", remedy=remedy)
+    return DeployError(
+        what, where=where, not_affected="whatever serves now", remedy="fix what the message names"
+    )

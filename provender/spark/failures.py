@@ -10,10 +10,10 @@ from pyspark.errors import AnalysisException, PySparkException
 
 from provender.errors import (
     ProvenderError,
+    SparkJobError,
     SparkUnavailableError,
     SqlError,
     StorageError,
-    TransientError,
 )
 
 _LOST_FILES = (
@@ -38,11 +38,7 @@ _DISK = {
     "Stale file handle": "check the disk or its connection",
 }
 """What the operating system says in Java's exceptions, whatever Spark and Delta wrap them in."""
-_UNHARMED = "everything committed before; nothing of this attempt is visible"
-
-
-class SparkJobError(TransientError):
-    """Spark gave up on a job for a reason of its own."""
+_NOT_AFFECTED = "everything committed before; nothing of this attempt is visible"
 
 
 @contextmanager
@@ -60,18 +56,18 @@ def _translated(step: str, where: str, error: PySparkException) -> ProvenderErro
         if said in str(error):
             what = f"{step}: {said}"
             remedy = f"{remedy}, then run the same command again"
-            return StorageError(what, where=where, unharmed=_UNHARMED, remedy=remedy)
+            return StorageError(what, where=where, not_affected=_NOT_AFFECTED, remedy=remedy)
     if any(word in str(error) for word in _LOST_FILES):
         remedy = "check that the files named above are there and can be read, then run the same command again"
-        return StorageError(text, where=where, unharmed=_UNHARMED, remedy=remedy)
+        return StorageError(text, where=where, not_affected=_NOT_AFFECTED, remedy=remedy)
     if "UNAVAILABLE" in str(error) or "Connection refused" in str(error):
         what = f"{step}: the engine went away"
-        return SparkUnavailableError(what, where=where, unharmed=_UNHARMED, remedy="run again")
+        return SparkUnavailableError(what, where=where, not_affected=_NOT_AFFECTED, remedy="run again")
     if isinstance(error, AnalysisException) or (error.getSqlState() or "").startswith(_DATA_STATES):
         return SqlError(
-            text, where=where, unharmed=_UNHARMED, remedy=_remedy(where, error.getCondition() or "")
+            text, where=where, not_affected=_NOT_AFFECTED, remedy=_remedy(where, error.getCondition() or "")
         )
-    return SparkJobError(text, where=where, unharmed=_UNHARMED, remedy="run the same command again")
+    return SparkJobError(text, where=where, not_affected=_NOT_AFFECTED, remedy="run the same command again")
 
 
 def _remedy(where: str, condition: str) -> str:

@@ -200,7 +200,7 @@ def stop(settings: Settings) -> bool:
         raise SparkUnavailableError(
             f"processes of the local Spark engine do not end: {', '.join(map(str, remaining))}",
             where=str(files.folder),
-            unharmed="all committed data",
+            not_affected="all committed data",
             remedy="look for a disk that does not answer, then run: provender down",
         )
     return was_supervised or left_behind
@@ -245,7 +245,7 @@ def _not_started(what: str, files: Files, remedy: str = "") -> SparkUnavailableE
     return SparkUnavailableError(
         f"the local Spark engine {what}",
         where=str(files.log),
-        unharmed="all committed data",
+        not_affected="all committed data",
         remedy=remedy or f"read the end of that log, then run the same command again\n{end_of_log}",
     )
 

@@ -161,7 +161,7 @@ def _connect(watch: EngineWatch, attempt: str) -> SparkSession:
                 raise SparkUnavailableError(
                     f"the local Spark engine does not answer: {error}",
                     where=url.split(";")[0],
-                    unharmed="all committed data",
+                    not_affected="all committed data",
                     remedy="run the same command again; it starts a new engine if the old one is gone",
                 ) from error
     raise AssertionError("unreachable: the loop has no end")
@@ -177,7 +177,7 @@ def _application_session(settings: Settings, attempt: str) -> SparkSession:
         raise SettingsError(
             f"with provender.spark.backend: {settings.spark.backend}, applications run on the cluster, not here",
             where=str(settings.repo / SETTINGS_FILE),
-            unharmed="all committed data",
+            not_affected="all committed data",
             remedy="let Airflow run it (airflow dags trigger), or start it with spark-submit",
         )
     builder = SparkSession.builder.appName(attempt)

@@ -23,7 +23,7 @@ from provender.spark.ended import read_ended
 _LOCAL_TRIES = 60
 _REMOTE_TRIES = 6
 """0.05, 0.1, 0.2 … seconds apart, at most one: a remote engine that does not answer has three seconds."""
-_UNHARMED = "everything committed before; nothing of this attempt is visible"
+_NOT_AFFECTED = "everything committed before; nothing of this attempt is visible"
 _NOTED_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 
@@ -64,7 +64,7 @@ class EngineWatch:
             return SparkUnavailableError(
                 "the Spark engine of provender.spark.remote does not answer any more",
                 where=self.url.split(";")[0],
-                unharmed=_UNHARMED,
+                not_affected=_NOT_AFFECTED,
                 remedy="start it again if it has ended, then run the same command again",
             )
         files = server.Files.of(self._settings)
@@ -76,7 +76,7 @@ class EngineWatch:
         return SparkUnavailableError(
             f"the local Spark engine {ended.what if ended else 'ended: its supervisor was killed'}",
             where=str(files.log),
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy=ended.remedy(self._settings.spark.driver_memory)
             if ended
             else "run the same command again; it starts a new engine",

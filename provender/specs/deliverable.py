@@ -12,7 +12,7 @@ from provender.errors import PartitionError
 from provender.intervals import Partition, as_utc
 from provender.specs.source import Source
 
-_UNHARMED = "everything: nothing was staged"
+_NOT_AFFECTED = "everything: nothing was staged"
 
 
 def require_deliverable(source: Source, partition: Partition, now: datetime) -> None:
@@ -32,15 +32,17 @@ def require_within(source: Source, partition: Partition) -> None:
         raise PartitionError(
             f"{source.name} starts with partition {first.key}, {partition.key} is before it",
             where=where,
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy=f"ask for {first.key} or later, or set an earlier 'start' in the spec",
+            partitions=(partition.key,),
         )
     if last is not None and partition > last:
         raise PartitionError(
             f"{source.name} ends with partition {last.key}, {partition.key} is after it",
             where=where,
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy=f"ask for {last.key} or earlier, or set a later 'end' in the spec, or none",
+            partitions=(partition.key,),
         )
 
 
@@ -50,7 +52,8 @@ def require_ended(partition: Partition, now: datetime) -> None:
         raise PartitionError(
             f"partition {partition.key} ends at {partition.end:%Y-%m-%d %H:%M} UTC, in the future",
             where=f"the clock says {as_utc(now):%Y-%m-%d %H:%M} UTC",
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy="run it after that (the schedule does so by itself); where it is the times of the rows that are "
             "wrong, correct those",
+            partitions=(partition.key,),
         )

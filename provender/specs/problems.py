@@ -33,7 +33,8 @@ class Problem:
 def to_error(problems: Iterable[Problem]) -> SpecError:
     """All ``problems`` as one error, a line each, in the order of files and lines."""
     ordered = sorted(problems, key=lambda problem: (str(problem.path), problem.line))
-    return SpecError("\n".join(dict.fromkeys(str(problem) for problem in ordered)))
+    lines = tuple(dict.fromkeys(str(problem) for problem in ordered))
+    return SpecError("\n".join(lines), problems=lines)
 
 
 def cannot_be_checked(path: Path, error: BaseException) -> SpecError:

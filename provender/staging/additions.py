@@ -7,8 +7,8 @@ whole partition.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
+from provender.ledger.records import StagedFile, StagedPartition
 from provender.staging.raw_file import RawFile
 from provender.storage import Storage
 
@@ -24,16 +24,16 @@ def is_added(name: str) -> bool:
     return name.startswith(_PREFIX)
 
 
-def staged_files(storage: Storage, entry: dict[str, Any] | None) -> dict[str, RawFile]:
+def staged_files(storage: Storage, entry: StagedPartition | None) -> dict[str, RawFile]:
     """The files of a staged partition by name; none of a partition that never was."""
-    return {file["name"]: _staged(storage, entry["folder"], file) for file in entry["files"]} if entry else {}
+    return {file.name: _staged(storage, entry.folder, file) for file in entry.files} if entry else {}
 
 
-def _staged(storage: Storage, folder: str, file: dict[str, Any]) -> RawFile:
-    path = f"{folder}/{file['name']}"
-    return RawFile(file["name"], path, file["bytes"], partial(storage.open, path))
+def _staged(storage: Storage, folder: str, file: StagedFile) -> RawFile:
+    path = f"{folder}/{file.name}"
+    return RawFile(file.name, path, file.bytes, partial(storage.open, path))
 
 
-def additions(storage: Storage, entry: dict[str, Any] | None) -> dict[str, RawFile]:
+def additions(storage: Storage, entry: StagedPartition | None) -> dict[str, RawFile]:
     """Those of them that hold added rows."""
     return {name: file for name, file in staged_files(storage, entry).items() if is_added(name)}

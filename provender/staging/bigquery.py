@@ -173,15 +173,17 @@ class _Export:
             raise SourceNotReadyError(
                 f"{self.source.name}: BigQuery does not find it: {_first_line(error)}",
                 where=self.where,
-                unharmed="what was staged before; nothing of this partition was staged",
+                not_affected="what was staged before; nothing of this partition was staged",
                 remedy="correct raw.sql and the connection, or wait until the table is there",
+                source=self.source.name,
             ) from error
         except BadRequest as error:
             raise ContractError(
                 f"{self.source.name}: BigQuery refuses the query: {_first_line(error)}",
                 where=self.where,
-                unharmed="what was staged before",
+                not_affected="what was staged before",
                 remedy=f"correct raw.sql or the columns in sources/{self.source.name}.yaml",
+                source=self.source.name,
             ) from error
 
 

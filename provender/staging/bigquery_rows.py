@@ -88,8 +88,9 @@ def bounds(source: Source, partition: Partition, schema: Schema, where: str) -> 
         raise ContractError(
             f"{source.name}: there is no time column {how.column!r}; there are {', '.join(schema) or 'no columns'}",
             where=where,
-            unharmed="what was staged before",
+            not_affected="what was staged before",
             remedy=f"correct raw.time_column or raw.sql in sources/{source.name}.yaml",
+            source=source.name,
         )
     if kind == _PLAIN_DATES and how.zone == "UTC":
         return Bounds(how.column, _PLAIN_DATES, _first_day(partition.start), _first_day(partition.end))
@@ -99,9 +100,10 @@ def bounds(source: Source, partition: Partition, schema: Schema, where: str) -> 
             f"{source.name}: the time column {how.column!r} is a {kind}, which BigQuery cannot compare with moments "
             f"by format {how.format} and zone {how.zone}",
             where=where,
-            unharmed="what was staged before",
+            not_affected="what was staged before",
             remedy=f"make a timestamp of it in raw.sql.query: SELECT * REPLACE (TIMESTAMP(`{how.column}`, "
             f"'{how.zone}') AS `{how.column}`) FROM …",
+            source=source.name,
         )
     return Bounds(how.column, _EXAMPLES[kind][0], found.low, found.high)
 

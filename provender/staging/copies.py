@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from typing import Any
 
 from provender.errors import ProvenderError, StagedCopyError
 from provender.intervals import Partition
+from provender.ledger.records import StagedFile, StagedPartition
 from provender.records.unpack import chunks
 from provender.settings import Settings
 from provender.specs.source import Source
@@ -24,7 +24,7 @@ from provender.storage import Storage
 
 
 def restore_copies(
-    settings: Settings, storage: Storage, source: Source, staged: Mapping[str, dict[str, Any]]
+    settings: Settings, storage: Storage, source: Source, staged: Mapping[str, StagedPartition]
 ) -> list[str]:
     """Check every staged file of the partitions ``staged`` (key to the stage manifest's entry), and replace those that
     are not as they were staged by the same raw bytes.
@@ -35,7 +35,7 @@ def restore_copies(
     """
     notes = []
     for key, entry in sorted(staged.items()):
-        faults = {file["name"]: fault for file in entry["files"] if (fault := _fault(storage, entry, file))}
+        faults = {file.name: fault for file in entry.files if (fault := _fault(storage, entry, file))}
         if faults:
             _restore(settings, storage, source, Partition.parse(source.cadence, key), entry, faults)
             notes += [
@@ -57,13 +57,13 @@ def copy_again(storage: Storage, file: RawFile, target: str, sha256: str) -> Non
             raise changed(file)
 
 
-def _fault(storage: Storage, entry: dict[str, Any], file: dict[str, Any]) -> str:
+def _fault(storage: Storage, entry: StagedPartition, file: StagedFile) -> str:
     """What is wrong with a staged file; empty if nothing is."""
     try:
-        with storage.open(f"{entry['folder']}/{file['name']}") as opened:
+        with storage.open(f"{entry.folder}/{file.name}") as opened:
             size = opened.seek(0, os.SEEK_END)
-            if size != file["bytes"]:
-                return f"has {size} bytes instead of {file['bytes']}"
+            if size != file.bytes:
+                return f"has {size} bytes instead of {file.bytes}"
             if storage.root.startswith("gs://"):
                 return ""
             opened.seek(0)
@@ -72,7 +72,7 @@ def _fault(storage: Storage, entry: dict[str, Any], file: dict[str, Any]) -> str
                 sha.update(chunk)
     except FileNotFoundError:
         return "is gone"
-    return "" if sha.hexdigest() == file["sha256"] else "has other bytes than were staged"
+    return "" if sha.hexdigest() == file.sha256 else "has other bytes than were staged"
 
 
 def _restore(
@@ -80,10 +80,10 @@ def _restore(
     storage: Storage,
     source: Source,
     partition: Partition,
-    entry: dict[str, Any],
+    entry: StagedPartition,
     faults: dict[str, str],
 ) -> None:
-    checksums = {file["name"]: file["sha256"] for file in entry["files"]}
+    checksums = {file.name: file.sha256 for file in entry.files}
     if any(map(is_added, faults)) or _is_on_bigquery(settings, source):
         raise _lost(storage, source, partition, entry, faults)
     try:
@@ -91,7 +91,7 @@ def _restore(
             if not faults.keys() <= files.keys():
                 raise _lost(storage, source, partition, entry, faults)
             for name in faults:
-                copy_again(storage, files[name], f"{entry['folder']}/{name}", checksums[name])
+                copy_again(storage, files[name], f"{entry.folder}/{name}", checksums[name])
     except StagedCopyError:
         raise
     except ProvenderError as error:
@@ -105,11 +105,11 @@ def _is_on_bigquery(settings: Settings, source: Source) -> bool:
 
 
 def _lost(
-    storage: Storage, source: Source, partition: Partition, entry: dict[str, Any], faults: dict[str, str]
+    storage: Storage, source: Source, partition: Partition, entry: StagedPartition, faults: dict[str, str]
 ) -> StagedCopyError:
     name, fault = next(iter(faults.items()))
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return lost_copy(storage, source, partition, f"{entry['folder']}/{name}", f"{fault}{more}")
+    return lost_copy(storage, source, partition, f"{entry.folder}/{name}", f"{fault}{more}")
 
 
 def lost_copy(
@@ -128,6 +128,8 @@ def lost_copy(
         f"{source.name} {partition.key}: the staged copy of {name} {fault}, and the raw bytes it was copied from are "
         "not there any more",
         where=storage.uri(path),
-        unharmed="every table, and what was ingested before",
+        not_affected="every table, and what was ingested before",
         remedy=remedy,
+        source=source.name,
+        partitions=(partition.key,),
     )

@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from provender.errors import ContractError
+from provender.ledger.records import StagedFile
 from provender.records import hint
 from provender.records.csv_blocks import CsvBlocks
 from provender.records.damage import UndecodableError, UnreadableFileError
@@ -59,23 +60,23 @@ class _Head:
     is_whole: bool
 
 
-def require_delivery(source: Source, file: RawFile, found: dict[str, Any]) -> None:
+def require_delivery(source: Source, file: RawFile, found: StagedFile) -> None:
     """Check that ``file`` names the columns of ``source``, or has zero bytes.
 
     ``found`` is the file's profile (:func:`provender.staging.profile.profile`) with its ``name``; of a file that could
     not be read the ingest says more, unless it begins as another kind of file. Raises :class:`ContractError`, which no
     retry corrects: somebody has to deliver the file again, or correct the spec.
     """
-    if not found["bytes"] or (found.get("blank") and not found.get("unreadable")):
+    if not found.bytes or (found.blank and not found.unreadable):
         return
-    if found.get("unreadable"):
-        _refuse_other_kind(source, file, found)
-    elif found.get("invalid_at") is not None:
+    if found.unreadable:
+        _refuse_other_kind(source, file, found.name, found.format, found.unreadable)
+    elif found.invalid_at is not None:
         return  # in another encoding than the spec's: the ingest names the byte
-    elif found["format"] in ("parquet", "avro"):
-        _require_columns(source, file, list(found.get("schema", {})), lambda: _rows_of(file, found))
+    elif found.format in ("parquet", "avro"):
+        _require_columns(source, file, list(found.columns), lambda: _rows_of(file, found))
     else:
-        _require_text(source, file, found["name"])
+        _require_text(source, file, found.name)
 
 
 def require_location(source: Source, file: RawFile) -> None:
@@ -90,7 +91,7 @@ def require_location(source: Source, file: RawFile) -> None:
     except UndecodableError:
         return
     except UnreadableFileError as damage:
-        _refuse_other_kind(source, file, {"name": file.name, "format": "", "unreadable": damage.why})
+        _refuse_other_kind(source, file, file.name, "", damage.why)
 
 
 def _require_text(source: Source, file: RawFile, name: str) -> None:
@@ -117,13 +118,13 @@ def _require_text(source: Source, file: RawFile, name: str) -> None:
             raise _no_delivery(source, file, what, head.data)
 
 
-def _refuse_other_kind(source: Source, file: RawFile, found: dict[str, Any]) -> None:
-    ends = (end for end in _MAGIC if found["name"].lower().endswith(end) or f".{found['format']}" == end)
+def _refuse_other_kind(source: Source, file: RawFile, name: str, kind: str, damage: str) -> None:
+    ends = (end for end in _MAGIC if name.lower().endswith(end) or f".{kind}" == end)
     magic = next((_MAGIC[end] for end in ends), None)
     with file.open() as opened:
         beginning = opened.read(_SHOWN_BYTES)
     if magic is not None and not beginning.startswith(magic):
-        raise _no_delivery(source, file, f"cannot be read: {found['unreadable']}", beginning)
+        raise _no_delivery(source, file, f"cannot be read: {damage}", beginning)
 
 
 def _require_columns(
@@ -185,9 +186,9 @@ def _plain(names: Iterable[str]) -> set[str]:
     return {name.strip().lower() for name in names}
 
 
-def _rows_of(file: RawFile, found: dict[str, Any]) -> bool:
+def _rows_of(file: RawFile, found: StagedFile) -> bool:
     """Whether a file of Parquet has rows; of Avro it is taken for granted, and its rows are the contract's matter."""
-    if found["format"] != "parquet":
+    if found.format != "parquet":
         return True
     try:
         with file.open() as opened, pq.ParquetFile(opened) as parquet:
@@ -267,6 +268,7 @@ def _no_delivery(source: Source, file: RawFile, what: str, beginning: bytes, hin
     return ContractError(
         f"{source.name}: {file.name} is no delivery: it {what}\n  it begins:  {beginning[:_SHOWN_BYTES]!r}",
         where=file.where,
-        unharmed="the partition, as it was staged and ingested before",
+        not_affected="the partition, as it was staged and ingested before",
         remedy=f"{hint}; else {again}" if hint else again,
+        source=source.name,
     )

@@ -7,7 +7,6 @@ import time
 from provender.errors import SourceNotReadyError
 from provender.intervals import Partition
 from provender.ledger import Ledger
-from provender.ledger.progress import staged_partitions
 from provender.settings import Settings
 from provender.specs.raw_uri import expand
 from provender.specs.source import Source
@@ -43,7 +42,7 @@ def arrived(settings: Settings, source: Source, partition: Partition) -> bool:
     if files := raw_files(settings, source, partition):
         return is_settled(files, quiet_seconds(settings, source), time.time())
     ledger = Ledger(storage_at(settings.storage_root), source.name)
-    return source.raw.is_partitioned and partition.key in staged_partitions(ledger)
+    return source.raw.is_partitioned and partition.key in ledger.state().staged
 
 
 def require_raw_files(settings: Settings, source: Source, partition: Partition) -> list[RawFile]:
@@ -53,7 +52,9 @@ def require_raw_files(settings: Settings, source: Source, partition: Partition) 
         raise SourceNotReadyError(
             f"no raw file for {source.name} {partition.key}",
             where=raw_location(settings, source, partition),
-            unharmed="what was staged before",
+            not_affected="what was staged before",
             remedy="deliver the file (an empty one counts as zero rows), then run the same command again",
+            source=source.name,
+            partitions=(partition.key,),
         )
     return files

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from provender.errors import PartitionError, SourceNotReadyError
 from provender.intervals import Partition
+from provender.ledger.records import RawStamp, StagedFile, StagedPartition
 from provender.records.unpack import chunks
 from provender.settings import Settings
 from provender.specs.deliverable import require_within
@@ -41,7 +41,7 @@ class RawChanges:
     """Partitions that have no raw file any more: their staged copies stay."""
 
 
-def raw_changes(settings: Settings, source: Source, staged: Mapping[str, dict[str, Any]]) -> RawChanges:
+def raw_changes(settings: Settings, source: Source, staged: Mapping[str, StagedPartition]) -> RawChanges:
     """Compare the raw files of ``staged`` (partition key to the stage manifest's entry) with what was staged.
 
     Nothing is told of locations that are cut by a time column, which change every day, of databases, and of partitions
@@ -60,11 +60,11 @@ def raw_changes(settings: Settings, source: Source, staged: Mapping[str, dict[st
 
 
 def _compared(
-    source: Source, staged: Mapping[str, dict[str, Any]]
-) -> Iterator[tuple[Partition, dict[str, Any]]]:
+    source: Source, staged: Mapping[str, StagedPartition]
+) -> Iterator[tuple[Partition, StagedPartition]]:
     """The partitions that came as files, in order; those outside of the source's start and end are nobody's now."""
     for key, entry in sorted(staged.items()):
-        if not entry.get("files") or _came_as_frame(entry):
+        if not entry.files or _came_as_frame(entry):
             continue
         with suppress(PartitionError):
             partition = Partition.parse(source.cadence, key)
@@ -76,20 +76,20 @@ def _is_listed(location: str) -> bool:
     return location.startswith("gs://") or any(sign in location for sign in "*?[")
 
 
-def _came_as_frame(entry: dict[str, Any]) -> bool:
-    delivered = {file["name"] for file in entry["files"] if not is_added(file["name"])}
-    return "raw" not in entry and delivered <= _FRAME
+def _came_as_frame(entry: StagedPartition) -> bool:
+    delivered = {file.name for file in entry.files if not is_added(file.name)}
+    return entry.raw is None and delivered <= _FRAME
 
 
 def _differing(
-    settings: Settings, source: Source, partition: Partition, entry: dict[str, Any]
+    settings: Settings, source: Source, partition: Partition, entry: StagedPartition
 ) -> list[str] | None:
     """Names of the files that differ; None if there is no file at all."""
     there = distinct_names(source, raw_files(settings, source, partition))
     if not there:
         return None
-    staged = {file["name"]: file for file in entry["files"] if not is_added(file["name"])}
-    before = entry.get("raw") or {name: {"bytes": file["bytes"]} for name, file in staged.items()}
+    staged = {file.name: file for file in entry.files if not is_added(file.name)}
+    before = entry.raw or {name: RawStamp(bytes=file.bytes) for name, file in staged.items()}
     return [
         name
         for name in sorted(there.keys() | before.keys())
@@ -97,12 +97,12 @@ def _differing(
     ]
 
 
-def _differs(file: RawFile, before: dict[str, Any], staged: dict[str, Any] | None) -> bool:
+def _differs(file: RawFile, before: RawStamp, staged: StagedFile | None) -> bool:
     try:
         now = stamp(file)
-        if all(now.get(name) == value for name, value in before.items()):
+        if all(getattr(now, name) == getattr(before, name) for name in before.model_fields_set):
             return False
-        if now["bytes"] != before["bytes"] or staged is None or file.bytes > _MOST_HASHED_BYTES:
+        if now.bytes != before.bytes or staged is None or file.bytes > _MOST_HASHED_BYTES:
             return True
         sha = hashlib.sha256()
         with file.open() as opened:
@@ -110,4 +110,4 @@ def _differs(file: RawFile, before: dict[str, Any], staged: dict[str, Any] | Non
                 sha.update(chunk)
     except (SourceNotReadyError, OSError):
         return True  # replaced while it was looked at, or not to be read: staging says which
-    return sha.hexdigest() != str(staged["sha256"])
+    return sha.hexdigest() != staged.sha256

@@ -68,8 +68,10 @@ def selected_rows(settings: Settings, source: Source, partition: Partition) -> I
         raise SourceNotReadyError(
             f"the raw rows of {source.name} are not there",
             where=raw_location(settings, source, partition),
-            unharmed="what was staged before",
+            not_affected="what was staged before",
             remedy="deliver them, then run the same command again",
+            source=source.name,
+            partitions=(partition.key,),
         )
     with tempfile.TemporaryDirectory(prefix="provender-select-") as folder:
         selection = Selection()
@@ -89,9 +91,11 @@ def _refuse_past_limit(source: Source, selection: Selection, files: list[RawFile
             f"in {source.raw.time_column!r}, or have too few or too many fields: more than {limit:.1%}"
             + "".join(f"; {note}" for note in selection.notes[:3]),
             where=", ".join(file.where for file in files[:3]),
-            unharmed="what was staged before",
+            not_affected="what was staged before",
             remedy="deliver corrected rows, or change raw.time_column or violations.max_share in "
             f"sources/{source.name}.yaml, then run the same command again",
+            source=source.name,
+            reasons={"no_moment": selection.unplaced},
         )
 
 
@@ -116,8 +120,9 @@ def _named(source: Source, file: RawFile, error: ContractError) -> ContractError
     return ContractError(
         f"{source.name}: {error.what}",
         where=file.where,
-        unharmed="what was staged before",
+        not_affected="what was staged before",
         remedy=error.remedy,
+        source=source.name,
     )
 
 
@@ -169,8 +174,9 @@ def _require_column(source: Source, file: RawFile, wanted: str, names: Sequence[
         raise ContractError(
             f"{source.name}: {file.name} has no time column {wanted!r}; it has {', '.join(names[:20])}",
             where=file.where,
-            unharmed="what was staged before",
+            not_affected="what was staged before",
             remedy="correct raw.time_column in the spec, or deliver the file again",
+            source=source.name,
         )
 
 

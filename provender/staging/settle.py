@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from provender.errors import SourceNotReadyError
-from provender.intervals import iso
+from provender.ledger.records import RawStamp
 from provender.settings import Settings
 from provender.specs.source import Source
 from provender.staging.raw_file import RawFile
@@ -70,25 +69,25 @@ def is_settled(files: Iterable[RawFile], seconds: float, now: float) -> bool:
     return all(abs(age) >= seconds for age in ages)
 
 
-def stamp(file: RawFile) -> dict[str, Any]:
-    """What tells one version of a raw file from the next without reading it: ``bytes``, and ``modified`` (ISO time) or
+def stamp(file: RawFile) -> RawStamp:
+    """What tells one version of a raw file from the next without reading it: ``bytes``, and ``modified`` or
     ``generation`` (of an object). Raises :class:`SourceNotReadyError` if the file has gone."""
     if file.where.startswith("gs://"):
-        return {"bytes": file.bytes, "generation": file.where.rpartition("#")[2]}
+        return RawStamp(bytes=file.bytes, generation=file.where.rpartition("#")[2])
     try:
         found = os.stat(file.where)
     except FileNotFoundError as error:
         raise changed(file) from error
     modified = datetime.fromtimestamp(found.st_mtime_ns // 1000 / 1e6, UTC)
-    return {"bytes": found.st_size, "modified": iso(modified)}
+    return RawStamp(bytes=found.st_size, modified=modified)
 
 
-def stamps(files: Iterable[RawFile]) -> dict[str, dict[str, Any]]:
+def stamps(files: Iterable[RawFile]) -> dict[str, RawStamp]:
     """Each file's :func:`stamp`, by where it is."""
     return {file.where: stamp(file) for file in files}
 
 
-def require_unchanged(files: Iterable[RawFile], before: dict[str, dict[str, Any]]) -> None:
+def require_unchanged(files: Iterable[RawFile], before: dict[str, RawStamp]) -> None:
     """Check that ``files`` have the stamps they had ``before``. Raises :class:`SourceNotReadyError`."""
     for file in files:
         if file.where in before and stamp(file) != before[file.where]:
@@ -100,7 +99,7 @@ def changed(file: RawFile) -> SourceNotReadyError:
     return SourceNotReadyError(
         "the raw file changed while it was being staged",
         where=file.where,
-        unharmed="everything staged before",
+        not_affected="everything staged before",
         remedy="wait until its delivery has ended, then run the same command again",
     )
 
@@ -126,7 +125,7 @@ def _still_written(files: list[RawFile]) -> SourceNotReadyError:
     return SourceNotReadyError(
         f"{youngest.name} is still being written: {youngest.bytes} bytes so far",
         where=youngest.where,
-        unharmed="everything staged before",
+        not_affected="everything staged before",
         remedy="wait until its delivery has ended, then run the same command again; a file that is appended to all the "
         "time is read as it is with raw.settle: 0s in the spec",
     )

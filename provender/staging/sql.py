@@ -154,8 +154,9 @@ class _Export:
             f"{self.source.name}: {describe(self._raw)} has no time column {name!r}; of the declared columns it has "
             f"{', '.join(self._columns) or 'none'}",
             where=f"connection {self._raw.connection}",
-            unharmed="what was staged before",
+            not_affected="what was staged before",
             remedy=f"correct raw.time_column or raw.sql in sources/{self.source.name}.yaml",
+            source=self.source.name,
         )
 
     def _window(self, time_column: str) -> Window | None:
@@ -260,13 +261,15 @@ def _translated(source: Source, error: DBAPIError, password: Any) -> ProvenderEr
         return SourceNotReadyError(
             f"{source.name}: the database does not answer: {reason}",
             where=where,
-            unharmed="what was staged before; nothing of this partition was staged",
+            not_affected="what was staged before; nothing of this partition was staged",
             remedy="run the same command again",
+            source=source.name,
         )
     return ContractError(
         f"{source.name}: the database refuses the query: {reason}",
         where=where,
-        unharmed="what was staged before",
+        not_affected="what was staged before",
         remedy=f"correct raw.sql or the columns in sources/{source.name}.yaml (a value that cannot be sorted, such as "
         "JSON, has to be cast to text in raw.sql.query)",
+        source=source.name,
     )

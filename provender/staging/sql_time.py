@@ -130,9 +130,11 @@ def refuse_unplaced(source: Source, unplaced: int, rows: int, where: str) -> Non
         f"{source.name}: {unplaced} of {rows} raw rows have a {how.column!r} that is no time by format {how.format}, "
         f"so that they belong to no partition: more than {limit:.1%}",
         where=where,
-        unharmed="what was staged before",
+        not_affected="what was staged before",
         remedy=f"correct the rows, or the timestamp's format, raw.time_column or violations.max_share in "
         f"sources/{source.name}.yaml, then run the same command again",
+        source=source.name,
+        reasons={"no_moment": unplaced},
     )
 
 
@@ -140,6 +142,7 @@ def _incomparable(source: Source, how: Timestamp, example: Any) -> ContractError
     return ContractError(
         f"{source.name}: the time column {how.column!r} holds {type(example).__name__} values like {example!r}, which "
         f"cannot be compared with times by format {how.format}",
-        unharmed="what was staged before",
+        not_affected="what was staged before",
         remedy="make a timestamp of it in raw.sql.query, or set the timestamp's format (iso or an epoch)",
+        source=source.name,
     )

@@ -8,17 +8,18 @@ whose bytes changed is a new **delivery**: what it changes was not known before 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from provender import metrics
 from provender.clocks import Clock, after, utc_now
-from provender.intervals import Partition, iso, parse_iso
+from provender.errors import ContractError, SourceNotReadyError
+from provender.intervals import Partition
 from provender.ledger import Draft, Job, Kind, Ledger, Manifest, digest
-from provender.ledger.progress import staged_partitions
+from provender.ledger.records import StagedFile, StagedPartition
+from provender.ledger.state import SourceState
 from provender.settings import Settings
 from provender.specs.deliverable import require_deliverable
 from provender.specs.source import Source
@@ -69,26 +70,41 @@ def stage(
     storage = storage_at(settings.storage_root)
     with storage.lock(f"{source.name}.stage", attempt, timeout_seconds=LOCK_TIMEOUT_SECONDS):
         ledger = Ledger(storage, source.name, clock)
-        before = staged_partitions(ledger)
-        work = _Staging(settings, storage, source, attempt, deliver, _delivery_clock(before, clock))
-        staged = {
-            partition.key: work.entry_of(partition, before.get(partition.key)) for partition in partitions
-        }
+        state = ledger.state()
+        before = state.staged
+        work = _Staging(settings, storage, source, attempt, deliver, _delivery_clock(state, clock))
+        staged = {}
+        for partition in partitions:
+            with _naming(source, partition):
+                staged[partition.key] = work.entry_of(partition, before.get(partition.key))
         manifest = ledger.commit(_draft(work, started, staged, before))
     metrics.job_done(settings, manifest)
     return manifest
 
 
-def _delivery_clock(before: dict[str, dict[str, Any]], clock: Clock) -> Clock:
+@contextmanager
+def _naming(source: Source, partition: Partition) -> Iterator[None]:
+    """Add the source and the partition to an error that does not name them yet."""
+    try:
+        yield
+    except (ContractError, SourceNotReadyError) as error:
+        error.source = error.source or source.name
+        error.partitions = error.partitions or (partition.key,)
+        raise
+
+
+def _delivery_clock(state: SourceState, clock: Clock) -> Clock:
     """Gives times after every redelivery of the source so far: among copies of a row the one delivered last counts,
     in whichever partitions they came, and a clock may have been ahead."""
-    again = [parse_iso(entry["delivered"]) for entry in before.values() if entry["delivery"] > 1]
-    newest = max(again, default=None)
+    newest = state.last_redelivery
     return lambda: after(newest, clock)
 
 
 def _draft(
-    work: _Staging, started: datetime, staged: dict[str, dict[str, Any]], before: dict[str, dict[str, Any]]
+    work: _Staging,
+    started: datetime,
+    staged: dict[str, StagedPartition],
+    before: Mapping[str, StagedPartition],
 ) -> Draft:
     """A receipt where nothing but the times of the raw files is new."""
     new = [key for key, entry in staged.items() if _without_stamps(entry) != _without_stamps(before.get(key))]
@@ -100,15 +116,15 @@ def _draft(
         started=started,
         notes=list(dict.fromkeys(work.notes)),
         counts={
-            "files": sum(len(staged[key]["files"]) for key in new),
-            "bytes": sum(file["bytes"] for key in new for file in staged[key]["files"]),
+            "files": sum(len(staged[key].files) for key in new),
+            "bytes": sum(file.bytes for key in new for file in staged[key].files),
             **work.counts,
         },
     )
 
 
-def _without_stamps(entry: dict[str, Any] | None) -> dict[str, Any] | None:
-    return None if entry is None else {name: value for name, value in entry.items() if name != "raw"}
+def _without_stamps(entry: StagedPartition | None) -> StagedPartition | None:
+    return None if entry is None else entry.model_copy(update={"raw": None})
 
 
 @dataclass(frozen=True)
@@ -124,7 +140,7 @@ class _Staging:
     notes: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
-    def entry_of(self, partition: Partition, held: dict[str, Any] | None) -> dict[str, Any]:
+    def entry_of(self, partition: Partition, held: StagedPartition | None) -> StagedPartition:
         """What the manifest says of ``partition``, whose newest delivery so far is ``held``."""
         if self.deliver is not None:
             with self.deliver(partition) as files:
@@ -145,69 +161,65 @@ class _Staging:
             entry = _stage_one(self, partition, {**files, **additions(self.storage, held)}, held)
             if {name: stamp(files[name]) for name in seen} != seen:
                 raise changed(next(file for name, file in files.items() if stamp(file) != seen[name]))
-        return {**entry, "raw": seen} if seen else entry
+        return entry.model_copy(update={"raw": seen}) if seen else entry
 
     def _has_gone(self, partition: Partition) -> bool:
         return self.source.raw.is_partitioned and not raw_files(self.settings, self.source, partition)
 
 
 def _stage_one(
-    work: _Staging, partition: Partition, files: dict[str, RawFile], before: dict[str, Any] | None
-) -> dict[str, Any]:
-    profiles = [_profiled(work, partition, file, name) for name, file in files.items()]
+    work: _Staging, partition: Partition, files: dict[str, RawFile], before: StagedPartition | None
+) -> StagedPartition:
+    profiles = tuple(_profiled(work, partition, file, name) for name, file in files.items())
     for entry in profiles:
         # A database is asked for the declared columns, and a location was judged before it was cut.
         if work.deliver is not None or work.source.raw.is_partitioned:
-            require_delivery(work.source, files[entry["name"]], entry)
-    content = digest([[p["name"], p["bytes"], p["sha256"]] for p in profiles])[:32]
+            require_delivery(work.source, files[entry.name], entry)
+    content = digest([[p.name, p.bytes, p.sha256] for p in profiles])[:32]
     folder = f"staging/{work.source.name}/{partition.key}/{content}"
-    is_same = before is not None and before["content"] == content
+    is_same = before is not None and before.content == content
     for entry in profiles:
-        target = f"{folder}/{entry['name']}"
-        if _copy(work.storage, files[entry["name"]], target, entry["sha256"]) and is_same:
+        target = f"{folder}/{entry.name}"
+        if _copy(work.storage, files[entry.name], target, entry.sha256) and is_same:
             work.notes.append(
                 f"the staged copy {target} was gone: it was staged again from the same raw bytes"
             )
     if before is not None and is_same:
         # The same bytes; but the spec may say now that they are to be read in another way.
-        return before if before["files"] == profiles else {**before, "files": profiles}
-    delivery = 1 if before is None else before["delivery"] + 1
+        return before if before.files == profiles else before.model_copy(update={"files": profiles})
+    delivery = 1 if before is None else before.delivery + 1
     arrived = work.clock()
-    delivered = (
-        partition.end + work.source.delay
-        if before is None
-        else after(parse_iso(before["delivered"]), work.clock)
+    delivered = partition.end + work.source.delay if before is None else after(before.delivered, work.clock)
+    return StagedPartition(
+        content=content,
+        folder=folder,
+        files=profiles,
+        delivery=delivery,
+        delivered=delivered,
+        arrived=arrived,
     )
-    return {
-        "content": content,
-        "folder": folder,
-        "files": profiles,
-        "delivery": delivery,
-        "delivered": iso(delivered),
-        "arrived": iso(arrived),
-    }
 
 
 def _stage_from_bigquery(
-    work: _Staging, warehouse: BigQueryConnection, partition: Partition, held: dict[str, Any] | None
-) -> dict[str, Any]:
+    work: _Staging, warehouse: BigQueryConnection, partition: Partition, held: StagedPartition | None
+) -> StagedPartition:
     """The entry has ``rows`` besides: the fingerprint of what BigQuery had, in any order."""
     from provender.staging.bigquery import exported  # Google's client takes a second to import
 
     with exported(warehouse, work.source, partition, work.attempt) as found:
         if found.without_time:
             work.notes.append(without_time(work.source, found.without_time))
-        if held is not None and held.get("rows") == found.fingerprint:
+        if held is not None and held.rows == found.fingerprint:
             return held
         files = {**found.files, **additions(work.storage, held)}
         staged = _stage_one(work, partition, files, held)
-        return {**staged, "rows": found.fingerprint}
+        return staged.model_copy(update={"rows": found.fingerprint})
 
 
-def _profiled(work: _Staging, partition: Partition, file: RawFile, name: str) -> dict[str, Any]:
+def _profiled(work: _Staging, partition: Partition, file: RawFile, name: str) -> StagedFile:
     try:
         with file.open() as opened:
-            return {"name": name, **profile(opened, name, work.source.raw)}
+            return StagedFile(name=name, **profile(opened, name, work.source.raw))
     except FileNotFoundError as error:
         if is_added(name):
             raise lost_copy(work.storage, work.source, partition, file.where, "is gone") from error

@@ -12,13 +12,12 @@ from __future__ import annotations
 from urllib.parse import urlparse
 
 from provender.errors import SettingsError
-from provender.storage.base import AlreadyExistsError, HeldLock, Storage
+from provender.storage.base import HeldLock, Storage
 from provender.storage.documents import read_document
 from provender.storage.file import FileStorage
 from provender.storage.uris import local_path, spark_path
 
 __all__ = [
-    "AlreadyExistsError",
     "FileStorage",
     "HeldLock",
     "Storage",

@@ -17,10 +17,6 @@ from typing import Any, BinaryIO, Protocol
 from provender.errors import DamagedFileError, LockHeldError, StorageError
 
 
-class AlreadyExistsError(StorageError):
-    """``create`` found a file of that name."""
-
-
 @dataclass(frozen=True)
 class HeldLock:
     """What the holder of a lock learns when it gets it, and may leave behind if it dies."""
@@ -49,6 +45,8 @@ class Storage(Protocol):
     """Files under one root. Paths are relative, with ``/``; ``..`` and absolute paths are refused."""
 
     root: str
+    lists_in_order: bool
+    """Whether ``names(folder, after=…)`` costs what it returns, and not what the folder holds."""
 
     def uri(self, path: str) -> str:
         """The URI of ``path``, for engines that open it themselves."""
@@ -75,8 +73,8 @@ class Storage(Protocol):
         ``uri`` names one immutable version of a file (``gs://bucket/name#generation``). Raises
         :class:`FileNotFoundError` if it is not there any more."""
 
-    def names(self, folder: str) -> list[str]:
-        """Sorted names directly in ``folder``; empty if there is no such folder."""
+    def names(self, folder: str, after: str = "") -> list[str]:
+        """Sorted names directly in ``folder`` that sort after ``after``; empty if there is no such folder."""
 
     def exists(self, path: str) -> bool:
         """Whether a file or folder of that name is there."""
@@ -125,7 +123,7 @@ def note_document(data: bytes, name: str, where: str) -> dict[str, Any]:
     raise DamagedFileError(
         f"the note of the lock {name} cannot be read ({reason}), so nobody knows what its last holder left unfinished",
         where=where,
-        unharmed="everything committed before; nothing was started",
+        not_affected="everything committed before; nothing was started",
         remedy=f"remove that file; then run the same command again, and what `provender status {source}` lists as "
         "missing or stale",
     )
@@ -142,6 +140,8 @@ def lock_is_held(name: str, holder: str, where: str) -> LockHeldError:
     return LockHeldError(
         f"{name} is held by {holder}",
         where=where,
-        unharmed="nothing was started",
+        not_affected="nothing was started",
         remedy="wait for it to end, or stop it, then run the same command again",
+        lock=name,
+        holder=holder,
     )

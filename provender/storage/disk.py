@@ -37,7 +37,7 @@ def disk_error(error: OSError, what: str, where: str) -> StorageError:
     return StorageError(
         f"{what}: {os.strerror(code) if code else error}",
         where=where,
-        unharmed="everything that was committed; unfinished files are removed",
+        not_affected="everything that was committed; unfinished files are removed",
         remedy=_REMEDIES.get(code, "correct what stands at that path, then run the same command again"),
     )
 

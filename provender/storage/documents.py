@@ -25,6 +25,6 @@ def read_document(storage: Storage, path: str, made: Callable[[Any], T], *, what
         raise DamagedFileError(
             f"{what} cannot be read: {type(error).__name__}: {error}",
             where=storage.uri(path),
-            unharmed="everything else; nothing was started",
+            not_affected="everything else; nothing was started",
             remedy=remedy,
         ) from error

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
+from provender.errors import AlreadyExistsError
 from provender.storage.base import (
-    AlreadyExistsError,
     HeldLock,
     HolderNote,
     checked,
@@ -40,6 +40,8 @@ _LOCK_POLL_SECONDS = 0.1
 
 class FileStorage:
     """A folder on this machine."""
+
+    lists_in_order = False
 
     def __init__(self, root: str) -> None:
         self.root = root.rstrip("/")
@@ -88,9 +90,10 @@ class FileStorage:
     def copy(self, uri: str, path: str) -> bool:
         return False
 
-    def names(self, folder: str) -> list[str]:
+    def names(self, folder: str, after: str = "") -> list[str]:
         try:
-            return sorted(entry for entry in os.listdir(self._at(folder)) if not entry.startswith(TEMPORARY))
+            found = os.listdir(self._at(folder))
+            return sorted(name for name in found if name > after and not name.startswith(TEMPORARY))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:

@@ -5,15 +5,17 @@ Across DAG runs, command line and upkeep: whoever writes holds the lock.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 from provender.storage.base import HeldLock, Storage
 
+logger = logging.getLogger(__name__)
+
 LOCK_TIMEOUT_SECONDS = 3600.0
 """Longer than any writer works; one that holds longer hangs."""
-Say = Callable[[str], None]
 Scope = Literal["tables", "online", "published"]
 
 
@@ -23,7 +25,6 @@ def source_lock(
     source: str,
     scope: Scope,
     owner: str,
-    say: Say,
     on_abandoned: Callable[[str], None] | None = None,
 ) -> Iterator[HeldLock]:
     """Hold the lock on ``scope`` of ``source`` during the block.
@@ -36,11 +37,11 @@ def source_lock(
         f"{source}.{scope}",
         owner,
         timeout_seconds=LOCK_TIMEOUT_SECONDS,
-        waiting=lambda holder: say(f"waiting for {holder}, which is writing {scope} of {source}"),
+        waiting=lambda holder: logger.info(f"waiting for {holder}, which is writing {scope} of {source}"),
     )
     with lock as held:
         if held.abandoned_by:
-            say(f"{held.abandoned_by} did not finish writing {scope} of {source}")
+            logger.warning(f"{held.abandoned_by} did not finish writing {scope} of {source}")
             if on_abandoned:
                 on_abandoned(held.abandoned_by)
         yield held

@@ -19,7 +19,7 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from provender.errors import DamagedFileError, ProvenderError, StorageError, TerminalError
+from provender.errors import DamagedFileError, LogNotFoundError, ProvenderError, StorageError
 from provender.storage.readers import arrow_filesystem, delta_options
 
 EVENT = "event_timestamp"
@@ -33,10 +33,6 @@ _STATISTICS_CUT = timedelta(milliseconds=1)
 
 _FILES_TO_ASK = 500
 _PARTS_TO_SAMPLE = 16
-
-
-class LogNotFoundError(TerminalError):
-    """There is no such table yet."""
 
 
 @dataclass(frozen=True)
@@ -143,16 +139,16 @@ class FeatureLog:
 
 def _unreadable(uri: str, error: DeltaError) -> ProvenderError:
     what = f"the table's log cannot be read: {str(error).splitlines()[0][:300]}"
-    where, unharmed = f"{uri}/_delta_log", "the staged files and the manifests"
+    where, not_affected = f"{uri}/_delta_log", "the staged files and the manifests"
     if "object store" in str(error):
         return StorageError(
-            what, where=where, unharmed=unharmed, remedy="check the storage root, then run again"
+            what, where=where, not_affected=not_affected, remedy="check the storage root, then run again"
         )
     remedy = (
         "run the source's next ingest: it removes what an attempt that died has left there; if it says that a manifest "
         "names the damaged file, put that back from a backup"
     )
-    return DamagedFileError(what, where=where, unharmed=unharmed, remedy=remedy)
+    return DamagedFileError(what, where=where, not_affected=not_affected, remedy=remedy)
 
 
 def _some(parts: list[Any]) -> list[Any]:

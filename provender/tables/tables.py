@@ -149,7 +149,7 @@ class DeltaTable:
         return StorageError(
             f"{self.path}: {what}",
             where=self.uri,
-            unharmed="everything committed before; no manifest was committed",
+            not_affected="everything committed before; no manifest was committed",
             remedy="run the same command again; nobody else may write this table meanwhile",
         )
 
@@ -159,8 +159,9 @@ class DeltaTable:
             raise SchemaChangeError(
                 f"the table has other column types than the spec: {', '.join(changed)}",
                 where=self.uri,
-                unharmed="the table as it was",
+                not_affected="the table as it was",
                 remedy="keep the type, or give the feature a new name",
+                columns=tuple(n for n, k in self.columns.items() if n in there and there[n] != k),
             )
 
 

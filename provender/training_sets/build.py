@@ -9,14 +9,15 @@ nobody sees and that the next attempt at the same id writes over.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import logging
 from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from provender.errors import AlreadyExistsError
 from provender.ledger.ledger import code_version
 from provender.settings import Settings
-from provender.storage import AlreadyExistsError, Storage, read_document, storage_at
+from provender.storage import Storage, read_document, storage_at
 from provender.storage.disk import scratch_errors
 from provender.training_sets.checksum import table_checksum
 from provender.training_sets.folder import ATTEMPTS, ROOT, TrainingSet, open_training_set, write_parquet
@@ -37,7 +38,7 @@ from provender.training_sets.request import Request, SqlRows
 from provender.training_sets.rows import Rows, read_rows, with_types, without_gaps_in_time
 from provender.training_sets.summary import Summary, summarize
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
 @scratch_errors()
@@ -47,14 +48,13 @@ def build_from(
     rows: Rows,
     reads: tuple[LogRead, ...],
     attempt: str,
-    say: Say = print,
 ) -> TrainingSet:
     """Build or find the training set of ``request``, whose entity rows and lookups are at hand.
 
     :func:`provender.feast.training_set.build` finds both with Feast's registry."""
     inputs = _inputs(settings, request, rows, reads)
     storage = storage_at(settings.storage_root)
-    built = _write(settings, storage, inputs, rows.table, say)
+    built = _write(settings, storage, inputs, rows.table)
     _take_down(storage, inputs, attempt, built.is_new)
     return built
 
@@ -131,10 +131,10 @@ def _inputs(settings: Settings, request: Request, rows: Rows, reads: tuple[LogRe
     )
 
 
-def _write(settings: Settings, storage: Storage, inputs: Inputs, entities: pa.Table, say: Say) -> TrainingSet:
+def _write(settings: Settings, storage: Storage, inputs: Inputs, entities: pa.Table) -> TrainingSet:
     folder = f"{ROOT}/{inputs.name}/{inputs.id}"
     if storage.exists(f"{folder}/{LOCKFILE}"):
-        say(f"found {inputs.name} {inputs.id}: the same inputs, nothing to do")
+        logger.info(f"found {inputs.name} {inputs.id}: the same inputs, nothing to do")
         return open_training_set(storage, inputs.id)
     write_parquet(storage, f"{folder}/{ENTITIES_FILE}", entities)
     found = joined(settings, entities, inputs)
@@ -146,9 +146,9 @@ def _write(settings: Settings, storage: Storage, inputs: Inputs, entities: pa.Ta
         storage.create(f"{folder}/{LOCKFILE}", lockfile.to_bytes())
     except AlreadyExistsError:
         return open_training_set(storage, inputs.id)  # somebody built the same set meanwhile
-    say(f"built {inputs.name} {inputs.id}: {len(data)} rows, {len(inputs.outputs)} features")
+    logger.info(f"built {inputs.name} {inputs.id}: {len(data)} rows, {len(inputs.outputs)} features")
     for name in null_features(summary):
-        say(f"  {name} is null in every row: a model can learn nothing of it (the report shows why)")
+        logger.info(f"  {name} is null in every row: a model can learn nothing of it (the report shows why)")
     return TrainingSet(storage.uri(folder), lockfile, is_new=True)
 
 

@@ -83,7 +83,7 @@ def _canonical_column(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if wanted is None:
         raise TerminalError(
             f"column {name!r} has type {kind}, which a training set cannot hold",
-            unharmed="everything: nothing was written",
+            not_affected="everything: nothing was written",
             remedy=f"leave the column {name!r} out, or make numbers, text or times of it",
         )
     return column if kind == wanted else column.cast(wanted)

@@ -67,7 +67,7 @@ def log_of(settings: Settings, log: LogRead) -> FeatureLog:
             if found.table_id
             else f"table {log.source}.{log.table} is gone",
             where=found.uri,
-            unharmed="the training set's own files",
+            not_affected="the training set's own files",
             remedy="use the data as it is, or restore the table from a backup",
         )
     gone = [each for each in _columns(log) if each not in found.schema.names]
@@ -75,7 +75,7 @@ def log_of(settings: Settings, log: LogRead) -> FeatureLog:
         raise TrainingSetError(
             f"table {log.source}.{log.table} has no column {', '.join(gone)} any more",
             where=found.uri,
-            unharmed="the training set's own files",
+            not_affected="the training set's own files",
             remedy="use the data as it is, or restore the table from a backup",
         )
     return found

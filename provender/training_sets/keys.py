@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from provender.intervals import Cadence, Partition, parse_iso
+from provender.intervals import Cadence, Partition
 from provender.ledger.holes import last_partition, newest_expected
 from provender.ledger.ledger import Ledger
-from provender.ledger.manifest import Job
-from provender.ledger.progress import ingested_partitions
 from provender.settings import Settings
 from provender.specs.models import ModelCatalog
 from provender.specs.models.cadences import cadence_of as cadence_of
@@ -57,14 +55,7 @@ class SourceProgress:
 
     @classmethod
     def of(cls, source: Source, ledger: Ledger) -> SourceProgress:
-        last = ledger.last(Job.MATERIALIZE)
-        online = last.recorded_up_to if last else None
-        done = {
-            key
-            for key, entry in ingested_partitions(ledger).items()
-            if online is not None and parse_iso(entry["recorded"]) <= online
-        }
-        return cls(source, frozenset(done))
+        return cls(source, frozenset(ledger.state().online_keys()))
 
     def has(self, interval: Partition) -> bool:
         """Whether the source's partitions cover ``[interval)`` and every one of them is done."""

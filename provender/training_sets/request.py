@@ -86,7 +86,7 @@ def key_of(settings: Settings, catalog: ModelCatalog, spec: ModelSpec, key: str 
         raise SourceNotReadyError(
             f"no key is complete for all sources of {spec.name}: {', '.join(source.name for source in sources)}",
             where=why_incomplete(progress, started) if started else "none of them has a partition online yet",
-            unharmed="everything: nothing was read",
+            not_affected="everything: nothing was read",
             remedy=f"see what is missing (provender status), or name one: provender training-set build {spec.name} KEY",
         )
     return newest

@@ -45,7 +45,7 @@ def rows_of(table: pa.Table, origin: Mapping[str, Any], timestamp: str = EVENT_T
         raise TrainingSetError(
             "there are no entity rows",
             where=where,
-            unharmed="everything: nothing was written",
+            not_affected="everything: nothing was written",
             remedy="widen the window, or ingest the periods it covers",
         )
     at = table.schema.get_field_index(timestamp)
@@ -65,7 +65,7 @@ def read_rows(uri: str) -> Rows:
         raise TrainingSetError(
             f"the entity rows cannot be read: {error}",
             where=uri,
-            unharmed="everything: nothing was written",
+            not_affected="everything: nothing was written",
             remedy="give a Parquet file, or a CSV file whose name ends in .csv",
         ) from error
     return rows_of(table, {"uri": uri})
@@ -93,7 +93,7 @@ def without_gaps_in_time(rows: Rows) -> Rows:
     if missing:
         raise TrainingSetError(
             f"{missing} of {len(rows.table)} entity rows have no {rows.timestamp}",
-            unharmed="everything: nothing was written",
+            not_affected="everything: nothing was written",
             remedy=f"leave them out in the SQL: WHERE {rows.timestamp} IS NOT NULL",
         )
     return rows

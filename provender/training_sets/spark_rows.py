@@ -34,7 +34,7 @@ def rows_by_sql(settings: Settings, wanted: SqlRows, attempt: str) -> Rows:
         raise SourceNotReadyError(
             f"source {source.name!r} was not ingested yet, so it has no raw rows",
             where=raw.uri,
-            unharmed="everything: nothing was read",
+            not_affected="everything: nothing was read",
             remedy=f"provender status {source.name}",
         )
     periods = (iso(wanted.window.start), iso(wanted.window.end))

@@ -14,7 +14,7 @@ from provender.training_sets.folder import TrainingSet
 from provender.training_sets.join import joined
 from provender.training_sets.lockfile import StoredTable
 
-_UNHARMED = "nothing was written"
+_NOT_AFFECTED = "nothing was written"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ materialization or a training set does not notice a compaction.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,10 +29,12 @@ from provender.specs.source import Source
 from provender.storage import Storage, storage_at
 from provender.storage.readers import delta_options
 from provender.storage.retrievals import remove_old_retrievals
-from provender.storage.source_lock import Say, source_lock
+from provender.storage.source_lock import source_lock
 from provender.tables.repair import repair_tables
 from provender.tables.tables import DeltaTable, tables_of
 from provender.tables.types import quoted
+
+logger = logging.getLogger(__name__)
 
 SMALL_FILE_BYTES = 64 << 20
 """A file under this is small: a day of a large source is above it and is never rewritten."""
@@ -50,7 +53,7 @@ class Tidied:
     compacted: bool
 
 
-def tidy(settings: Settings, attempt: str, say: Say = print) -> list[Tidied]:
+def tidy(settings: Settings, attempt: str) -> list[Tidied]:
     """Compacts and vacuums every table that needs it, and removes expired values from the online store and old
     retrievals from the storage. Last it looks whether the online store may drop values, or has.
 
@@ -61,19 +64,17 @@ def tidy(settings: Settings, attempt: str, say: Say = print) -> list[Tidied]:
     tidied = []
     for source in Catalog.load(settings.repo).sources.values():
         # What an attempt that died has left stays named in the lock, for the next ingest.
-        with source_lock(storage, source.name, "tables", attempt, say, interrupter(settings)):
-            tidied += list(_tidy_source(settings, storage, source, attempt, say))
-    _expire(settings, storage, say)
+        with source_lock(storage, source.name, "tables", attempt, interrupter(settings)):
+            tidied += list(_tidy_source(settings, storage, source, attempt))
+    _expire(settings, storage)
     if old := remove_old_retrievals(storage, datetime.now(UTC)):
-        say(f"{len(old)} old retrievals removed")
-    check_online_memory(settings, storage, say)
+        logger.info(f"{len(old)} old retrievals removed")
+    check_online_memory(settings, storage)
     return tidied
 
 
-def _tidy_source(
-    settings: Settings, storage: Storage, source: Source, attempt: str, say: Say
-) -> Iterator[Tidied]:
-    repair_tables(storage, source, Ledger(storage, source.name), say)
+def _tidy_source(settings: Settings, storage: Storage, source: Source, attempt: str) -> Iterator[Tidied]:
+    repair_tables(storage, source, Ledger(storage, source.name))
     tables = tables_of(storage, source)
     crowded = {table.path: small_files(table) for table in tables if table.exists()}
     if not any(count > SMALL_FILES for count in crowded.values()):
@@ -82,7 +83,7 @@ def _tidy_source(
     with spark_session(settings, f"{attempt}-{source.name}") as spark:
         for table in tables:
             if crowded.get(table.path, 0) > SMALL_FILES:
-                say(f"compacting {table.path}: {crowded[table.path]} small files")
+                logger.info(f"compacting {table.path}: {crowded[table.path]} small files")
                 compact(spark, table)
             if table.path in crowded:
                 yield Tidied(table.path, crowded[table.path], crowded[table.path] > SMALL_FILES)
@@ -105,7 +106,7 @@ def compact(spark: SparkSession, table: DeltaTable) -> None:
         spark.sql(f"VACUUM delta.{quoted(table.spark_path)} RETAIN {RETENTION_HOURS} HOURS").collect()
 
 
-def _expire(settings: Settings, storage: Storage, say: Say) -> None:
+def _expire(settings: Settings, storage: Storage) -> None:
     """Removes values older than their table's ``online_ttl``: Redis can only expire whole entities."""
     try:
         applied = load_applied_views(storage, settings.project)
@@ -118,10 +119,10 @@ def _expire(settings: Settings, storage: Storage, say: Say) -> None:
         ttl = source.table(view.table).online_ttl if source else None
         if ttl is not None and view.online:
             removed = writer.expire(view.layout, ttl.total_seconds())
-            say(f"{view.view}: {removed} expired keys removed")
+            logger.info(f"{view.view}: {removed} expired keys removed")
 
 
-def check_online_memory(settings: Settings, storage: Storage, say: Say) -> None:
+def check_online_memory(settings: Settings, storage: Storage) -> None:
     """Says what is risky about the online store's memory, and which views it may have evicted values of.
 
     Raises :class:`SettingsError` if it may evict values, :class:`OnlineStoreError`. Nothing where nothing is online.
@@ -135,9 +136,9 @@ def check_online_memory(settings: Settings, storage: Storage, say: Say) -> None:
     held = read_held(settings.redis, settings.project)
     for view in views:
         if evicted := held.evicted(view):
-            say(f"warning: the online store has evicted {evicted} keys since view {view} was written")
+            logger.warning(f"the online store has evicted {evicted} keys since view {view} was written")
     warnings = check_eviction(
         settings.redis, settings.redis_key_ttl_seconds, is_allowed=settings.batch_engine.allow_eviction
     )
     for warning in warnings:
-        say(f"warning: {warning}")
+        logger.warning(warning)

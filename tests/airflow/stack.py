@@ -159,7 +159,7 @@ def start(folder: Path, jars: Path) -> Stack:
     os.environ[airflow_config.PORT_VARIABLE] = str(free_port())
     settings = load_settings(folder / "feature_defs")
     write_raw(settings.repo)
-    services.up(settings, print)
+    services.up(settings)
     settings = load_settings(settings.repo)  # the password of Redis is made when it starts first
     apply = [sys.executable, "-m", "provender.feast.apply", "--repo", str(settings.repo)]
     subprocess.run(apply, check=True, cwd=folder)
@@ -169,7 +169,7 @@ def start(folder: Path, jars: Path) -> Stack:
 
 
 def stop(stack: Stack) -> None:
-    services.down(stack.settings, print)
+    services.down(stack.settings)
     del os.environ[airflow_config.PORT_VARIABLE]
 
 

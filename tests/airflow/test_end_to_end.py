@@ -138,7 +138,7 @@ def test_staging_that_is_killed_is_done_by_the_next_try(stack: Stack) -> None:
         stack.task_process(dag_id, run_id, "stage").kill()
     assert stack.end_of(dag_id, run_id) == "success"
     manifests = [m for m in stack.ledger("weather").manifests(Job.STAGE) if "2013-12-17" in m.partitions]
-    assert len({m.partitions["2013-12-17"]["content"] for m in manifests}) == 1
+    assert len({m.partitions["2013-12-17"].content for m in manifests}) == 1
 
 
 def test_a_task_that_is_ended_in_the_ui_ends_its_application(stack: Stack) -> None:

@@ -18,7 +18,7 @@ from provender.errors import (
     TrainingSetError,
     TransientError,
 )
-from provender.model_registry.runs import write_failure
+from provender.failures import Failure, write_failure
 from provender.settings import KubeflowSettings, Settings
 from provender_airflow.kubeflow.api import PIPELINE, ApiBackend
 from provender_airflow.kubeflow.backend import (
@@ -137,7 +137,7 @@ def test_a_failed_run_raises_what_its_step_reported(settings: Settings, api: Kub
     asked, run = backend(settings, api), a_run(settings)
     handle = asked.submit(run)
     reported = TrainingSetError("the data is not what the lockfile says", remedy="build it again")
-    write_failure(run.output_uri, run.name, "load", reported.to_dict(), "Traceback\nlast line")
+    write_failure(run.output_uri, Failure(run.name, reported, "load", "Traceback\nlast line"))
     api.ends(handle.reference, "FAILED", {"display_name": "load", "state": "FAILED", "pod_name": "pod-1"})
     api.logs["pod-1"] = "first\nsecond"
     error = asked.poll(handle).error
@@ -150,7 +150,7 @@ def test_a_failed_run_raises_what_its_step_reported(settings: Settings, api: Kub
 
 def test_a_report_of_an_earlier_attempt_is_forgotten(settings: Settings, api: KubeflowApi) -> None:
     asked, run = backend(settings, api), a_run(settings)
-    write_failure(run.output_uri, run.name, "load", TrainingSetError("old").to_dict(), "")
+    write_failure(run.output_uri, Failure(run.name, TrainingSetError("old"), "load"))
     handle = asked.submit(run)
     error = {"code": 2, "message": "Error (exit code 137): OOMKilled"}
     api.ends(handle.reference, "FAILED", {"display_name": "train", "state": "FAILED", "error": error})

@@ -37,6 +37,8 @@ RUNNER = '''
 """Ends as the file `behavior` beside it says."""
 import argparse, json, sys, time
 from pathlib import Path
+from provender.errors import TrainingSetError
+from provender.failures import Failure, write_failure
 from provender.model_registry.runs import write_result
 parser = argparse.ArgumentParser()
 parser.add_argument("--arguments", type=json.loads)
@@ -51,8 +53,9 @@ while behavior == "wait":
     time.sleep(0.05)
     behavior = (here / "behavior").read_text()
 if behavior == "refuse":
-    error = {"kind": "TrainingSetError", "what": "the data is not what the lockfile says"}
-    print("PROVENDER_ERROR", json.dumps(error), file=sys.stderr)
+    error = TrainingSetError("the data is not what the lockfile says")
+    print(error, file=sys.stderr)
+    write_failure(given.arguments["output_uri"], Failure(given.arguments["run_name"], error))
     sys.exit(3)
 if behavior == "die":
     sys.exit(137)
@@ -211,7 +214,7 @@ def test_the_log_of_the_run_is_in_the_task_log(
     with pytest.raises(TrainingSetError):
         task.execute(context())
     assert "started refuse" in said
-    assert said[-1].startswith("PROVENDER_ERROR")
+    assert said[-1] == "the data is not what the lockfile says"
 
 
 def test_a_run_that_dies_is_a_case_for_a_retry(settings: Settings, training: Path) -> None:

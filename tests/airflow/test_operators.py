@@ -38,10 +38,14 @@ APPLICATION = '''
 import argparse, json, os, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
+from provender.errors import OnlineStoreError
+from provender.failures import Failure, write_failure
 from provender.intervals import Cadence, Partition, partitions_between
 from provender.ledger import Draft, Job, Kind, Ledger
 from provender.settings import load_settings
 from provender.storage import storage_at
+ENTRY = {"content": "c", "delivery": 1, "delivered": "2026-01-01T00:00:00Z", "waived": [], "spec": ""}
+ENTRY |= {"staged": 0, "accepted": 0, "quarantined": 0, "reasons": {}, "features": {}}
 parser = argparse.ArgumentParser()
 for name in ("repo", "source", "partitions", "attempt"):
     parser.add_argument("--" + name)
@@ -55,15 +59,15 @@ print("started", behavior, flush=True)
 if behavior == "wait":
     time.sleep(60)
 if behavior == "away":
-    error = {"kind": "OnlineStoreError", "what": "127.0.0.1:1 does not answer"}
-    print("PROVENDER_ERROR", json.dumps(error), file=sys.stderr)
+    error = OnlineStoreError("127.0.0.1:1 does not answer")
+    write_failure(settings.storage_root, Failure(given.attempt, error))
     sys.exit(4)
 if behavior != "silent":
     keys = {}
     if given.partitions:
         first, _, last = given.partitions.partition("..")
         ends = [Partition.parse(Cadence.DAILY, key) for key in (first, last or first)]
-        keys = {p.key: {} for p in partitions_between(*ends)}
+        keys = {p.key: ENTRY for p in partitions_between(*ends)}
     job = Job(sys.argv[0].rsplit("/", 1)[1].removesuffix(".py"))
     draft = Draft(job, given.attempt, Kind.MANIFEST, keys, datetime.now(UTC), counts={"accepted": 3})
     Ledger(storage_at(settings.storage_root), given.source).commit(draft)

@@ -24,6 +24,7 @@ from provender.errors import (
     SparkUnavailableError,
     TerminalError,
 )
+from provender.failures import Failure, write_failure
 from provender.ledger import Draft, Job, Kind, Ledger
 from provender.settings import Settings
 from provender.spark_settings import SparkSettings
@@ -48,6 +49,7 @@ from tests.airflow.dataproc_server import (
 )
 from tests.discovery import problems
 from tests.gcs import GcsServer
+from tests.manifests import ingested
 
 pytestmark = pytest.mark.airflow
 
@@ -232,12 +234,13 @@ def test_a_submission_runs_until_it_has_succeeded(spark: DataprocBackend, datapr
 
 
 def test_the_reported_error_comes_back_as_its_own_class(
-    spark: DataprocBackend, dataproc: Dataproc, cluster: str, tmp_path: Path
+    settings: Settings, spark: DataprocBackend, dataproc: Dataproc, cluster: str
 ) -> None:
-    error = {"kind": "OnlineStoreError", "what": "redis:6379 does not answer"}
-    driver_says(tmp_path, "started\nPROVENDER_ERR", f"OR {json.dumps(error)}\n")
     dataproc.plan = badly(cluster)
-    assert isinstance(failure_of(spark, spark.submit(JOB)), OnlineStoreError)
+    handle = spark.submit(JOB)
+    write_failure(settings.storage_root, Failure(handle.attempt, OnlineStoreError("redis does not answer")))
+    found = failure_of(spark, handle)
+    assert isinstance(found, OnlineStoreError) and found.what == "redis does not answer"
 
 
 def test_one_that_dies_says_what_dataproc_says(
@@ -454,7 +457,12 @@ def test_a_task_ends_with_its_attempts_manifest_and_nothing_less(
     waits = deferred(ingest(repo_on_dataproc))
     attempt = dataproc.only["labels"]["provender_attempt"]
     draft = Draft(
-        Job.INGEST, attempt, Kind.MANIFEST, {"2026-11-03": {}}, datetime.now(UTC), counts={"accepted": 3}
+        Job.INGEST,
+        attempt,
+        Kind.MANIFEST,
+        {"2026-11-03": ingested()},
+        datetime.now(UTC),
+        counts={"accepted": 3},
     )
     Ledger(storage_at(settings.storage_root), "trips").commit(draft)
     assert resumed(repo_on_dataproc, waits)["attempt"] == attempt

@@ -16,12 +16,14 @@ from airflow.sdk.exceptions import TaskDeferred
 from kubernetes.client import ApiClient, Configuration
 
 from provender.errors import (
+    ContractError,
     OnlineStoreError,
     ProvenderError,
     SettingsError,
     SparkUnavailableError,
     TerminalError,
 )
+from provender.failures import Failure, write_failure
 from provender.ledger import Draft, Job, Kind, Ledger
 from provender.settings import Settings
 from provender.spark_settings import SparkSettings
@@ -38,6 +40,7 @@ from provender_airflow.triggers.spark import SparkJobTrigger
 from tests.airflow.conftest import WriteSpec
 from tests.airflow.spark_application_schema import problems
 from tests.airflow.spark_cluster import BADLY, CUT_AFTER, CUT_BEFORE, SparkCluster, running
+from tests.manifests import ingested
 
 pytestmark = pytest.mark.airflow
 
@@ -278,12 +281,32 @@ def test_an_application_is_pending_and_running_until_it_has_succeeded(
 
 
 def test_the_reported_error_comes_back_as_its_own_class(
-    spark: KubernetesBackend, cluster: SparkCluster
+    settings: Settings, spark: KubernetesBackend, cluster: SparkCluster
 ) -> None:
-    error = {"kind": "OnlineStoreError", "what": "redis:6379 does not answer"}
-    cluster.plan, cluster.log = BADLY, f"started\nPROVENDER_ERROR {json.dumps(error)}\n"
-    found = failure_of(spark, spark.submit(JOB))
-    assert isinstance(found, OnlineStoreError) and "redis:6379" in found.what
+    cluster.plan = BADLY
+    handle = spark.submit(JOB)
+    write_failure(settings.storage_root, Failure(handle.attempt, OnlineStoreError("redis does not answer")))
+    found = failure_of(spark, handle)
+    assert isinstance(found, OnlineStoreError) and found.what == "redis does not answer"
+
+
+def test_a_failure_document_of_another_attempt_does_not_count(
+    settings: Settings, spark: KubernetesBackend, cluster: SparkCluster
+) -> None:
+    cluster.plan = BADLY
+    handle = spark.submit(JOB)
+    write_failure(settings.storage_root, Failure("another", OnlineStoreError("redis does not answer")))
+    assert isinstance(failure_of(spark, handle), SparkUnavailableError)
+
+
+def test_a_failure_document_that_cannot_be_read_does_not_hide_that_the_job_failed(
+    settings: Settings, spark: KubernetesBackend, cluster: SparkCluster
+) -> None:
+    cluster.plan = BADLY
+    handle = spark.submit(JOB)
+    with storage_at(settings.storage_root).writing(f"failures/{handle.attempt}.json") as file:
+        file.write(b"{")
+    assert isinstance(failure_of(spark, handle), SparkUnavailableError)
 
 
 def test_an_exit_code_that_no_retry_mends_is_terminal(
@@ -597,7 +620,12 @@ def deferred(task: IngestOperator, **given: Any) -> TaskDeferred:
 
 def commit(repo: Path, settings: Settings, attempt: str) -> None:
     draft = Draft(
-        Job.INGEST, attempt, Kind.MANIFEST, {"2026-11-03": {}}, datetime.now(UTC), counts={"accepted": 3}
+        Job.INGEST,
+        attempt,
+        Kind.MANIFEST,
+        {"2026-11-03": ingested()},
+        datetime.now(UTC),
+        counts={"accepted": 3},
     )
     Ledger(storage_at(settings.storage_root), "trips").commit(draft)
 
@@ -645,17 +673,18 @@ def test_an_application_that_ended_well_without_its_attempts_manifest_has_not_su
 
 
 def test_the_drivers_log_is_in_the_tasks_log(
-    repo_on_cluster: Path, cluster: SparkCluster, monkeypatch: pytest.MonkeyPatch
+    repo_on_cluster: Path, settings: Settings, cluster: SparkCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    error = {"kind": "ContractError", "what": "12% of the rows break the contract", "terminal": "true"}
-    cluster.plan, cluster.log = BADLY, f"read 3 files\nPROVENDER_ERROR {json.dumps(error)}\n"
+    cluster.plan, cluster.log = BADLY, "read 3 files\n"
     waits, said = deferred(ingest(repo_on_cluster)), list[str]()
+    error = ContractError("12% of the rows break the contract")
+    write_failure(settings.storage_root, Failure(attempt_of(cluster), error))
 
     def say(text: str, *arguments: Any) -> None:
         said.append(text % arguments if arguments else text)
 
     monkeypatch.setattr(IngestOperator, "log", SimpleNamespace(info=say, warning=say))
-    with pytest.raises(TerminalError, match="12% of the rows"):
+    with pytest.raises(ContractError, match="12% of the rows"):
         resumed(repo_on_cluster, waits)
     assert "read 3 files" in said
 

@@ -102,7 +102,7 @@ class Warehouse:
     def publish(self, attempt: str = "one", **options: Any) -> Manifest:
         from provender.publishing.publish import publish
 
-        return publish(self.settings, "trips", attempt, say=lambda _: None, **options)
+        return publish(self.settings, "trips", attempt, **options)
 
     def rows(
         self, columns: str = "driver_id, trips, event_timestamp, created_timestamp"

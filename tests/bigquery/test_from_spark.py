@@ -64,7 +64,7 @@ def test_what_spark_ingested_is_what_bigquery_holds(project: Project, cloud: Clo
     ):
         project.drop("trips", key, text)  # the third takes the first one's rows back
         project.run("trips", key, attempt=f"ingest-{number}")
-        manifest = publish(project.settings, "trips", f"publish-{number}", say=lambda _: None)
+        manifest = publish(project.settings, "trips", f"publish-{number}")
         assert manifest.counts["days"] > 0
         for table, name in (("trips", "trips"), ("daily", "trips__daily")):
             assert published(cloud, name) == current(project, table)

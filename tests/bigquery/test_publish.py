@@ -16,6 +16,7 @@ import pytest
 from deltalake import DeltaTable
 
 from provender.errors import ProvenderError, SchemaChangeError, SettingsError, TerminalError
+from provender.intervals import iso
 from provender.ledger import Job, Kind
 from tests.bigquery.conftest import Warehouse
 from tests.bigquery.wire import Wire
@@ -72,7 +73,7 @@ def test_only_the_days_that_something_was_recorded_of_are_replaced(warehouse: Wa
     manifest = warehouse.publish("two")
     assert manifest.counts["days"] == 1
     (entry,) = manifest.wrote
-    assert entry["rebuilt"] is None and entry["recorded_up_to"] == "2026-11-26T00:00:00.000000Z"
+    assert entry.rebuilt is None and iso(entry.recorded_up_to) == "2026-11-26T00:00:00.000000Z"
     statement = wire.configurations("query")[-1]["query"]
     assert "2026-11-22 00:00:00" in statement and "2026-11-23 00:00:00" in statement
     assert "2026-11-24" not in statement
@@ -132,7 +133,7 @@ def test_a_load_that_fails_changes_nothing_and_the_next_run_mends_it(
     wire.watch = lambda job: warehouse.storage.delete_tree(lost)
     with pytest.raises(TerminalError, match="No files found") as caught:
         warehouse.publish("two")
-    assert caught.value.unharmed == "the published tables as they were"
+    assert caught.value.not_affected == "the published tables as they were"
     assert warehouse.rows() == PUBLISHED
     assert warehouse.ledger.find_attempt(Job.PUBLISH, "two") is None
     wire.watch = lambda job: None
@@ -203,7 +204,7 @@ def test_more_days_than_a_statement_may_change_are_several_statements(
     monkeypatch.setattr("provender.publishing.days.MOST_DAYS", 1)
     warehouse.ingest(*TWO_DAYS, version(8, 3, 2 * DAY), recorded=3 * DAY)
     (entry,) = warehouse.publish().wrote
-    assert len(entry["jobs"]) == 3
+    assert len(entry.jobs) == 3
     assert warehouse.rows() == [PUBLISHED[0], PUBLISHED[1], (8, 3, at(2 * DAY), at(2 * DAY))]
     assert warehouse.tables() == ["trips"]
 
@@ -230,7 +231,7 @@ def test_a_table_made_anew_in_bigquery_is_published_whole(warehouse: Warehouse) 
     warehouse.publish("one")
     warehouse.cloud.bigquery.client().delete_table(f"{warehouse.dataset}.trips")
     (entry,) = warehouse.publish("two").wrote
-    assert entry["rebuilt"] == "the table in BigQuery was recreated"
+    assert entry.rebuilt == "the table in BigQuery was recreated"
     assert warehouse.rows() == PUBLISHED
 
 

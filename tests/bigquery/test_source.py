@@ -71,8 +71,8 @@ class Shop:
 
     def rows(self, manifest: Manifest, number: int) -> list[dict[str, Any]]:
         entry, found = manifest.partitions[key_of(number)], []
-        for file in entry["files"]:
-            with self.project.storage.open(f"{entry['folder']}/{file['name']}") as staged:
+        for file in entry.files:
+            with self.project.storage.open(f"{entry.folder}/{file.name}") as staged:
                 found += pq.read_table(staged).to_pylist()
         return sorted(found, key=lambda row: str(row.get("key")))
 
@@ -164,13 +164,13 @@ def test_the_same_rows_in_another_order_are_the_same_delivery_and_late_ones_a_ne
     assert shop.stage(source, 1, attempt="b").kind is Kind.RECEIPT
     shop.insert(("'late'", "9", ts("2026-01-01 23:59:00+00")))
     entry = shop.stage(source, 1, attempt="c").partitions[key_of(1)]
-    assert (entry["delivery"], entry["rows"].split(":")[1]) == (2, "201")
+    assert (entry.delivery, entry.rows.split(":")[1]) == (2, "201")
 
 
 def test_a_partition_without_rows_is_staged_without_rows(shop: Shop) -> None:
     source = shop.source()
     manifest = shop.stage(source, 1)
-    assert manifest.partitions[key_of(1)]["files"] and shop.rows(manifest, 1) == []
+    assert manifest.partitions[key_of(1)].files and shop.rows(manifest, 1) == []
     assert shop.stage(source, 1, attempt="b").kind is Kind.RECEIPT
 
 
@@ -184,7 +184,7 @@ def test_no_file_at_all_is_a_partition_without_rows_too(shop: Shop, wire: Wire) 
 
     wire.watch_after = write_nothing
     manifest = shop.stage(shop.source(), 1)
-    assert manifest.partitions[key_of(1)]["files"] and shop.rows(manifest, 1) == []
+    assert manifest.partitions[key_of(1)].files and shop.rows(manifest, 1) == []
 
 
 def test_a_query_is_put_where_a_table_would_be(shop: Shop) -> None:

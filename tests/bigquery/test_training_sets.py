@@ -62,7 +62,7 @@ class Stores:
 
     def apply(self, *, by_command: bool = False) -> None:
         """``provender apply`` on the one, Feast's own ``feast apply`` on the other."""
-        apply(self.warehouse.repo, lambda _: None)
+        apply(self.warehouse.repo)
         if not by_command:  # the same in this process: it saves Feast's import
             with in_repo(self.second):
                 apply_total(

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from provender.cli.main import main
-from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind
 from provender.model_registry.deployments import Action, Deployment
 from provender.model_registry.store import ModelStore
 from provender.storage import storage_at
 from tests.engine import Project, make_project
+from tests.manifests import ingested
 from tests.models.artifacts import CREATED, write_artifact
 
 
@@ -118,14 +118,13 @@ def test_a_model_says_which_key_is_complete_and_what_a_newer_one_lacks(
         project.write_source({key: value for key, value in document.items() if value is not None})
         recorded = datetime(2026, 3, 9, tzinfo=UTC)
         keys = ["2026-03-02", "2026-03-03", *(["2026-03-04"] if name == "tips" else [])]
-        entry = {"recorded": iso(recorded)}
         ledger = project.ledger(name)
         ledger.commit(
             Draft(
                 Job.INGEST,
                 "a",
                 Kind.MANIFEST,
-                dict.fromkeys(keys, entry),
+                dict.fromkeys(keys, ingested()),
                 started=recorded,
                 recorded_up_to=recorded,
             )

@@ -33,7 +33,7 @@ def test_built_listed_verified_compared_and_shown(
     ids = []
     for minute in (5, 6):
         assert run(shop, *build) == 0
-        ids.append(capsys.readouterr().out.split("built tips ")[1][:16])
+        ids.append(capsys.readouterr().out.splitlines()[0])
         shop.ingest(version(1, 10 + minute, minute), recorded=500 + minute)
     assert run(shop, "list", "tips") == 0
     assert [line[:16] for line in capsys.readouterr().out.splitlines()] == ids[::-1]

@@ -104,7 +104,7 @@ def deliver(project: Project, number: int, rows: list[dict[str, Any]], attempt: 
 def run_materialize(project: Project, attempt: str) -> Manifest:
     from provender.materialization.run import materialize
 
-    return materialize(project.settings, "typed", attempt, say=lambda _: None)
+    return materialize(project.settings, "typed", attempt)
 
 
 def late_writers(project: Project) -> Iterator[pa.RecordBatch]:

@@ -16,7 +16,6 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from hypothesis import strategies as st
 
-from provender.intervals import parse_iso
 from provender.ledger import Job
 from provender.online.views import AppliedView
 from provender.point_in_time.duckdb_join import Lookup
@@ -222,7 +221,7 @@ class World:
                 Delivery(
                     day(n),
                     day(n + 1) + HOUR,
-                    parse_iso(staged.partitions[key]["delivered"]),
+                    staged.partitions[key].delivered,
                     tuple(row for _, row in rows[n]),
                 )
                 for n, key in zip(deliveries, keys, strict=True)
@@ -261,7 +260,7 @@ class World:
         from tests.spark.online import online
 
         self.project.materialize_with(("duckdb", "spark")[number % 2])  # each goes on where the other ended
-        materialize(self.project.settings, self.name, f"{self.name}-online-{number}", say=lambda _: None)
+        materialize(self.project.settings, self.name, f"{self.name}-online-{number}")
         self.online[number] = {}
         for view in self.views:
             found = online(self.project, _Redis(self.project.settings.redis), view, self.keys)

@@ -133,7 +133,7 @@ def new_shop(tmp_path: Path) -> Shop:
 def applied_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a repo that was applied once for all tests; copy it, do not change it."""
     shop = written_shop(tmp_path_factory.mktemp("applied"))
-    apply(shop.repo, lambda _: None)
+    apply(shop.repo)
     return shop.root
 
 

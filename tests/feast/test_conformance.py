@@ -122,7 +122,7 @@ class World:
             "orders", ["driver_id", "customer_id"], self.orders.drop(columns=["origin_id", "destination_id"])
         )
         self._add("mapped", ["id"], make.create_field_mapping_df(START, END).assign(id=5001))
-        apply(self.repo, lambda _: None)
+        apply(self.repo)
 
     @property
     def store(self) -> FeatureStore:

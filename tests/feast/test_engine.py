@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from provender.ledger.told import is_news
 
 from provender.ledger import Job, Kind
-from provender.ledger.told import is_news
 from tests.engine import Project, make_project
 from tests.servers import RedisServer
 from tests.spark.readings import day, deliver, make_readings
@@ -45,7 +45,7 @@ def project(tmp_path: Path, engine_url: str, redis_server: RedisServer) -> Proje
     make_readings(project)
     (project.settings.repo / "views").mkdir()
     (project.settings.repo / "views" / "readings.py").write_text(VIEWS)
-    apply(project.settings.repo, lambda _: None)
+    apply(project.settings.repo)
     return project
 
 
@@ -111,7 +111,7 @@ def test_feast_is_told_once_what_scheduled_runs_have_put_online(project: Project
 
     for number in (1, 2, 4):
         deliver(project, number, [("a", day(number), number)])
-    materialize(project.settings, "readings", "scheduled", say=lambda _: None)
+    materialize(project.settings, "readings", "scheduled")
     ledger = project.ledger("readings")
     assert is_news(project.storage, ledger)
     assert record(project.settings, "readings") == {"newest_value": [(day(1), day(3)), (day(4), day(5))]}

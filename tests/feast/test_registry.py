@@ -101,7 +101,7 @@ def test_an_empty_registry_is_filled_and_a_cut_one_is_named_with_the_way_out(sho
     file = shop.root / "state" / "registry.db"
     whole = file.read_bytes()
     file.write_bytes(b"")
-    apply(shop.repo, lambda _: None)
+    apply(shop.repo)
     assert [view.name for view in shop.store().list_feature_views()] == ["driver_trips"]
     for content in (
         whole[: len(whole) // 2],
@@ -110,10 +110,10 @@ def test_an_empty_registry_is_filled_and_a_cut_one_is_named_with_the_way_out(sho
     ):
         file.write_bytes(content)
         with pytest.raises(DamagedFileError, match="registry cannot be read") as caught:
-            apply(shop.repo, lambda _: None)
+            apply(shop.repo)
         assert "provender apply" in caught.value.remedy
     file.rename(file.with_suffix(".damaged"))
-    apply(shop.repo, lambda _: None)
+    apply(shop.repo)
     assert [view.name for view in shop.store().list_feature_views()] == ["driver_trips"]
 
 
@@ -122,10 +122,10 @@ def test_a_registry_on_a_full_disk_is_one_sentence(shop: Shop, small_disk: Small
     shop.write("feature_store.yaml", SETTINGS.replace("sqlite:///../state/registry.db", path))
     small_disk.fill()
     with pytest.raises(StorageError) as caught:
-        apply(shop.repo, lambda _: None)
+        apply(shop.repo)
     assert "registry" in caught.value.what and "disk" in f"{caught.value.what} {caught.value.remedy}"
     small_disk.clear()
-    apply(shop.repo, lambda _: None)
+    apply(shop.repo)
     assert [view.name for view in shop.store().list_feature_views()] == ["driver_trips"]
 
 

@@ -105,7 +105,7 @@ def shop(
     shop.write("feature_store.yaml", settings.replace("127.0.0.1:1", "${PROVENDER_REDIS}"))
     shop.write("sources/trips.yaml", SPEC)
     shop.write("views/trips_views.py", VIEWS)
-    (view,) = apply(shop.repo, lambda line: None).views
+    (view,) = apply(shop.repo).views
     values = {
         "driver_id": [1, 2],
         "trips": pa.array([10, None], pa.int32()),

@@ -30,7 +30,7 @@ def test_a_source_is_the_stock_one_with_everything_from_the_spec(new_shop: Shop)
 
 
 def test_a_source_survives_the_registry(new_shop: Shop) -> None:
-    apply(new_shop.repo, lambda _: None)
+    apply(new_shop.repo)
     registered = new_shop.store().get_data_source("trips")
     assert differences(registered, provender.source("trips", repo=new_shop.repo)) == []
     assert registered.table_format.format_type.value == "delta"

@@ -41,7 +41,7 @@ def project(tmp_path: Path, engine_url: str) -> Project:
     make_readings(project)
     (project.settings.repo / "views").mkdir()
     (project.settings.repo / "views" / "readings.py").write_text(VIEWS)
-    apply(project.settings.repo, lambda _: None)
+    apply(project.settings.repo)
     return project
 
 

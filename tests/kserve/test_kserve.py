@@ -389,9 +389,7 @@ def test_replicas_and_percentages_that_kserves_schema_lets_through_are_refused(
 def test_a_person_rolls_back(world: World, cluster: Cluster, backend: KServeBackend, old: str) -> None:
     new = world.write_version(b"new")
     deploy(world, backend, new)
-    done = roll_back(
-        world.project.settings, backend, "late", SERVING, to=None, attempt="cli", say=lambda _: None
-    )
+    done = roll_back(world.project.settings, backend, "late", SERVING, to=None, attempt="cli")
     assert done.version == old
     assert cluster.serving("late") == {old: 100}
 

@@ -10,6 +10,7 @@ from provender.ledger import Draft, Job, Kind, Ledger
 from provender.ledger.holes import backfill_command, holes, newest_online
 from provender.specs.source import Source
 from provender.storage import storage_at
+from tests.manifests import ingested
 
 NOW = datetime(2026, 11, 5, 0, 30, tzinfo=UTC)
 
@@ -72,15 +73,15 @@ def test_the_command_names_the_partitions_own_dates(cadence: Cadence, key: str, 
 
 def test_what_is_online_is_the_newest_partition_that_was_materialized(tmp_path: Path) -> None:
     ledger = Ledger(storage_at(tmp_path.as_uri()), "trips")
-    assert newest_online(source(), ledger) is None
+    assert newest_online(source(), ledger.state()) is None
 
     def commit(job: Job, partitions: list[str], recorded: datetime) -> None:
-        entries = {key: {} for key in partitions}
+        entries = {key: ingested() for key in partitions}
         ledger.commit(Draft(job, f"{job}-{recorded}", Kind.MANIFEST, entries, NOW, recorded_up_to=recorded))
 
     commit(Job.INGEST, ["2026-11-02"], NOW)
     commit(Job.MATERIALIZE, [], NOW)
     commit(Job.INGEST, ["2026-11-03"], NOW + timedelta(minutes=1))
-    newest = newest_online(source(), ledger)
+    newest = newest_online(source(), ledger.state())
     assert newest is not None
     assert newest.key == "2026-11-02"

@@ -8,10 +8,9 @@ from threading import Barrier, Thread
 import pytest
 
 from provender.errors import DamagedFileError
-from provender.intervals import iso
 from provender.ledger import Draft, Job, Kind, Ledger
-from provender.ledger.progress import recorded_up_to
 from provender.storage import FileStorage
+from tests.manifests import ingested
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -22,7 +21,7 @@ def storage(tmp_path: Path) -> FileStorage:
 
 
 def draft(attempt: str, kind: Kind = Kind.MANIFEST) -> Draft:
-    return Draft(Job.INGEST, attempt, kind, {"2026-01-01": {}}, started=NOON, recorded_up_to=NOON)
+    return Draft(Job.INGEST, attempt, kind, {"2026-01-01": ingested()}, started=NOON, recorded_up_to=NOON)
 
 
 def test_manifests_are_numbered_and_found_by_attempt(storage: FileStorage) -> None:
@@ -34,7 +33,7 @@ def test_manifests_are_numbered_and_found_by_attempt(storage: FileStorage) -> No
     assert found.number == 3
     assert ledger.find_attempt(Job.INGEST, "never") is None
     assert ledger.find_attempt(Job.STAGE, "a") is None
-    assert found.document["recorded_up_to"] == iso(NOON)
+    assert found.recorded_up_to == NOON
 
 
 def test_committers_at_once_get_numbers_of_their_own(storage: FileStorage) -> None:
@@ -59,7 +58,7 @@ def test_what_a_killed_committer_left_is_no_manifest(storage: FileStorage) -> No
     storage.create(f"{folder}/.tmp-half", b'{"half')
     ledger = Ledger(storage, "s")
     assert ledger.manifests(Job.INGEST) == []
-    assert recorded_up_to(ledger) is None
+    assert ledger.state().recorded_up_to is None
     assert ledger.commit(draft("next")).number == 1
 
 
@@ -88,7 +87,7 @@ def test_a_manifest_that_cannot_be_read_is_one_error_with_its_place_and_the_way_
 def test_a_manifest_with_a_field_that_cannot_be_is_named(
     storage: FileStorage, field: str, value: object
 ) -> None:
-    document = Ledger(storage, "s").commit(draft("good")).document
+    document = Ledger(storage, "s").commit(draft("good")).to_document()
     storage.create("ledger/s/ingest/00000002.json", json.dumps({**document, field: value}).encode())
     with pytest.raises(DamagedFileError):
         Ledger(storage, "s").manifests(Job.INGEST)

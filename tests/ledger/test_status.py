@@ -15,6 +15,7 @@ from provender.ledger.status import SourceStatus, source_status
 from provender.specs.catalog import Catalog
 from provender.specs.hashing import data_hash
 from tests.engine import Project, make_project
+from tests.manifests import ingested, staged, view_write
 from tests.spark.readings import make_readings
 
 NOW = datetime(2026, 1, 6, 2, tzinfo=UTC)
@@ -34,28 +35,27 @@ def spec_hash(project: Project) -> str:
 
 
 def commit_stage(project: Project, key: str, content: str, delivery: int = 1) -> None:
-    entry = {"content": content, "delivery": delivery}
+    entry = staged(content, delivery=delivery)
     project.ledger("readings").commit(Draft(Job.STAGE, "s", Kind.MANIFEST, {key: entry}, started=NOW))
 
 
 def commit_ingest(
     project: Project, key: str, content: str = "one", recorded: datetime = NOW, **more: Any
 ) -> None:
-    entry = {"content": content, "delivery": 1, "waived": [], "spec": spec_hash(project)}
-    entry |= {"quarantined": 0, "reasons": {}, **more}
+    entry = ingested(content, **{"spec": spec_hash(project), **more})
     draft = Draft(Job.INGEST, "i", Kind.MANIFEST, {key: entry}, started=NOW, recorded_up_to=recorded)
     project.ledger("readings").commit(draft)
 
 
 def commit_materialize(project: Project, recorded: datetime) -> None:
-    wrote = [{"view": "day", "recorded_up_to": recorded.isoformat()}]
+    wrote = [view_write("day", recorded)]
     draft = Draft(Job.MATERIALIZE, "m", Kind.MANIFEST, {}, started=NOW, recorded_up_to=recorded, wrote=wrote)
     project.ledger("readings").commit(draft)
 
 
 def status(project: Project, *views: str) -> SourceStatus:
     source = project.source("readings")
-    return source_status(source, spec_hash(project), project.ledger("readings"), NOW, views)
+    return source_status(source, spec_hash(project), project.ledger("readings").state(), NOW, views)
 
 
 def keys(partitions: list[Any]) -> list[str]:
@@ -114,7 +114,9 @@ def test_what_is_ingested_and_not_in_bigquery_is_listed_where_tables_are_publish
 
 def published_status(project: Project) -> SourceStatus:
     source = project.source("readings")
-    return source_status(source, spec_hash(project), project.ledger("readings"), NOW, (), is_published=True)
+    return source_status(
+        source, spec_hash(project), project.ledger("readings").state(), NOW, (), is_published=True
+    )
 
 
 def test_the_command_prints_the_same_for_people_and_machines(

@@ -17,6 +17,7 @@ from provender.errors import DeployError, PredictorError, SetupError
 from provender.local import predictor, services
 from provender.processes.process import ProcessRecord, free_port
 from provender.settings import ServingSettings, Settings
+from tests.logged import logged
 from tests.servers import RedisServer
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
@@ -74,8 +75,13 @@ def version(uri: str) -> str:
 def test_models_are_loaded_swapped_kept_over_a_restart_and_unloaded(
     settings: Settings, artifacts: dict[str, str]
 ) -> None:
-    told: list[str] = []
-    predictor.ensure(settings, told.append)
+    with logged() as told:
+        _load_swap_restart(settings, artifacts)
+    assert [line.split(" at ")[0] for line in told] == ["predictor: starting", "predictor: running"] * 2
+
+
+def _load_swap_restart(settings: Settings, artifacts: dict[str, str]) -> None:
+    predictor.ensure(settings)
     predictor.load(settings, "late", pointer(artifacts["first"], settings))
     assert predict(settings)["model_version"] == version(artifacts["first"])
     predictor.load(settings, "late", pointer(artifacts["second"], settings))
@@ -87,7 +93,7 @@ def test_models_are_loaded_swapped_kept_over_a_restart_and_unloaded(
 
     assert predictor.stop(settings)
     assert not predictor.stop(settings)
-    predictor.ensure(settings, told.append)  # and not what had failed to load
+    predictor.ensure(settings)  # and not what had failed to load
     assert predict(settings)["model_version"] == version(artifacts["second"])
     assert [(m["name"], m["version"]) for m in predictor.models(settings)] == [
         ("late", version(artifacts["second"]))
@@ -96,7 +102,6 @@ def test_models_are_loaded_swapped_kept_over_a_restart_and_unloaded(
     predictor.unload(settings, "late")
     assert predictor.models(settings) == []
     assert predictor.pointers(settings) == []
-    assert [line.split(" at ")[0] for line in told] == ["predictor: starting", "predictor: running"] * 2
 
 
 def test_many_may_want_it_at_once_and_one_is_started(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from provender.errors import SetupError
 from provender.local import redis_server
 from provender.processes.process import ProcessRecord, free_port
 from provender.settings import Settings
+from tests.logged import logged
 
 pytestmark = pytest.mark.redis
 
@@ -48,9 +49,9 @@ def logged_in(settings: Settings, *words: str) -> bytes:
 
 
 def test_redis_starts_once_and_stops(settings: Settings) -> None:
-    told: list[str] = []
-    redis_server.start(settings, told.append)
-    redis_server.start(settings, told.append)
+    with logged() as told:
+        redis_server.start(settings)
+        redis_server.start(settings)
     assert [line.split(" at ")[0] for line in told] == ["redis: running", "redis: already running"]
     assert redis_server.stop(settings)
     assert not redis_server.answers(*redis_server.address(settings))
@@ -58,16 +59,16 @@ def test_redis_starts_once_and_stops(settings: Settings) -> None:
 
 
 def test_values_survive_a_restart(settings: Settings) -> None:
-    redis_server.start(settings, lambda _: None)
+    redis_server.start(settings)
     assert logged_in(settings, "SET", "a", "1").endswith(b"+OK\r\n")
     redis_server.stop(settings)
-    redis_server.start(settings, lambda _: None)
+    redis_server.start(settings)
     assert logged_in(settings, "GET", "a").endswith(b"$1\r\n1\r\n")
 
 
 def test_a_password_is_asked_for_and_is_no_argument(settings: Settings) -> None:
     with_password = settings.model_copy(update={"redis": f"{settings.redis},password=marked-password"})
-    redis_server.start(with_password, lambda _: None)
+    redis_server.start(with_password)
     assert command(with_password, "GET", "a").startswith(b"-NOAUTH")
     assert command(with_password, "AUTH", "marked-password") == b"+OK\r\n"
     record = ProcessRecord.read(redis_server.pid_file(with_password))
@@ -80,9 +81,7 @@ def test_a_password_is_asked_for_and_is_no_argument(settings: Settings) -> None:
 
 def test_a_password_that_redis_would_read_otherwise_is_refused(settings: Settings) -> None:
     with pytest.raises(SetupError, match="a quote"):
-        redis_server.start(
-            settings.model_copy(update={"redis": f'{settings.redis},password=a"b'}), lambda _: None
-        )
+        redis_server.start(settings.model_copy(update={"redis": f'{settings.redis},password=a"b'}))
 
 
 def test_a_taken_port_names_its_holder_and_the_setting(settings: Settings) -> None:
@@ -91,7 +90,7 @@ def test_a_taken_port_names_its_holder_and_the_setting(settings: Settings) -> No
         holder.bind((host, port))
         holder.listen()
         with pytest.raises(SetupError) as caught:
-            redis_server.start(settings, lambda _: None)
+            redis_server.start(settings)
     assert f"port {port} is in use by process {os.getpid()}" in str(caught.value)
     assert "online_store.connection_string" in str(caught.value)
 

@@ -11,6 +11,7 @@ import pytest
 from provender.local import redis_server, services
 from provender.processes.process import ProcessRecord, free_port, start_detached, stop_tree
 from provender.settings import Settings
+from tests.logged import logged
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -33,14 +34,15 @@ def test_down_ends_what_killed_processes_left_and_nothing_of_another_checkout(tm
             pid_file = settings.state_dir / place / "pid.json"
             started[name, place] = start_detached(SLEEPER, log=tmp_path / "log", pid_file=pid_file)
             pid_file.unlink()
-    told: list[str] = []
-    services.down(ours, told.append)
+    with logged() as told:
+        services.down(ours)
     alive = {key for key, record in started.items() if record.is_alive}
     for record in started.values():
         stop_tree(record, 1)
     assert alive == {("theirs", "jobs/day/1"), ("theirs", "predictor"), ("theirs", "spark")}
     assert "processes that something killed had left behind: ended" in told
-    services.down(ours, told.append)
+    with logged() as told:
+        services.down(ours)
     assert told[-1] == "airflow: was not running"
 
 
@@ -53,10 +55,10 @@ def with_redis(tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.mark.redis
 def test_a_redis_whose_pid_file_is_lost_is_known_and_stopped(with_redis: Settings) -> None:
-    redis_server.start(with_redis, lambda _: None)
+    redis_server.start(with_redis)
     first = ProcessRecord.read(redis_server.pid_file(with_redis))
     redis_server.pid_file(with_redis).unlink()
-    redis_server.start(with_redis, lambda _: None)
+    redis_server.start(with_redis)
     assert first is not None and not first.is_alive
     redis_server.pid_file(with_redis).write_text("{")
     assert redis_server.stop(with_redis)

@@ -115,7 +115,7 @@ def test_a_version_is_tried_beside_the_one_that_serves_and_takes_its_place(
     assert machine.serves() == {"late": new}
     assert machine.ask().version == new
     done = roll_back(
-        machine.world.project.settings, machine.backend, "late", Serving(), to=old, attempt="cli", say=print
+        machine.world.project.settings, machine.backend, "late", Serving(), to=old, attempt="cli"
     )
     assert done.version == old
     assert machine.serves() == {"late": old}
@@ -145,7 +145,7 @@ def test_no_request_fails_while_a_version_takes_the_others_place(machine: Machin
 def test_a_model_that_does_not_load(machine: Machine, old: str, model: bytes) -> None:
     error = machine.fails(machine.version(1, model=model), f"broken {model!r}")
     assert "was not loaded" in error.what
-    assert f"version {old}: it has all the traffic" in error.unharmed
+    assert f"version {old}: it has all the traffic" in error.not_affected
     assert machine.serves() == {"late": old}
 
 

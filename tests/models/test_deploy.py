@@ -114,7 +114,7 @@ def test_a_version_that_does_not_load_leaves_the_old_one(world: World, shelf: Sh
     shelf.loads = loads
     error = fails(world, shelf, new)
     assert "the file is no model" in error.what
-    assert f"version {old}: it has all the traffic" in error.unharmed
+    assert f"version {old}: it has all the traffic" in error.not_affected
     assert is_still(world, shelf, old)
     assert actions(world)[-1] == ("rolled_back", new)
     assert "no model" in world.store.log.all()[-1].reason
@@ -167,7 +167,7 @@ def test_a_version_that_does_not_become_ready_is_rolled_back(world: World, shelf
 def test_the_first_version_that_fails_leaves_nothing(world: World, shelf: Shelf) -> None:
     shelf.predicts = lambda _, value: value + 1
     error = fails(world, shelf, world.write_version(b"new"))
-    assert "nothing served before" in error.unharmed
+    assert "nothing served before" in error.not_affected
     assert shelf.versions == {}
     assert world.store.state().version is None
 
@@ -350,9 +350,7 @@ def test_killed_while_it_is_rolled_back_the_next_try_ends_it(
 
 
 def back(world: World, shelf: Shelf, to: str | None = None) -> str:
-    done = roll_back(
-        world.project.settings, shelf, "late", Serving(), to=to, attempt="cli", say=lambda _: None
-    )
+    done = roll_back(world.project.settings, shelf, "late", Serving(), to=to, attempt="cli")
     assert done.action is Action.ROLLBACK
     return done.version
 

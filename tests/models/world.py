@@ -26,6 +26,7 @@ from provender.specs.source import Source
 from provender.storage import Storage
 from provender.training_sets.lockfile import EntityRows, FeatureColumn, Inputs, Lockfile, LogRead, StoredTable
 from tests.engine import Project, make_project
+from tests.manifests import view_write
 from tests.models.artifacts import write_artifact
 from tests.point_in_time.logs import STAMP, schema, write_log
 
@@ -95,7 +96,6 @@ class World:
             "attempt": "attempt-1",
             "serving": Serving(smoke_entities=2),
             "sources": {"flights": SOURCE},
-            "say": lambda _: None,
         }
         return Rollout(self.project.settings, backend, "late", version, **{**given, **more})
 
@@ -125,7 +125,7 @@ def _write_offline(project: Project, delays: Mapping[str, float | None]) -> None
     rows = [{"carrier": carrier, "delay": delay, **times} for carrier, delay in delays.items()]
     write_log(project.folder / "storage" / "tables" / "flights" / "carrier", rows, columns)
     up_to = MIDNIGHT + timedelta(hours=4)
-    wrote = [{"view": "carrier_day", "rows": 2}]
+    wrote = [view_write("carrier_day", up_to)]
     Ledger(project.storage, "flights").commit(
         Draft(Job.MATERIALIZE, "m-1", Kind.MANIFEST, {}, MIDNIGHT, recorded_up_to=up_to, wrote=wrote)
     )

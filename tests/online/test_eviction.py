@@ -12,12 +12,13 @@ import redis
 
 from provender.cli.main import main
 from provender.errors import OnlineStoreError, SettingsError
-from provender.ledger.progress import online_views
+from provender.ledger.records import MissingTable
 from provender.materialization.run import materialize
 from provender.online.eviction import check_eviction, read_memory
 from provender.online.marker import marker_key
 from provender.settings import load_settings
 from provender.upkeep.run import check_online_memory
+from tests.logged import logged
 from tests.online.world import World, make_people, online, view
 from tests.servers import RedisServer
 
@@ -106,10 +107,10 @@ def test_values_that_were_evicted_are_written_again_once_the_policy_is_right(
         client.restore(key, 0, value)
     assert read_memory(server.address)[0].evicted > 0
     assert client.hexists(marker_key("test"), "person")
-    said: list[str] = []
-    check_online_memory(world.project.settings, world.project.storage, said.append)
+    with logged() as said:
+        check_online_memory(world.project.settings, world.project.storage)
     assert "keys since view person was written" in said[0]
-    assert "has evicted" in world.materialize().wrote[0]["rebuilt"]
+    assert "has evicted" in world.materialize().wrote[0].rebuilt
     assert online(client, view()) == world.expected(view())
     assert not world.materialize().wrote
 
@@ -118,7 +119,7 @@ def test_upkeep_fails_where_the_store_may_evict(world: World, server: RedisServe
     world.materialize()
     limited(server, "allkeys-lru")
     with pytest.raises(SettingsError, match="allkeys-lru"):
-        check_online_memory(world.project.settings, world.project.storage, lambda _: None)
+        check_online_memory(world.project.settings, world.project.storage)
 
 
 def test_a_full_redis_is_an_error_that_says_so(world: World, server: RedisServer) -> None:
@@ -168,8 +169,8 @@ def test_a_view_whose_table_no_ingest_has_made_is_not_asked_for_again(
 ) -> None:
     shutil.rmtree(world.project.folder / "storage/tables/people/people")
     manifest = world.materialize()
-    assert manifest.document["read"] == [{"view": "person", "table": "tables/people/people", "versions": 0}]
-    assert "person" in online_views(world.project.ledger("people"))
+    assert manifest.read == (MissingTable(view="person", table="tables/people/people", versions=0),)
+    assert "person" in world.project.ledger("people").state().views
     world.record(PEOPLE, 1)
-    assert world.materialize().document["read"] == []
+    assert world.materialize().read == ()
     assert online(server.client(), view()) == world.expected(view())

@@ -146,15 +146,15 @@ def test_a_loss_between_confirmation_and_manifest_is_seen_though_the_marker_is_a
     walk.keep_older()
     walk.world.apply(view("person", "email", "v", columns={"v": "v"}))  # another layout, nothing new recorded
     rebuilt = walk.world.materialize()
-    assert "keys or features changed" in rebuilt.wrote[0]["rebuilt"]
+    assert "keys or features changed" in rebuilt.wrote[0].rebuilt
     walk.restore_in_place()
-    assert "has lost what was written last" in walk.world.materialize().wrote[0]["rebuilt"]
+    assert "has lost what was written last" in walk.world.materialize().wrote[0].rebuilt
     walk.assert_right()
 
 
 def test_a_run_that_died_before_its_manifest_is_continued_without_a_rebuild(walk: Walk) -> None:
     walk.change()
-    session = walk.world.project.ledger("people").last(Job.MATERIALIZE).wrote[0]["session"]
+    session = walk.world.project.ledger("people").last(Job.MATERIALIZE).wrote[0].session
     stored = walk.server.client().hget(marker_key("test"), "person").decode()
     begun = begin(walk.server.address, "test", "person", Basis(session, stored))
     marker = read_markers(walk.server.address, "test")["person"]
@@ -165,7 +165,7 @@ def test_a_run_that_died_before_its_manifest_is_continued_without_a_rebuild(walk
         begun,
         replace(marker, recorded_up_to="2026-11-24T05:00:00.000000Z"),
     )
-    assert walk.world.materialize().wrote[0]["rebuilt"] is None
+    assert walk.world.materialize().wrote[0].rebuilt is None
     walk.assert_right()
 
 
@@ -193,7 +193,7 @@ def test_in_a_cluster_each_server_that_is_lost_is_seen(tmp_path: Path) -> None:
         for hour, server in enumerate(cluster.servers, start=1):
             server.client().flushall()
             world.record({"k0": ("new@example.com", hour)}, hour)
-            assert "has lost" in world.materialize().wrote[0]["rebuilt"]
+            assert "has lost" in world.materialize().wrote[0].rebuilt
             assert online(cluster.client(), view()) == world.expected(view())
         world.record({"k1": ("new@example.com", 9)}, 9)
-        assert world.materialize().wrote[0]["rebuilt"] is None
+        assert world.materialize().wrote[0].rebuilt is None

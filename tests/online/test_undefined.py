@@ -48,7 +48,7 @@ def test_a_feature_taken_out_of_a_view_leaves_every_key_with_the_next_materializ
     manifest = world.materialize()
     assert holding(redis_server.client(), EMAIL) == []
     assert online(redis_server.client(), smaller) == world.expected(smaller)
-    assert manifest.wrote[0]["undefined"] == {"email": 2}
+    assert manifest.wrote[0].undefined == {"email": 2}
     assert manifest.counts["undefined"] == 2
     assert "person: email is not defined any more, removed from 2 keys" in world.said
     assert listed(world) == {}
@@ -64,7 +64,7 @@ def test_full_removes_what_was_taken_out_before_anyone_kept_a_record_of_it(
     world.apply(view("person", "v"))
     OnlineWriter(redis_server.address, "test").write(view().layout, [_one("a")], force=True)
     assert holding(redis_server.client(), EMAIL)
-    assert world.materialize(full=True).wrote[0]["undefined"] == {"email": 1}
+    assert world.materialize(full=True).wrote[0].undefined == {"email": 1}
     assert holding(redis_server.client(), EMAIL) == []
 
 
@@ -99,7 +99,7 @@ def test_a_view_with_other_join_keys_leaves_its_former_keys(world: World, redis_
     rekeyed = AppliedView("person", "people", "people", {"who": "STRING"}, {"v": "INT64"}, {"who": "k"})
     world.apply(rekeyed)
     assert listed(world) == {"people": {"person": ["email", "v"]}}
-    assert world.materialize().wrote[0]["undefined"] == {"email": 3, "v": 3}
+    assert world.materialize().wrote[0].undefined == {"email": 3, "v": 3}
     assert holding(redis_server.client(), EMAIL) == []
     assert online(redis_server.client(), view("person", "v")) == {}
     assert online(redis_server.client(), rekeyed) == world.expected(rekeyed)

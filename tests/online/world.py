@@ -19,6 +19,8 @@ from provender.online.layout import field_name, key_prefix, key_project
 from provender.online.views import AppliedView, save_applied_views
 from provender.specs.source import ColumnType
 from tests.engine import Project, make_project
+from tests.logged import logged
+from tests.manifests import table_commit
 from tests.point_in_time.logs import schema, write_log
 
 DAY = datetime(2026, 11, 20, tzinfo=UTC)
@@ -74,7 +76,7 @@ class World:
         path.mkdir(parents=True, exist_ok=True)
         write_log(path, new, COLUMNS)
         self.rows += new
-        wrote = [{"table": self.project.source("people").path_of(self.table), "bytes": 100}]
+        wrote = [table_commit(self.project.source("people").path_of(self.table), bytes=100)]
         counts = {"withdrawn": sum(pair is None for pair in values.values())}
         draft = Draft(Job.INGEST, f"i{hour}", Kind.MANIFEST, {}, DAY, recorded, wrote=wrote, counts=counts)
         self.project.ledger("people").commit(draft)
@@ -84,8 +86,8 @@ class World:
         return self.project.source("people").table("people")
 
     def materialize(self, **more: Any) -> Manifest:
-        self.said.clear()
-        return materialize(self.project.settings, "people", "m", say=self.said.append, **more)
+        with logged() as self.said:
+            return materialize(self.project.settings, "people", "m", **more)
 
     def expected(self, applied: AppliedView) -> dict[str, dict[str, Any]]:
         """Per key what the log says now: the row with the greatest event timestamp that is not withdrawn."""

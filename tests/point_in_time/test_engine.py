@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from provender.errors import TerminalError
+from provender.errors import LogNotFoundError, TerminalError
 from provender.point_in_time.duckdb_join import Lookup, join
 from provender.point_in_time.rule import lookup
-from provender.tables.feature_log import FeatureLog, LogNotFoundError
+from provender.tables.feature_log import FeatureLog
 from tests.point_in_time.logs import STAMP, T0, at, schema, write_log
 
 COLUMNS = schema({"driver": pa.int64(), "zone": pa.string()}, {"trips": pa.int32(), "rate": pa.float32()})

@@ -83,7 +83,7 @@ def test_a_raw_file_becomes_what_the_table_says(tmp_path: Path, case: RawCase, w
         _becomes(project, source, shows_time=False)
     assert isinstance(refused.value, TerminalError), refused.value
     assert case.becomes.removeprefix("refused:").strip() in str(refused.value)
-    assert refused.value.where and refused.value.unharmed and refused.value.remedy, refused.value
+    assert refused.value.where and refused.value.not_affected and refused.value.remedy, refused.value
 
 
 def test_the_table_in_the_docs_is_the_corpus() -> None:

@@ -27,7 +27,7 @@ def apply_views(project: Project, views: list[AppliedView] = VIEWS) -> None:
 def run_materialize(project: Project, attempt: str, *, full: bool = False) -> Manifest:
     from provender.materialization.run import materialize
 
-    return materialize(project.settings, "readings", attempt, full=full, say=lambda _: None)
+    return materialize(project.settings, "readings", attempt, full=full)
 
 
 def current(project: Project, view: AppliedView) -> dict[str, dict[str, Any]]:

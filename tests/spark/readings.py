@@ -69,7 +69,7 @@ def deliver(project: Project, number: int, rows: list[tuple[str, datetime, int]]
     project.run("readings", key_of(number))
     staged = project.ledger("readings").last(Job.STAGE)
     assert staged is not None
-    delivered = datetime.fromisoformat(staged.partitions[key_of(number)]["delivered"])
+    delivered = staged.partitions[key_of(number)].delivered
     accepted = tuple(row for row in rows if day(number) - row[1] < timedelta(days=3) + timedelta(days=1))
     return Delivery(day(number), delivered, accepted)
 

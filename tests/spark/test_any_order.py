@@ -94,7 +94,7 @@ def test_rows_later_than_the_limit_are_quarantined(project: Project) -> None:
     make_readings(project)
     project.drop("readings", key_of(5), csv([("a", day(5), 1), ("a", day(2), 2), ("a", day(1), 3)]))
     manifest = project.run("readings", key_of(5))
-    assert manifest.partitions[key_of(5)]["reasons"] == {"too_late": 1}
+    assert manifest.partitions[key_of(5)].reasons == {"too_late": 1}
     assert manifest.counts["accepted"] == 2
 
 
@@ -103,6 +103,6 @@ def test_a_redelivery_with_fewer_rows_takes_its_rows_back(project: Project) -> N
     deliver(project, 1, [("a", day(1), 1), ("b", day(1), 2)])
     project.drop("readings", key_of(1), csv([("a", day(1), 1)]))
     manifest = project.run("readings", key_of(1), attempt="fewer rows")
-    features = manifest.partitions[key_of(1)]["features"]
+    features = manifest.partitions[key_of(1)].features
     assert features["latest"] == {"new": 0, "corrected": 0, "withdrawn": 1, "unchanged": 1}
     assert features["daily"] == {"new": 0, "corrected": 0, "withdrawn": 1, "unchanged": 1}

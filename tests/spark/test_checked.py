@@ -51,11 +51,11 @@ def test_a_file_that_workers_cannot_read_is_our_error(project: Project, spark: A
     make_readings(project)
     project.drop("readings", key_of(1), lines(1, 10))
     entries = staged(project, 1)
-    [file] = entries[key_of(1)]["files"]
-    path = project.storage.uri(f"{entries[key_of(1)]['folder']}/{file['name']}").removeprefix("file://")
+    [file] = entries[key_of(1)].files
+    path = project.storage.uri(f"{entries[key_of(1)]['folder']}/{file.name}").removeprefix("file://")
     with open(path, "wb") as damaged:
         damaged.write(b"key,value,at\n\xff\xfe,1,2026-01-01\n")
     for held in (1 << 20, 0):
         with pytest.raises(ContractError, match="byte 13 cannot be decoded") as caught:
             checked_rows.checked_rows(spark, project.storage, project.source("readings"), entries, {}, held)
-        assert caught.value.where.endswith(file["name"])
+        assert caught.value.where.endswith(file.name)

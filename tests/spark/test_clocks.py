@@ -9,7 +9,6 @@ import pytest
 from provender.ingestion.ingest import ingest
 from provender.intervals import Partition
 from provender.ledger import Manifest
-from provender.ledger.progress import recorded_up_to
 from provender.staging import stage
 from tests.engine import Project
 from tests.spark.killed import run_killed
@@ -32,12 +31,12 @@ def _stage(project: Project, number: int, value: int) -> None:
 def _ingest(project: Project, number: int, attempt: str, ahead: timedelta = timedelta()) -> Manifest:
     partition = Partition.parse(project.source("readings").cadence, key_of(number))
     clock = lambda: datetime.now(UTC) + ahead  # noqa: E731
-    return ingest(project.settings, "readings", [partition], attempt, say=lambda _: None, clock=clock)
+    return ingest(project.settings, "readings", [partition], attempt, clock=clock)
 
 
 def _values(project: Project) -> dict[datetime, int]:
     """What readers see: per event the newest version that a manifest covers."""
-    up_to = recorded_up_to(project.ledger("readings"))
+    up_to = project.ledger("readings").state().recorded_up_to
     log = sorted(
         log_of(project, "latest"), key=lambda row: (row["created_timestamp"], row["recorded_timestamp"])
     )
@@ -59,8 +58,8 @@ def test_what_an_ingest_says_it_wrote_is_there_after_one_died_under_a_clock_that
     # The same clock, an hour behind: nothing of it may decide what comes after what.
     _stage(project, 2, 20)
     second = _ingest(project, 2, "second", -HOUR)
-    assert {entry["rows"] for entry in second.wrote} == {1}, "its raw row, its version, its sum"
+    assert {entry.rows for entry in second.wrote} == {1}, "its raw row, its version, its sum"
     assert _values(project) == {day(1): 10, day(2): 20}
     recorded = sorted({row["recorded_timestamp"] for row in log_of(project, "latest")})
-    assert recorded[-1] == second.recorded_up_to == recorded_up_to(project.ledger("readings"))
+    assert recorded[-1] == second.recorded_up_to == project.ledger("readings").state().recorded_up_to
     assert second.recorded_up_to > first.recorded_up_to

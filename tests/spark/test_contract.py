@@ -119,7 +119,7 @@ def entry(manifest: Manifest, number: int) -> dict[str, Any]:
 
 
 def counts(manifest: Manifest, number: int) -> tuple[int, int]:
-    return entry(manifest, number)["accepted"], entry(manifest, number)["quarantined"]
+    return entry(manifest, number).accepted, entry(manifest, number).quarantined
 
 
 def rows_of(project: Project, table: str, number: int) -> list[dict[str, Any]]:
@@ -129,12 +129,12 @@ def rows_of(project: Project, table: str, number: int) -> list[dict[str, Any]]:
 
 def test_staged_is_accepted_and_quarantined_always(ingested: Manifest) -> None:
     for found in ingested.partitions.values():
-        assert found["staged"] == found["accepted"] + found["quarantined"]
-    assert ingested.counts["staged"] == sum(found["staged"] for found in ingested.partitions.values())
+        assert found.staged == found.accepted + found.quarantined
+    assert ingested.counts["staged"] == sum(found.staged for found in ingested.partitions.values())
 
 
 def test_every_violation_has_its_reason(ingested: Manifest, projects: Project) -> None:
-    assert entry(ingested, 1)["reasons"] == dict.fromkeys(sorted(bad_values(1)), 1)
+    assert entry(ingested, 1).reasons == dict.fromkeys(sorted(bad_values(1)), 1)
     assert counts(ingested, 1) == (1, len(bad_values(1)))
     quarantined = rows_of(projects, "quarantine", 1)
     assert sorted(reason for row in quarantined for reason in row["reasons"]) == sorted(bad_values(1))
@@ -147,7 +147,7 @@ def test_lines_with_too_few_or_too_many_fields_are_kept_as_they_were(
     ingested: Manifest, projects: Project
 ) -> None:
     assert counts(ingested, 2) == (1, 2)
-    assert entry(ingested, 2)["reasons"]["malformed"] == 2
+    assert entry(ingested, 2).reasons["malformed"] == 2
     lines = [json.loads(row["raw"])["_line"] for row in rows_of(projects, "quarantine", 2)]
     assert "few,1" in lines
 
@@ -158,7 +158,7 @@ def test_a_quote_that_is_never_closed_spoils_its_line_alone_and_is_announced(ing
 
 
 def test_a_missing_column_quarantines_the_rows(ingested: Manifest) -> None:
-    assert entry(ingested, 4)["reasons"] == {"missing_column:blob": 1}
+    assert entry(ingested, 4).reasons == {"missing_column:blob": 1}
 
 
 def test_columns_in_another_order_and_extra_ones_with_hostile_names(
@@ -178,7 +178,7 @@ def test_a_byte_order_mark_and_line_breaks_within_quotes(ingested: Manifest, pro
 
 
 def test_ten_megabytes_in_a_field_are_quarantined_in_short(ingested: Manifest, projects: Project) -> None:
-    assert entry(ingested, 7)["reasons"] == {"too_long:key": 1}
+    assert entry(ingested, 7).reasons == {"too_long:key": 1}
     [row] = rows_of(projects, "quarantine", 7)
     assert len(row["raw"]) <= 1 << 16
 
@@ -190,7 +190,7 @@ def test_gzip_of_several_members(ingested: Manifest, projects: Project) -> None:
 @pytest.mark.parametrize("number", [9, 10, 11], ids=["header only", "zero bytes", "blank lines"])
 def test_an_empty_partition_is_valid_and_recorded(ingested: Manifest, number: int) -> None:
     found = entry(ingested, number)
-    assert (found["staged"], found["accepted"], found["quarantined"]) == (0, 0, 0)
+    assert (found.staged, found.accepted, found.quarantined) == (0, 0, 0)
 
 
 def test_hostile_values_are_values(ingested: Manifest, projects: Project) -> None:
@@ -359,9 +359,9 @@ def test_rows_selected_by_a_time_column_are_checked_like_those_of_a_file(project
     lines = [f"00{n};{n};1;{rest};{time}" for n, time in enumerate(["02.01.2026 00:59", "02.01.2026 01:00"])]
     project.drop("things", "all", "\n".join([HEADER.replace(",", ";").strip(), *lines, ""]))
     manifest = project.run("things", key_of(1), key_of(2))
-    staged_rows = {key: found["staged"] for key, found in manifest.partitions.items()}
+    staged_rows = {key: found.staged for key, found in manifest.partitions.items()}
     assert staged_rows == {key_of(1): 1, key_of(2): 1}
-    assert manifest.partitions[key_of(2)]["reasons"] == {"wrong_type:ratio": 1}
+    assert manifest.partitions[key_of(2)].reasons == {"wrong_type:ratio": 1}
     [row] = rows_of(project, "quarantine", 2)
     assert json.loads(row["raw"])["key"] == "001"
     assert "word" not in json.loads(row["raw"])

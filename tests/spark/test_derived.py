@@ -82,7 +82,7 @@ def test_changed_sql_makes_partitions_ingest_again_and_a_new_feature_is_added(se
     sql = "SELECT key, sum(value) + 100 AS total, count(*) AS readings, max(value) AS most FROM readings GROUP BY key"
     with_sql(seeded, sql, tables=tables)
     manifest = seeded.run("readings", key_of(1), attempt="changed")
-    assert manifest.partitions[key_of(1)]["features"]["daily"]["corrected"] == 2
+    assert manifest.partitions[key_of(1)].features["daily"]["corrected"] == 2
     assert state(seeded, "latest") == unchanged
     log = log_of(seeded, "daily")
     fresh = [row for row in log if row["recorded_timestamp"] > before[0]["recorded_timestamp"]]
@@ -158,13 +158,13 @@ def test_admitted_rows_count_from_the_next_ingest_on(project: Project) -> None:
     )
     manifest = project.run("readings", key_of(8))
     reasons = {"above_max:value": 1, "null:at": 1, "null:key": 1, "too_late": 1}
-    assert manifest.partitions[key_of(8)]["reasons"] == reasons
+    assert manifest.partitions[key_of(8)].reasons == reasons
 
     admit(project, "too_late", "above_max:value", "null")
     admitted = project.run("readings", key_of(8), attempt="admitted")
     entry = admitted.partitions[key_of(8)]
-    assert (entry["accepted"], entry["quarantined"]) == (3, 1), "a row without a key or time has no place"
-    assert set(entry["reasons"]) == {"null:at", "null:key"}
+    assert (entry.accepted, entry.quarantined) == (3, 1), "a row without a key or time has no place"
+    assert set(entry.reasons) == {"null:at", "null:key"}
     totals = {(row["key"], row["event_timestamp"].day, row["total"]) for row in log_of(project, "daily")}
     assert totals == {("a", 2, 1), ("a", 9, 5), ("a", 2, 8), ("b", 9, 2000)}
     # A later correction of day 1 does not lose them.

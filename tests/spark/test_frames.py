@@ -68,7 +68,7 @@ def test_times_of_every_kind_find_their_partition(
     assert (counts["staged"], counts["accepted"], counts["quarantined"]) == (3, 2, 1)
     manifest = project.ledger("readings").last("ingest")  # type: ignore[arg-type]
     assert manifest is not None
-    days = {key: entry["staged"] for key, entry in manifest.partitions.items()}
+    days = {key: entry.staged for key, entry in manifest.partitions.items()}
     assert sum(days.values()) == 3
     assert min(days) == "2025-12-31"
 

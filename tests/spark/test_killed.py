@@ -10,7 +10,6 @@ import pytest
 from provender.ingestion.ingest import ingest
 from provender.intervals import Partition
 from provender.ledger import Job, Kind
-from provender.ledger.progress import recorded_up_to
 from provender.staging import stage
 from tests.engine import Project
 from tests.servers import RedisServer
@@ -53,12 +52,12 @@ class History:
         partition = Partition.parse(self.project.source("readings").cadence, key_of(number))
         attempt = f"stage-{len(self.deliveries)}"
         staged = stage(self.project.settings, self.project.source("readings"), [partition], attempt)
-        delivered = datetime.fromisoformat(staged.partitions[key_of(number)]["delivered"])
+        delivered = staged.partitions[key_of(number)].delivered
         self.deliveries.append(Delivery(day(number), delivered, tuple(rows)))
 
     def ingest(self, number: int, attempt: str) -> Any:
         partition = Partition.parse(self.project.source("readings").cadence, key_of(number))
-        return ingest(self.project.settings, "readings", [partition], attempt, say=lambda _: None)
+        return ingest(self.project.settings, "readings", [partition], attempt)
 
     def check(self) -> None:
         """The logs say what an undisturbed platform would: at every time what was known then."""
@@ -68,7 +67,7 @@ class History:
 
 def visible(project: Project) -> dict[str, dict[tuple[str, datetime], Any]]:
     """What readers see: the logs up to what the last committed ingest recorded."""
-    up_to = recorded_up_to(project.ledger("readings"))
+    up_to = project.ledger("readings").state().recorded_up_to
     assert up_to is not None
     seen = {}
     for table, value in (("latest", "value"), ("daily", "total")):
@@ -115,4 +114,4 @@ def test_a_materialization_killed_anywhere_is_done_by_the_next_one(
         assert project.ledger("readings").find_attempt(Job.MATERIALIZE, f"killed {place}") is None
         manifest = run_materialize(project, f"after being killed {place}")
         assert_online_is_right(project, redis_server)
-        assert at == 0 or not any(entry["rebuilt"] for entry in manifest.wrote), place
+        assert at == 0 or not any(entry.rebuilt for entry in manifest.wrote), place

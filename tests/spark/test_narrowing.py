@@ -163,15 +163,15 @@ def test_null_keys_and_periods_before_the_start_are_counted_and_not_stored(proje
     manifest = project.ledger("readings").last(Job.INGEST)
     assert manifest is not None
     entry = manifest.partitions[key_of(2)]
-    assert (entry["accepted"], entry["before_start"]) == (3, 1)
-    assert entry["features"]["daily"] == {
+    assert (entry.accepted, entry.before_start) == (3, 1)
+    assert entry.features["daily"] == {
         "new": 1,
         "corrected": 0,
         "withdrawn": 0,
         "unchanged": 0,
         "null_keys": 1,
     }
-    assert entry["features"]["latest"]["new"] == 2
+    assert entry.features["latest"]["new"] == 2
     assert (manifest.counts["null_keys"], manifest.counts["before_start"]) == (1, 1)
     assert any("1 group(s) with a null key" in note for note in manifest.notes)
     assert any("before 2026-01-02, where readings starts" in note for note in manifest.notes)
@@ -179,7 +179,7 @@ def test_null_keys_and_periods_before_the_start_are_counted_and_not_stored(proje
     # A late row: two slices, in one of which SQL written for one at a time finds another null key.
     deliver(project, 3, [("c", day(2), 1), ("b", day(3), 2)])
     entry = project.ledger("readings").last(Job.INGEST).partitions[key_of(3)]  # type: ignore[union-attr]
-    assert entry["features"]["daily"] == {
+    assert entry.features["daily"] == {
         "new": 1,
         "corrected": 0,
         "withdrawn": 0,

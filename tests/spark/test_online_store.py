@@ -60,7 +60,7 @@ def test_an_online_store_that_is_away_is_named_and_nothing_is_recorded(
     manifest = run_materialize(project, "back")
     assert_online_is_right(project, server)
     assert marker != server.client().hgetall(marker_key("test"))
-    assert all("lost its marker" in entry["rebuilt"] for entry in manifest.wrote)
+    assert all("lost its marker" in entry.rebuilt for entry in manifest.wrote)
 
 
 def test_an_online_store_that_dies_while_rows_are_written_is_named_too(
@@ -107,7 +107,7 @@ def test_a_flush_before_the_first_row_or_after_the_last_is_seen_whoever_writes(
         patch.setattr(run, step, flushed_before)
         assert "run it again" in failure(project, "flushed").remedy
     manifest = run_materialize(project, "again")
-    assert all(entry["rebuilt"] for entry in manifest.wrote)
+    assert all(entry.rebuilt for entry in manifest.wrote)
     assert_online_is_right(project, server)
 
 
@@ -138,7 +138,7 @@ def test_a_flushed_or_restored_store_is_rebuilt_and_full_removes_what_should_not
 
     write_stray(project, server, "c")
     full = run_materialize(project, "full", full=True)
-    assert all(entry["rebuilt"] == "asked for with --full" for entry in full.wrote)
+    assert all(entry.rebuilt == "asked for with --full" for entry in full.wrote)
     assert_online_is_right(project, server)
     assert run_materialize(project, "nothing to do").kind is Kind.RECEIPT
     client.close()
@@ -181,8 +181,8 @@ def test_a_view_that_was_away_for_a_while_catches_up_and_unchanged_ones_are_left
     apply_views(project, [away, other])
     manifest = run_materialize(project, "back")
     [entry] = manifest.wrote
-    assert entry["view"] == away.view
-    assert "not applied for a while" in entry["rebuilt"]  # its values were removed meanwhile
+    assert entry.view == away.view
+    assert "not applied for a while" in entry.rebuilt  # its values were removed meanwhile
     assert_online_is_right(project, server)
     assert set(read_markers(server.address, "test")) == {away.view, other.view}
 

@@ -19,6 +19,8 @@ from provender.tables.feature_log import FeatureLog
 from provender.tables.repair import repair_tables
 from provender.tables.tables import raw_table
 from tests.engine import Project, make_project
+from tests.logged import logged
+from tests.manifests import table_commit
 from tests.spark.readings import make_readings
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -37,8 +39,8 @@ def _folder(project: Project) -> Path:
 
 
 def _repair(project: Project) -> list[str]:
-    said: list[str] = []
-    repair_tables(project.storage, project.source("readings"), project.ledger("readings"), said.append)
+    with logged() as said:
+        repair_tables(project.storage, project.source("readings"), project.ledger("readings"))
     return said
 
 
@@ -53,7 +55,7 @@ def _write(project: Project, rows: int, version: int) -> None:
 
 
 def _record(ledger: Ledger, version: int) -> None:
-    wrote = [{"table": "tables/readings/latest", "rows": 1, "version": version, "files": 1, "bytes": 1}]
+    wrote = [table_commit("tables/readings/latest", version=version)]
     ledger.commit(Draft(Job.INGEST, "a", Kind.MANIFEST, {}, NOW, recorded_up_to=NOW, wrote=wrote))
 
 

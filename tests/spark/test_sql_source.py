@@ -27,6 +27,6 @@ def test_a_tables_rows_are_checked_and_become_features(
         )
         manifest = shop.run("readings", key_of(1))
         assert (manifest.counts["accepted"], manifest.counts["quarantined"]) == (3, 1)
-        assert manifest.partitions[key_of(1)]["reasons"] == {"wrong_type:value": 1}
+        assert manifest.partitions[key_of(1)].reasons == {"wrong_type:value": 1}
         connection.execute("UPDATE readings SET value = 7 WHERE value = 1.5")
         assert shop.run("readings", key_of(1), attempt="again").counts["accepted"] == 4

@@ -28,8 +28,7 @@ def deliver(project: Project, text: str, *, allow: bool = False) -> Manifest:
     source = project.source("readings")
     partitions = [Partition.parse(source.cadence, key_of(1))]
     stage(project.settings, source, partitions, "attempt")
-    quiet = lambda _: None  # noqa: E731
-    return ingest(project.settings, "readings", partitions, "attempt", quiet, allow_withdrawal=allow)
+    return ingest(project.settings, "readings", partitions, "attempt", allow_withdrawal=allow)
 
 
 def rows(keys: range, value: int = 1) -> str:
@@ -63,7 +62,7 @@ def test_a_redelivery_takes_back_no_more_than_the_source_allows(project: Project
     with pytest.raises(WithdrawalError, match="19 of 19 rows"):
         deliver(project, rows(range(0)))
     manifest = deliver(project, rows(range(0)), allow=True)
-    assert manifest.partitions[key_of(1)]["withdrawal_allowed"] == {"rows": 19, "of": 19}
+    assert manifest.partitions[key_of(1)].withdrawal_allowed == {"rows": 19, "of": 19}
     assert any("19 of 19 rows were taken back" in note for note in manifest.notes)
     assert manifest.counts["withdrawn"] == 19
 
@@ -84,11 +83,11 @@ def test_a_staged_copy_that_is_gone_is_never_ingested_as_no_rows(project: Projec
     partitions = [Partition.parse(source.cadence, key_of(1))]
     raw = project.drop("readings", key_of(1), rows(range(3)))
     entry = stage(project.settings, source, partitions, "a").partitions[key_of(1)]
-    copy = project.folder / "storage" / entry["folder"] / entry["files"][0]["name"]
+    copy = project.folder / "storage" / entry.folder / entry.files[0].name
     copy.unlink()
     raw.unlink()
     with pytest.raises(StagedCopyError, match="is gone"):
-        ingest(project.settings, "readings", partitions, "a", lambda _: None)
+        ingest(project.settings, "readings", partitions, "a")
     raw.write_text(rows(range(3)))
     said: list[str] = []
     manifest = ingest(project.settings, "readings", partitions, "b", said.append)

@@ -50,13 +50,13 @@ def test_the_programs_own_folder_is_not_on_the_path(tmp_path: Path) -> None:
     assert str(LAUNCHER.parent) not in json.loads(launched(tmp_path, "probe", "0").stdout)["path"]
 
 
-def test_an_error_of_ours_that_the_module_lets_through_is_reported_for_the_task(tmp_path: Path) -> None:
+def test_an_error_before_the_storage_is_known_is_told_in_the_log(tmp_path: Path) -> None:
     nowhere = str(tmp_path / "nowhere")
     arguments = ("--repo", nowhere, "--source", "s", "--partitions", "2026-11-03", "--attempt", "a")
     ended = launched(tmp_path, "spark_jobs.ingest", *arguments)
     assert ended.returncode == TerminalError.exit_code
-    mark, _, document = ended.stderr.splitlines()[-1].partition(" ")
-    assert (mark, json.loads(document)["kind"]) == ("PROVENDER_ERROR", "SettingsError")
+    assert "no feature_store.yaml there" in ended.stderr
+    assert "Next:" in ended.stderr.splitlines()[-1]
 
 
 @pytest.fixture

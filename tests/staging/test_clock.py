@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from provender.intervals import Partition, parse_iso
+from provender.intervals import Partition
 from provender.staging import stage
 from tests.engine import make_project
 from tests.spark.readings import csv, day, key_of, make_readings
@@ -21,7 +21,7 @@ def test_a_delivery_is_known_later_than_the_one_it_replaces_whatever_the_clock_s
         project.drop("readings", key_of(1), csv([("a", day(1), value)]))
         partition = Partition.parse(source.cadence, key_of(1))
         staged = stage(project.settings, source, [partition], f"stage-{value}", clock=lambda now=now: now)
-        delivered.append(parse_iso(staged.partitions[key_of(1)]["delivered"]))
+        delivered.append(staged.partitions[key_of(1)].delivered)
     first = day(2) + HOUR
     tick = timedelta(microseconds=1)
     ahead = NOON + HOUR
@@ -29,5 +29,5 @@ def test_a_delivery_is_known_later_than_the_one_it_replaces_whatever_the_clock_s
     for value in (1, 2):
         project.drop("readings", key_of(2), csv([("a", day(2), value)]))
         staged = stage(project.settings, source, [other], f"other-{value}", clock=lambda: NOON)
-    delivered.append(parse_iso(staged.partitions[key_of(2)]["delivered"]))
+    delivered.append(staged.partitions[key_of(2)].delivered)
     assert delivered == [first, ahead, ahead + tick, ahead + 2 * tick, ahead + 3 * tick, ahead + 4 * tick]

@@ -44,7 +44,7 @@ def run(project: Project, attempt: str = "a") -> Kind:
 
 def staged_path(project: Project, name: str = "") -> Path:
     entry = project.ledger("readings").last("stage").partitions[key_of(1)]  # type: ignore[arg-type, union-attr]
-    return project.folder / "storage" / entry["folder"] / (name or entry["files"][0]["name"])
+    return project.folder / "storage" / entry.folder / (name or entry.files[0].name)
 
 
 def restore(project: Project) -> list[str]:

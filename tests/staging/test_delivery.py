@@ -180,7 +180,7 @@ def test_a_column_that_is_missing_is_the_contracts_matter(
 ) -> None:
     make(project, extension)
     drop(project, f"{key_of(1)}.{extension}", data)
-    assert run(project).partitions[key_of(1)]["files"][0]["bytes"] == len(data)
+    assert run(project).partitions[key_of(1)].files[0].bytes == len(data)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_without_a_header_the_number_of_fields_decides(project: Project) -> None
     drop(project, f"{key_of(1)}.csv", HTML)
     assert "no line of 3 fields" in refused(project).what
     drop(project, f"{key_of(1)}.csv", b"few\na,1,2026-01-01\n")
-    assert run(project).partitions[key_of(1)]["files"][0]["header"] is None
+    assert run(project).partitions[key_of(1)].files[0].header is None
 
 
 def test_one_file_of_garbage_among_good_ones_stops_the_partition(project: Project) -> None:

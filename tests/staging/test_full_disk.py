@@ -50,7 +50,7 @@ def test_staging_fails_in_one_sentence_wherever_the_disk_is_full_and_is_right_wh
     assert len({error.where for error in errors}) >= 2, "the staged file and the manifest"
     assert set(seen) == {None}, "nothing was committed before"
     entry = manifest.partitions[key_of(1)]
-    assert project.storage.read(f"{entry['folder']}/{entry['files'][0]['name']}") == text.encode()
+    assert project.storage.read(f"{entry.folder}/{entry.files[0].name}") == text.encode()
     assert [path for path in small_disk.folder.rglob("*") if path.name.startswith(".tmp-")] == []
 
 
@@ -76,8 +76,8 @@ def test_a_disk_that_fails_at_any_step_is_one_sentence_and_the_next_run_is_right
             break
         manifest = _stage(project, "again")
         entry = manifest.partitions[key_of(1)]
-        assert entry["delivery"] == 1
-        assert project.storage.names(entry["folder"]) == [f"{key_of(1)}.csv"]
+        assert entry.delivery == 1
+        assert project.storage.names(entry.folder) == [f"{key_of(1)}.csv"]
         # A manifest that has its name is committed, also where the disk then failed: the second run finds it.
         assert len(project.ledger("readings").manifests(Job.STAGE)) in (1, 2)
     assert at >= 3 and len(seen) >= 2

@@ -41,9 +41,9 @@ def staged_bytes(project: Project) -> dict[str, Any]:
     entry = project.ledger("readings").last(Job.STAGE)
     assert entry is not None
     found = entry.partitions[key_of(1)]
-    names = project.storage.names(found["folder"])
-    return {name: project.storage.read(f"{found['folder']}/{name}") for name in names} | {
-        "delivery": found["delivery"]
+    names = project.storage.names(found.folder)
+    return {name: project.storage.read(f"{found.folder}/{name}") for name in names} | {
+        "delivery": found.delivery
     }
 
 
@@ -70,7 +70,7 @@ def test_an_absent_file_is_not_ready_and_an_empty_one_is_staged(tmp_path: Path) 
     assert "2026-01-01.csv" in caught.value.where
     assert project.ledger("readings").manifests(Job.STAGE) == []
     project.drop("readings", key_of(1), b"")
-    assert run(project, "empty").partitions[key_of(1)]["files"][0]["bytes"] == 0
+    assert run(project, "empty").partitions[key_of(1)].files[0].bytes == 0
 
 
 def test_what_the_spec_says_about_the_format_counts_though_the_bytes_are_the_same(tmp_path: Path) -> None:
@@ -80,9 +80,9 @@ def test_what_the_spec_says_about_the_format_counts_though_the_bytes_are_the_sam
     raw = {"uri": "../raw/readings/{partition}-*.csv", "options": {"encoding": "ISO-8859-1"}}
     project.write_source(spec(raw=raw))
     second = run(project, "second").partitions[key_of(1)]
-    assert (first["files"][0]["invalid_at"], second["files"][0]["invalid_at"]) == (13, None)
-    assert second["files"][0]["header"] == ["key", "value", "at"]
-    assert (second["content"], second["delivery"]) == (first["content"], 1)
+    assert (first.files[0].invalid_at, second.files[0].invalid_at) == (13, None)
+    assert second.files[0].header == ("key", "value", "at")
+    assert (second.content, second.delivery) == (first.content, 1)
 
 
 def test_names_that_readers_would_take_for_something_else_are_staged_under_plain_ones(tmp_path: Path) -> None:
@@ -91,6 +91,6 @@ def test_names_that_readers_would_take_for_something_else_are_staged_under_plain
         path.unlink()
     for name in ("_hidden", ".dot", "a b*?", "{x}", "$(rm -rf ~)"):
         project.drop("readings", f"{key_of(1)}-{name}", "key,value,at\n")
-    names = {file["name"] for file in run(project, "odd").partitions[key_of(1)]["files"]}
+    names = {file.name for file in run(project, "odd").partitions[key_of(1)].files}
     assert len(names) == 5
     assert all(name.isascii() and not set(name) & set("*?{}[] $()~/") for name in names)

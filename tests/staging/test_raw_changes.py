@@ -17,6 +17,7 @@ from provender.staging import stage
 from provender.staging.raw_changes import RawChanges, raw_changes
 from provender.staging.raw_file import local_file
 from tests.engine import Project, make_project
+from tests.manifests import ingested
 from tests.spark.readings import key_of, spec
 
 SQL = "SELECT key, 1 AS total, 1 AS readings FROM readings"
@@ -39,8 +40,8 @@ def run(project: Project, *keys: str, **how: Any) -> None:
     stage(project.settings, source, [Partition.parse(source.cadence, key) for key in keys], "a", **how)
 
 
-def staged(project: Project) -> dict[str, dict[str, Any]]:
-    newest: dict[str, dict[str, Any]] = {}
+def staged(project: Project) -> dict[str, Any]:
+    newest: dict[str, Any] = {}
     for manifest in project.ledger("readings").manifests(Job.STAGE):
         newest |= manifest.partitions
     return newest
@@ -96,7 +97,7 @@ def test_a_partition_that_came_as_a_frame_has_no_raw_file(project: Project, tmp_
 
 
 def test_status_names_the_files_and_the_command(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    entry = {"content": "", "delivery": 1, "waived": [], "spec": "", "quarantined": 0, "reasons": {}}
+    entry = ingested("")
     draft = Draft(Job.INGEST, "i", Kind.MANIFEST, dict.fromkeys(DAYS, entry), staged_time(), staged_time())
     project.ledger("readings").commit(draft)
     replace(project, DAYS[0], HEADER)

@@ -47,7 +47,7 @@ def run(project: Project, uri: str, attempt: str = "a", **raw: Any) -> Manifest:
 
 def staged(project: Project, manifest: Manifest) -> dict[str, bytes]:
     entry = manifest.partitions[key_of(1)]
-    return {f["name"]: project.storage.read(f"{entry['folder']}/{f['name']}") for f in entry["files"]}
+    return {f.name: project.storage.read(f"{entry.folder}/{f.name}") for f in entry.files}
 
 
 def test_files_are_staged_unchanged_and_once(project: Project, bucket: Any) -> None:
@@ -60,7 +60,7 @@ def test_files_are_staged_unchanged_and_once(project: Project, bucket: Any) -> N
     }
     assert run(project, uri, "b").kind is Kind.RECEIPT
     bucket.blob(f"raw/{key_of(1)}-2.csv").upload_from_string(HEADER)
-    assert run(project, uri, "c").partitions[key_of(1)]["delivery"] == 2
+    assert run(project, uri, "c").partitions[key_of(1)].delivery == 2
 
 
 def test_what_has_not_arrived_is_waited_for(project: Project, bucket: Any) -> None:
@@ -82,7 +82,7 @@ def test_rows_are_cut_by_their_time_from_one_object(project: Project, bucket: An
     bucket.blob("raw/all.csv").upload_from_string(HEADER + rows)
     manifest = run(project, f"gs://{bucket.name}/raw/all.csv", time_column="at")
     entry = manifest.partitions[key_of(1)]
-    with project.storage.open(f"{entry['folder']}/{entry['files'][0]['name']}") as file:
+    with project.storage.open(f"{entry.folder}/{entry.files[0].name}") as file:
         assert pq.read_table(file).column("key").to_pylist() == ["a"]
 
 

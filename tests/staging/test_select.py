@@ -39,10 +39,10 @@ def drop(project: Project, name: str, data: bytes) -> Path:
 def selected(project: Project, source: Source, number: int, attempt: str = "a") -> list[dict[str, Any]]:
     partition = Partition.parse(source.cadence, key_of(number))
     entry = stage(project.settings, source, [partition], attempt).partitions[partition.key]
-    [file] = entry["files"]
-    if not file["bytes"]:
+    [file] = entry.files
+    if not file.bytes:
         return []
-    with project.storage.open(f"{entry['folder']}/{file['name']}") as staged:
+    with project.storage.open(f"{entry.folder}/{file.name}") as staged:
         return list(pq.read_table(staged).to_pylist())
 
 
@@ -136,7 +136,7 @@ def test_json_lines_are_copied_byte_for_byte(project: Project) -> None:
     entry = stage(project.settings, source, [Partition.parse(source.cadence, key_of(1))], "a").partitions[
         key_of(1)
     ]
-    assert project.storage.read(f"{entry['folder']}/{entry['files'][0]['name']}") == line
+    assert project.storage.read(f"{entry.folder}/{entry.files[0].name}") == line
 
 
 def test_rows_of_other_days_do_not_change_a_days_bytes(project: Project) -> None:
@@ -210,13 +210,13 @@ def staged_files(project: Project, source: Source, number: int) -> dict[str, lis
     partition = Partition.parse(source.cadence, key_of(number))
     entry = stage(project.settings, source, [partition], f"files-{number}").partitions[partition.key]
     found = {}
-    for file in entry["files"]:
-        with project.storage.open(f"{entry['folder']}/{file['name']}") as opened:
-            batches = list(read_records(opened, file["name"], source.raw, ["key", "value", "at"]))
+    for file in entry.files:
+        with project.storage.open(f"{entry.folder}/{file.name}") as opened:
+            batches = list(read_records(opened, file.name, source.raw, ["key", "value", "at"]))
         rows = [row for batch in batches for row in batch.fields.to_pylist()]
         lines = [line for batch in batches for line in batch.malformed.to_pylist()]
         pairs = zip(rows, lines, strict=True)
-        found[file["name"]] = [row if line is None else {"line": line} for row, line in pairs]
+        found[file.name] = [row if line is None else {"line": line} for row, line in pairs]
     return found
 
 

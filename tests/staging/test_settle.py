@@ -155,14 +155,14 @@ def test_data_has_arrived_once_it_stands_still(project: Project) -> None:
 
 def test_the_manifest_says_which_version_of_a_file_was_staged(project: Project) -> None:
     path = drop(project)
-    found = run(project).partitions[key_of(1)]["raw"]
-    assert found[f"{key_of(1)}.csv"]["bytes"] == len(HEADER)
-    assert found[f"{key_of(1)}.csv"]["modified"].endswith("Z")
+    found = run(project).partitions[key_of(1)].raw
+    assert found[f"{key_of(1)}.csv"].bytes == len(HEADER)
+    assert found[f"{key_of(1)}.csv"].modified is not None
     os.utime(path, (NOW - 1e7, NOW - 1e7))
     again = run(project, "b")
     assert again.kind is Kind.RECEIPT
-    assert again.partitions[key_of(1)]["raw"] != found
-    assert again.partitions[key_of(1)]["delivery"] == 1
+    assert again.partitions[key_of(1)].raw != found
+    assert again.partitions[key_of(1)].delivery == 1
 
 
 @pytest.mark.parametrize("time_column", [None, "at"], ids=["a file of a partition", "a location that is cut"])

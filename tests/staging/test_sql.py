@@ -51,8 +51,8 @@ def run(project: Project, source: Source, *numbers: int, attempt: str = "a") -> 
 
 def rows(project: Project, manifest: Manifest, number: int) -> list[dict[str, Any]]:
     entry = manifest.partitions[key_of(number)]
-    [file] = entry["files"]
-    with project.storage.open(f"{entry['folder']}/{file['name']}") as staged:
+    [file] = entry.files
+    with project.storage.open(f"{entry.folder}/{file.name}") as staged:
         return list(pq.read_table(staged).to_pylist())
 
 
@@ -107,7 +107,7 @@ def test_the_same_rows_give_the_same_bytes_and_changed_ones_a_new_delivery(
     assert run(project, source, 1, attempt="b").kind is Kind.RECEIPT
     database.execute("DELETE FROM readings WHERE value = 3")
     again = run(project, source, 1, attempt="c").partitions[key_of(1)]
-    assert (again["delivery"], first.partitions[key_of(1)]["delivery"]) == (2, 1)
+    assert (again.delivery, first.partitions[key_of(1)].delivery) == (2, 1)
 
 
 @pytest.mark.postgres

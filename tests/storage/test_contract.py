@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from provender.errors import LockHeldError, StorageError
-from provender.storage import AlreadyExistsError, FileStorage, Storage
+from provender.errors import AlreadyExistsError, LockHeldError, StorageError
+from provender.storage import FileStorage, Storage
 
 LEASE_SECONDS = 5.0
 """Long enough for a holder to show signs of life on a busy machine."""

@@ -10,20 +10,21 @@ from typing import Any
 import pytest
 
 from provender.errors import DamagedFileError
+from provender.failures import read_failure
 from provender.feast.merge import load_states
+from provender.feast.sync_state import is_behind, note_recorded
 from provender.ledger import Draft, Job, Kind, Ledger
-from provender.ledger.told import is_news, set_told
 from provender.model_registry.deployments import DeploymentLog
-from provender.model_registry.runs import read_failure
 from provender.online.views import load_applied_views
 from provender.storage import FileStorage
+from tests.manifests import ingested, view_write
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 READERS: dict[str, Callable[[FileStorage], Any]] = {
     "applied/p.json": lambda storage: load_applied_views(storage, "p"),
     "applied/p.states.json": lambda storage: load_states(storage, "p"),
     "models/m/deployments/00000001.json": lambda storage: DeploymentLog(storage, "m").all(),
-    "runs/r.failed.json": lambda storage: read_failure(storage.root, "r"),
+    "failures/r.json": lambda storage: read_failure(storage.root, "r"),
     "ledger/s/stage/00000001.json": lambda storage: Ledger(storage, "s").manifests(Job.STAGE),
 }
 
@@ -45,13 +46,16 @@ def test_a_damaged_file_is_named_with_the_way_out(storage: FileStorage, path: st
     assert caught.value.remedy
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"materialize": null}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"views": null}'])
 def test_what_only_spares_work_is_written_anew(storage: FileStorage, content: bytes) -> None:
     ledger = Ledger(storage, "s")
-    wrote = [{"view": "v"}]
-    manifest = ledger.commit(Draft(Job.MATERIALIZE, "a", Kind.MANIFEST, {}, started=NOW, wrote=wrote))
-    set_told(storage, ledger, manifest.number)
-    assert not is_news(storage, ledger)
-    with storage.writing("ledger/s/told.json") as file:
+    entries = {"2026-01-01": ingested()}
+    ledger.commit(Draft(Job.INGEST, "i", Kind.MANIFEST, entries, started=NOW, recorded_up_to=NOW))
+    wrote = [view_write("v", NOW)]
+    ledger.commit(Draft(Job.MATERIALIZE, "m", Kind.MANIFEST, {}, NOW, recorded_up_to=NOW, wrote=wrote))
+    assert is_behind(storage, ledger.state())
+    note_recorded(storage, "s", {"v": NOW})
+    assert not is_behind(storage, ledger.state())
+    with storage.writing("feast/s.json") as file:
         file.write(content)
-    assert is_news(storage, ledger)
+    assert is_behind(storage, ledger.state())

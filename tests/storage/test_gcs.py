@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from provender.errors import DamagedFileError, LockHeldError, SettingsError, StorageError
-from provender.storage import AlreadyExistsError, storage_at
+from provender.errors import AlreadyExistsError, DamagedFileError, LockHeldError, SettingsError, StorageError
+from provender.storage import storage_at
 from provender.storage.gcs import GcsStorage
 from provender.storage.gcs.objects import put
 from tests.gcs import GcsServer

@@ -55,8 +55,8 @@ class Pipeline:
         days = [Partition.parse(source.cadence, DAY)]
         return [
             stage(self.settings, source, days, attempt),
-            ingest(self.settings, "trips", days, attempt, say=print),
-            materialize(self.settings, "trips", attempt, say=print),
+            ingest(self.settings, "trips", days, attempt),
+            materialize(self.settings, "trips", attempt),
         ]
 
     def rebuild_online_on_spark(self) -> None:
@@ -66,9 +66,7 @@ class Pipeline:
         path = self.settings.repo / "feature_store.yaml"
         engine = {"type": "provender.feast.engine.ProvenderEngine", "engine": "spark"}
         path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"batch_engine": engine}))
-        materialize(
-            load_settings(path.parent), "trips", f"spark-{secrets.token_hex(4)}", full=True, say=print
-        )
+        materialize(load_settings(path.parent), "trips", f"spark-{secrets.token_hex(4)}", full=True)
 
 
 @pytest.fixture
@@ -101,7 +99,7 @@ def pipeline(tmp_path: Path, gcs_server: GcsServer, redis_server: RedisServer) -
         (repo / path).write_text(text)
     loaded = load_settings(repo)
     install(loaded)
-    apply(repo, print)
+    apply(repo)
     yield Pipeline(loaded)
     server.stop(loaded)
 

@@ -41,14 +41,14 @@ class Builder:
     def build(self, *rows: tuple[int, float, int], **asked: Any) -> TrainingSet:
         given = {"features": FEATURES, "label": "tip", **asked}
         request = Request("tips", self.entities(*rows), **given)
-        return build(self.settings, request, f"test-{secrets.token_hex(4)}", say=lambda _: None)
+        return build(self.settings, request, f"test-{secrets.token_hex(4)}")
 
 
 @pytest.fixture(scope="session")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repo, applied once for all tests."""
     shop = written_shop(tmp_path_factory.mktemp("applied"))
-    apply(shop.repo, lambda _: None)
+    apply(shop.repo)
     return shop.root
 
 

@@ -93,7 +93,7 @@ def test_an_attempt_names_the_set_it_ended_in_whoever_built_it(builder: Builder)
     request = Request(
         "tips", builder.entities((1, 20, 0)), ("driver_trips:trips", "driver_trips:rate"), label="tip"
     )
-    build(builder.settings, request, "second", say=lambda _: None)
+    build(builder.settings, request, "second")
     found = attempts_set(builder.settings, "tips", "second")
     assert found is not None and found.uri == built.uri
     assert attempts_set(builder.settings, "tips", "third") is None

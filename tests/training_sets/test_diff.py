@@ -66,7 +66,7 @@ def test_another_ttl_is_a_definition(builder: Builder) -> None:
     builder.shop.write(path, text.replace("ttl=timedelta(hours=2)", "ttl=timedelta(hours=1)"))
     from provender.feast.apply import apply
 
-    apply(builder.shop.repo, lambda _: None)
+    apply(builder.shop.repo)
     found = differ(builder, a, builder.build(*rows))
     assert found.causes == {Cause.DEFINITIONS}
     assert "ttl of driver_trips 2:00:00 → 1:00:00" in found.text()

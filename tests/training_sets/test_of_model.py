@@ -64,7 +64,7 @@ def model(project: Project) -> Project:
         path = project.settings.repo / folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    apply(project.settings.repo, lambda _: None)
+    apply(project.settings.repo)
     for number in range(1, 5):
         rows = [("a", day(number) + timedelta(hours=8), number), ("b", day(number), 9)]
         project.drop("readings", key_of(number), csv(rows))
@@ -75,7 +75,7 @@ def model(project: Project) -> Project:
 
 def built(project: Project, key: str) -> TrainingSet:
     request = request_of_model(project.settings, "high", key)
-    return build(project.settings, request, f"test-{secrets.token_hex(4)}", say=lambda _: None)
+    return build(project.settings, request, f"test-{secrets.token_hex(4)}")
 
 
 def test_rows_are_those_of_the_windows_periods_with_the_sqls_columns(model: Project) -> None:

@@ -31,7 +31,7 @@ def dump(model: Any) -> bytes:
         raise SpecError(
             f"the model holds types that are not trusted: {', '.join(refused)}",
             where="what the training module built",
-            unharmed="whatever serves now; nothing was written",
+            not_affected="whatever serves now; nothing was written",
             remedy="build it from scikit-learn's estimators and numpy alone: the file format holds no code",
         )
     return canonical(data)

@@ -66,7 +66,7 @@ def read_training_set(folder: str, lockfile_uri: str = "") -> tuple[pa.Table, Lo
             f"the data is not what the lockfile says: {len(table)} rows with {found}, "
             f"locked are {lockfile.result.rows} with {lockfile.result.checksum}",
             where=f"{folder}/{lockfile.result.file}",
-            unharmed="whatever serves now; nothing was trained",
+            not_affected="whatever serves now; nothing was trained",
             remedy=_BUILD_AGAIN,
         )
     return table, lockfile, text
@@ -105,7 +105,7 @@ def split(rows: Rows, test_share: float) -> tuple[Rows, Rows]:
         raise TrainingSetError(
             f"{len(rows)} rows with a label cannot be split by time into training and test rows",
             where=f"test_share {test_share}, column {rows.event_timestamp}",
-            unharmed="whatever serves now; nothing was trained",
+            not_affected="whatever serves now; nothing was trained",
             remedy="take a longer window, or another test_share: rows of one time stay together",
         )
     nearest = min(possible, key=lambda place: abs(place - cut))
@@ -124,7 +124,7 @@ def _read_lockfile(uri: str) -> tuple[bytes, str]:
         raise TrainingSetError(
             "there is no training set: no lockfile",
             where=uri,
-            unharmed="whatever serves now; nothing was trained",
+            not_affected="whatever serves now; nothing was trained",
             remedy="name the folder of a training set; provender training-set build makes one",
         ) from error
 
@@ -137,6 +137,6 @@ def _read_table(folder: str, name: str) -> pa.Table:
         raise TrainingSetError(
             f"the training set's rows cannot be read: {error}",
             where=f"{folder}/{name}",
-            unharmed="whatever serves now; nothing was trained",
+            not_affected="whatever serves now; nothing was trained",
             remedy=_BUILD_AGAIN,
         ) from error

@@ -62,7 +62,7 @@ def fit(recipe: Recipe, inputs: Sequence[Column], rows: Rows, target: Numbers) -
             raise SpecError(
                 f"{recipe.module} cannot be fitted: {error}",
                 where="training of the model's spec",
-                unharmed="whatever serves now; nothing was written",
+                not_affected="whatever serves now; nothing was written",
                 remedy="fix training.parameters or the module; columns: " + ", ".join(names),
             ) from error
     return estimator
@@ -83,7 +83,7 @@ def _nothing_to_learn(recipe: Recipe, rows: Rows, empty: Sequence[str], error: E
         f"{', '.join(empty)} {'are' if several else 'is'} null in every one of the {len(rows)} training rows, and "
         f"{recipe.module} cannot be fitted to that",
         where=f"training rows to {iso(rows.times[-1])}; the module said: {error}",
-        unharmed="whatever serves now; nothing was written",
+        not_affected="whatever serves now; nothing was written",
         remedy="leave it out of the model's features, or find out why it is null: the training set's report shows the "
         "nulls of every feature and the ttl of its view",
     )
@@ -108,7 +108,7 @@ def classes_of(mode: str, rows: Rows) -> list[Any]:
         raise TrainingSetError(
             f"a classification has two classes, the training rows have {len(found)}: {shown}",
             where=f"label {rows.label}, {len(rows)} training rows",
-            unharmed="whatever serves now; nothing was trained",
+            not_affected="whatever serves now; nothing was trained",
             remedy="take a longer window, or mode: regression for a number",
         )
     return found

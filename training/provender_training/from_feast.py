@@ -26,7 +26,7 @@ def training_set_from_feast(model: str, run_name: str, asked: Mapping[str, Any])
         raise TrainingSetError(
             f"there is neither a training set nor {', '.join(named.get(name, name) for name in missing)}",
             where="the pipeline's parameters",
-            unharmed="whatever serves now; nothing was trained",
+            not_affected="whatever serves now; nothing was trained",
             remedy="give training_set_uri, or entities_uri, features and label",
         )
     settings = load_settings(Path(asked["repo"]) if asked["repo"] else find_repo())

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from provender.model_registry.runs import forget_failure
+from provender.failures import forget_failure
 from provender_training.data import labelled, read_training_set, split
 from provender_training.workspace import Workspace
 

@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from provender.errors import AlreadyExistsError
 from provender.model_registry.artifact import ARTIFACT_FILE, Artifact, artifact_document, read_artifact
-from provender.storage import AlreadyExistsError, storage_at
+from provender.storage import storage_at
 
 
 def write_artifact(output_uri: str, model: str, training_set: str, files: Mapping[str, bytes]) -> Artifact:

@@ -6,7 +6,8 @@
     --work DIR          for what steps leave to one another; removed at the end. Default: a temporary folder
 
 Each step is a process of its own, as on a cluster; what it says is in this process's output. Exit code 0: the result
-is written. 3: no retry can fix it; 4: a retry may. The last line for machines is then ``PROVENDER_ERROR {…}``.
+is written. 3: no retry can fix it; 4: a retry may. Why is then in the failure document,
+``<output_uri>/failures/<run_name>.json``.
 """
 
 from __future__ import annotations
@@ -22,17 +23,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from provender import errors
 from provender.errors import (
     KubeflowError,
     ProvenderError,
     SpecError,
     StorageError,
-    TerminalError,
-    TransientError,
 )
-from provender.model_registry.runs import read_failure, read_result
-from provender_training.failures import ERROR_MARK
+from provender.failures import Failure, error_of, leave_failure, read_failure
+from provender.model_registry.runs import read_result
 
 HOME = Path(__file__).resolve().parent.parent
 PIPELINE = HOME / "pipeline.yaml"
@@ -51,14 +49,21 @@ def main() -> int:
     try:
         result = run(parsed.pipeline, parsed.arguments, work)
     except ProvenderError as error:
-        print(error, file=sys.stderr)
-        print(f"{ERROR_MARK} {json.dumps(error.to_dict())}", file=sys.stderr, flush=True)
+        print(error, file=sys.stderr, flush=True)
+        _leave(parsed.arguments, error)
         return error.exit_code
     finally:
         shutil.rmtree(work, ignore_errors=True)
     if parsed.result:
         parsed.result.write_text(json.dumps(result, indent=1), encoding="utf-8")
     return 0
+
+
+def _leave(arguments: Mapping[str, Any], error: ProvenderError) -> None:
+    """Leave a failure document, unless a step has left its own."""
+    output_uri, run_name = arguments.get("output_uri"), arguments.get("run_name")
+    if output_uri and run_name and error_of(output_uri, run_name) is None:
+        leave_failure(output_uri, Failure(run_name, error))
 
 
 def run(pipeline: Path, arguments: Mapping[str, Any], work: Path) -> dict[str, Any]:
@@ -106,16 +111,10 @@ def _error(output_uri: str, run_name: str, said: str) -> ProvenderError:
         return KubeflowError(
             f"a step of the pipeline ended without a report: {said}",
             where="its last lines are above",
-            unharmed="whatever serves now",
+            not_affected="whatever serves now",
             remedy="if it was killed for its memory, take a shorter window of training rows",
         )
-    return _as_raised(failure["error"])
-
-
-def _as_raised(told: Mapping[str, str]) -> ProvenderError:
-    fallback = TerminalError if told["terminal"] == "true" else TransientError
-    kind: type[ProvenderError] = getattr(errors, told["kind"], fallback)
-    return kind(told["what"], where=told["where"], unharmed=told["unharmed"], remedy=told["remedy"])
+    return failure.error
 
 
 if __name__ == "__main__":

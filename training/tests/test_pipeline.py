@@ -15,8 +15,9 @@ import pytest
 import yaml
 from conftest import TRAINING
 
+from provender.errors import TrainingSetError
+from provender.failures import read_failure
 from provender.model_registry.artifact import read_artifact
-from provender.model_registry.runs import read_failure
 from provender.storage import local_path
 
 COMPILED = TRAINING / "pipeline.yaml"
@@ -82,13 +83,12 @@ def test_a_step_that_fails_ends_the_run_with_its_error_and_its_log(tmp_path: Pat
     pq.write_table(table.slice(1), local_path(folder) / "data.parquet")
     done = run(tmp_path, {"training_set_uri": folder})
     assert done.returncode == 3
-    last = done.stderr.strip().splitlines()[-1]
-    error = json.loads(last.removeprefix("PROVENDER_ERROR "))
-    assert error["kind"] == "TrainingSetError"
     assert "Traceback" in done.stdout
     failure = read_failure(f"{tmp_path.as_uri()}/models/late", "run-1")
     assert failure is not None
-    assert failure["step"] == "load"
+    assert failure.step == "load"
+    assert isinstance(failure.error, TrainingSetError)
+    assert failure.error.what in done.stderr
     assert not (tmp_path / "models" / "late" / "versions").exists()
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import kfp_server_api as kfp
 import yaml
 
-from provender.errors import KubeflowError, ProvenderError, SetupError
-from provender.model_registry.runs import forget_failure, read_failure
+from provender.errors import KubeflowError, KubeflowNotFoundError, ProvenderError, SetupError
+from provender.failures import error_of, forget_failure, read_failure
 from provender.settings import Settings
 from provender_airflow.kubeflow.backend import (
     TRAINING_FOLDER_VARIABLE,
@@ -23,8 +23,7 @@ from provender_airflow.kubeflow.backend import (
     TrainingRun,
     training_folder,
 )
-from provender_airflow.kubeflow.calls import Caller, NotFoundError
-from provender_airflow.local_jobs import error_from_dict
+from provender_airflow.kubeflow.calls import Caller
 
 PIPELINE = "pipeline.yaml"
 _STATES = {
@@ -75,7 +74,7 @@ class ApiBackend:
             raise KubeflowError(
                 f"run {newest.run_id} of an earlier try is being ended",
                 where=self._caller.host,
-                unharmed="whatever serves now",
+                not_affected="whatever serves now",
                 remedy="the next try starts a new one",
             )
         if _STATES.get(newest.state, JobState.RUNNING) in (JobState.RUNNING, JobState.SUCCEEDED):
@@ -85,11 +84,11 @@ class ApiBackend:
     def poll(self, handle: RunHandle) -> RunStatus:
         try:
             run = self._run(handle)
-        except NotFoundError as error:
+        except KubeflowNotFoundError as error:
             gone = KubeflowError(
                 f"run {handle.reference} was deleted",
                 where=self._caller.host,
-                unharmed="whatever serves now, and all versions",
+                not_affected="whatever serves now, and all versions",
                 remedy="the next try starts a new one",
             )
             gone.__cause__ = error
@@ -100,12 +99,12 @@ class ApiBackend:
     def log(self, handle: RunHandle) -> list[str]:
         try:
             run = self._run(handle)
-        except NotFoundError:
+        except KubeflowNotFoundError:
             return []
         lines = [f"{task.display_name}: {task.state}" for task in _tasks(run)]
         failure = read_failure(handle.output_uri, handle.name)
         if failure is not None:
-            lines += [f"step {failure['step']}:", *failure["log"].splitlines()]
+            lines += [f"step {failure.step}:", *failure.log.splitlines()]
         for task in _tasks(run):
             if task.state == "FAILED" and task.pod_name:
                 lines += [f"log of pod {task.pod_name}:", *self._pod_log(handle, task.pod_name)]
@@ -206,7 +205,7 @@ class ApiBackend:
             raise SetupError(
                 "the compiled pipeline is not there",
                 where=str(self._pipeline),
-                unharmed="whatever serves now",
+                not_affected="whatever serves now",
                 remedy=f"copy training/pipeline.yaml to Airflow's image and name its folder in "
                 f"{TRAINING_FOLDER_VARIABLE}",
             ) from error
@@ -224,8 +223,8 @@ class ApiBackend:
         return {**run.parameters, **{name: value for name, value in places.items() if value}}
 
     def _error(self, handle: RunHandle, run: Any, state: JobState) -> ProvenderError | None:
-        if state is JobState.FAILED and (failure := read_failure(handle.output_uri, handle.name)):
-            return error_from_dict(failure["error"])
+        if state is JobState.FAILED and (reported := error_of(handle.output_uri, handle.name)):
+            return reported
         if state not in (JobState.FAILED, JobState.CANCELLED):
             return None
         said = [f"{task.display_name}: {task.error.message}" for task in _tasks(run) if task.error]
@@ -233,7 +232,7 @@ class ApiBackend:
         return KubeflowError(
             f"run {run.run_id} is {run.state}, and no step said why" + "".join(f"; {each}" for each in said),
             where=self.link(handle),
-            unharmed="whatever serves now, and all versions",
+            not_affected="whatever serves now, and all versions",
             remedy="look at the run in Kubeflow's UI; the next try starts a new one",
         )
 

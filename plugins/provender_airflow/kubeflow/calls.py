@@ -11,14 +11,20 @@ import kfp_server_api
 from kfp_server_api.rest import ApiException
 from urllib3.exceptions import HTTPError
 
-from provender.errors import KubeflowError, ProvenderError, SettingsError, TerminalError
+from provender.errors import (
+    KubeflowError,
+    KubeflowNotFoundError,
+    ProvenderError,
+    SettingsError,
+    TerminalError,
+)
 from provender.settings import SETTINGS_FILE, Settings
 
 IN_CLUSTER_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
 """Where Kubeflow's documentation has a pod's service account token for Pipelines projected."""
 _TIMEOUT = (5.0, 30.0)
 """To connect, and for an answer, in seconds."""
-_UNHARMED = "whatever serves now; a run that was started goes on"
+_NOT_AFFECTED = "whatever serves now; a run that was started goes on"
 Answer = TypeVar("Answer")
 
 
@@ -54,7 +60,7 @@ class Caller:
     def call(self, what: str, ask: Callable[[kfp_server_api.ApiClient, dict[str, Any]], Answer]) -> Answer:
         """What ``ask`` answers; it gets a client and the options that every call takes.
 
-        Raises :class:`SettingsError` (address, token), :class:`NotFoundError`, :class:`TerminalError` (the server
+        Raises :class:`SettingsError` (address, token), :class:`KubeflowNotFoundError`, :class:`TerminalError` (it
         refuses what was sent) and :class:`KubeflowError` (it cannot be reached, or not answer now).
         """
         try:
@@ -66,14 +72,14 @@ class Caller:
             raise KubeflowError(
                 f"Kubeflow Pipelines cannot be reached: {error}",
                 where=self.host,
-                unharmed=_UNHARMED,
+                not_affected=_NOT_AFFECTED,
                 remedy="the next try asks again; is provender.kubeflow.host right?",
             ) from error
         except ValueError as error:
             raise KubeflowError(
                 f"{what}: the answer is not one of Kubeflow Pipelines: {error}",
                 where=self.host,
-                unharmed=_UNHARMED,
+                not_affected=_NOT_AFFECTED,
             ) from error
 
     def _token(self) -> str:
@@ -95,30 +101,26 @@ class Caller:
             return SettingsError(
                 f"Kubeflow Pipelines refused the credentials: {said}",
                 where=f"{self.host}, namespace {self._settings.namespace}",
-                unharmed=_UNHARMED,
+                not_affected=_NOT_AFFECTED,
                 remedy="see to provender.kubeflow.token_file and to the rights of its service account",
             )
         if error.status == 404:
-            return NotFoundError(
-                f"Kubeflow Pipelines does not know that: {said}", where=self.host, unharmed=_UNHARMED
+            return KubeflowNotFoundError(
+                f"Kubeflow Pipelines does not know that: {said}", where=self.host, not_affected=_NOT_AFFECTED
             )
         if error.status == 429 or error.status is None or error.status >= 500:
             return KubeflowError(
                 f"Kubeflow Pipelines cannot answer now: {said}",
                 where=self.host,
-                unharmed=_UNHARMED,
+                not_affected=_NOT_AFFECTED,
                 remedy="the next try asks again",
             )
         return TerminalError(
             f"Kubeflow Pipelines refuses this: {said}",
             where=self.host,
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy="is the server's version 2.x, and does training/pipeline.yaml compile for it?",
         )
-
-
-class NotFoundError(TerminalError):
-    """The server has no such run, experiment or path."""
 
 
 def _message(error: ApiException) -> str:

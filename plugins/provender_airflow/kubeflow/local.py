@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 from provender.errors import KubeflowError, SetupError
+from provender.failures import error_of, forget_failure
 from provender.local import jobs
 from provender.settings import Settings
 from provender_airflow.kubeflow.backend import JobState, RunHandle, RunStatus, TrainingRun, training_folder
-from provender_airflow.local_jobs import environment, last_lines, reported_error
+from provender_airflow.local_jobs import environment, last_lines
 
 LEASE_SECONDS = 600.0
 """The triggerer awaits it, which may be restarted: a run is ended only when nobody has asked for this long."""
@@ -26,6 +27,7 @@ class LocalBackend:
 
     def submit(self, run: TrainingRun) -> RunHandle:
         folder = training_folder(self._settings.repo)
+        forget_failure(run.output_uri, run.name)
         submission = jobs.submit(
             self._settings.state_dir,
             run.name,
@@ -56,11 +58,11 @@ class LocalBackend:
         if status.state is jobs.JobState.SUCCEEDED:
             return RunStatus(JobState.SUCCEEDED)
         cancelled = status.state is jobs.JobState.CANCELLED
-        reported = None if cancelled else reported_error(submission.log_file)
+        reported = None if cancelled else error_of(handle.output_uri, handle.name)
         error = reported or KubeflowError(
             f"the training run ended without a report ({status.reason}, exit code {status.exit_code})",
             where=str(submission.log_file),
-            unharmed="whatever serves now, and all versions",
+            not_affected="whatever serves now, and all versions",
             remedy="read the end of that log; the next try starts it again",
         )
         return RunStatus(JobState.CANCELLED if cancelled else JobState.FAILED, error)
@@ -88,7 +90,7 @@ def _python(folder: Path) -> Path:
         raise SetupError(
             "the training environment is not installed",
             where=str(folder),
-            unharmed="whatever serves now",
+            not_affected="whatever serves now",
             remedy="uv sync --frozen --project training",
         )
     return python

@@ -33,7 +33,7 @@ class PublishOperator(BaseOperator):
         ti = context["ti"]
         attempt = job_name(ti.dag_id, ti.task_id, ti.run_id, str(ti.try_number))
         full = str(self.full).lower() == "true"
-        manifest = publish(settings, self.source, attempt, full=full, say=self.log.info)
+        manifest = publish(settings, self.source, attempt, full=full)
         for note in manifest.notes:
             self.log.info("%s", note)
         return counts_of(manifest)

@@ -8,8 +8,8 @@ from typing import Any
 from airflow.sdk import Asset, Context
 
 from provender.errors import SparkUnavailableError
+from provender.feast.sync_state import is_behind
 from provender.ledger import Job, Ledger
-from provender.ledger.told import is_news
 from provender.settings import Settings
 from provender.storage import storage_at
 from provender_airflow.operators.source import SourceReference, counts_of
@@ -45,7 +45,7 @@ class _SourceJobOperator(SparkJobOperator):
             raise SparkUnavailableError(
                 f"the application {attempt} ended well but committed no manifest, so nothing is done",
                 where=f"{settings.storage_root}/ledger/{self.source}/{self.job}",
-                unharmed="all committed data",
+                not_affected="all committed data",
                 remedy="the next try does it again; if it stays so, read the task's log",
             )
         for note in manifest.notes:
@@ -131,13 +131,13 @@ class RecordInFeastOperator(SparkJobOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         storage = storage_at(SourceReference(self.repo, self.source).settings().storage_root)
-        if not is_news(storage, Ledger(storage, self.source)):
+        if not is_behind(storage, Ledger(storage, self.source).state()):
             self.log.info("Feast knows what is online of %s", self.source)
             return {}
         return super().execute(context)
 
     def spark_job(self, context: Context) -> SparkJob:
-        arguments = ("--repo", self.repo, "--source", self.source)
+        arguments = ("--repo", self.repo, "--source", self.source, *ATTEMPT)
         return SparkJob(
             "provender.feast.materialization_intervals",
             arguments,
@@ -154,7 +154,10 @@ class FeastApplyOperator(SparkJobOperator):
 
     def spark_job(self, context: Context) -> SparkJob:
         return SparkJob(
-            "provender.feast.apply", ("--repo", self.repo), self.name_of_job(context), needs_spark=False
+            "provender.feast.apply",
+            ("--repo", self.repo, *ATTEMPT),
+            self.name_of_job(context),
+            needs_spark=False,
         )
 
     def result(self, settings: Settings, attempt: str, context: Context) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.execution_time.xcom import XCom
 
-from provender.errors import KubeflowError, StorageError
+from provender.errors import KubeflowError, StorageError, error_from_dict
 from provender.model_registry.runs import read_result
 from provender.model_registry.store import ModelStore
 from provender.settings import Settings
@@ -18,7 +18,6 @@ from provender.specs.models import ModelCatalog
 from provender.storage import storage_at
 from provender_airflow.kubeflow.backend import KubeflowBackend, RunHandle, TrainingRun, training_run
 from provender_airflow.kubeflow.backends import backend_for
-from provender_airflow.local_jobs import error_from_dict
 from provender_airflow.task_settings import task_settings
 from provender_airflow.triggers.kubeflow import trigger_for
 
@@ -143,7 +142,7 @@ class KubeflowRunOperator(BaseOperator):
             raise StorageError(
                 "the run ended well and left no result",
                 where=f"{handle.output_uri}/runs/{handle.name}.json",
-                unharmed="whatever serves now",
+                not_affected="whatever serves now",
                 remedy="do the task and the run's steps see the same storage root?",
             )
         return {**result, "link": backend.link(handle), "key": self.key}

@@ -177,5 +177,4 @@ class DeployModelOperator(_ModelOperator):
             attempt=self.attempt(context),
             serving=loaded.spec.serving,
             sources=loaded.sources,
-            say=self.log.info,
         )

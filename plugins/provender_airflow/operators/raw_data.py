@@ -97,6 +97,8 @@ def _not_ready(settings: Settings, source: Source, missing: list[Partition]) -> 
     return SourceNotReadyError(
         f"no raw data for {source.name} {keys}{more}",
         where=raw_location(settings, source, missing[0]),
-        unharmed="what was staged and ingested before",
+        not_affected="what was staged and ingested before",
         remedy="deliver the files (an empty one counts as zero rows), then clear this task",
+        source=source.name,
+        partitions=tuple(partition.key for partition in missing),
     )

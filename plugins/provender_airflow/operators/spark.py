@@ -12,9 +12,8 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from provender.errors import ProvenderError
+from provender.errors import ProvenderError, error_from_dict
 from provender.settings import Settings
-from provender_airflow.local_jobs import error_from_dict
 from provender_airflow.spark.backend import JobHandle, JobState, JobStatus, SparkBackend
 from provender_airflow.spark.backends import backend_for
 from provender_airflow.spark.job import SparkJob, job_name

@@ -49,7 +49,7 @@ class _TrainingSetJobOperator(SparkJobOperator):
             raise SparkUnavailableError(
                 f"the application {attempt} ended well but wrote no training set",
                 where=f"{settings.storage_root}/training_sets/{self.set_name}",
-                unharmed="all committed data",
+                not_affected="all committed data",
                 remedy="the next try does it again; if it stays so, read the task's log",
             )
         self.built = found

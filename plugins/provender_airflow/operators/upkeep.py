@@ -12,7 +12,6 @@ from airflow.sdk import BaseOperator, Context
 from provender import metrics
 from provender.ledger import Ledger
 from provender.ledger.holes import backfill_command, holes, newest_online
-from provender.ledger.progress import ingested_partitions
 from provender.local import jobs
 from provender.settings import Settings
 from provender.specs.catalog import Catalog
@@ -50,7 +49,7 @@ class ListHolesOperator(_LedgersOperator):
     def execute(self, context: Context) -> dict[str, list[dict[str, str]]]:
         now, found = datetime.now(UTC), {}
         for source, ledger in self.ledgers(task_settings(self.repo)):
-            done = ingested_partitions(ledger)
+            done = ledger.state().ingested
             if done and (ranges := holes(source, done, now)):
                 found[source.name] = [
                     {"first": first.key, "last": last.key, "command": backfill_command(source, first, last)}
@@ -70,7 +69,7 @@ class MeasureFreshnessOperator(_LedgersOperator):
     def execute(self, context: Context) -> dict[str, float | None]:
         settings, ages = task_settings(self.repo), {}
         for source, ledger in self.ledgers(settings):
-            newest = newest_online(source, ledger)
+            newest = newest_online(source, ledger.state())
             ages[source.name] = None if newest is None else (datetime.now(UTC) - newest.end).total_seconds()
             if newest is not None:
                 metrics.freshness(settings, source.name, newest.end)

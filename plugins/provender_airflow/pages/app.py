@@ -51,8 +51,8 @@ def catalog_app() -> Application:
     app = FastAPI(title="provender catalog", openapi_url=None)
     user = Depends(get_user)
 
-    def page(show: Callable[..., tuple[str, dict[str, Any]]]) -> Callable[..., HTMLResponse]:
-        def answer(request: Request, user: Any = user, name: str = "") -> HTMLResponse:
+    def page(show: Callable[..., tuple[str, dict[str, Any]]]) -> Callable[..., Any]:
+        def answer(request: Request, user: Any = user, name: str = "") -> Any:
             return _page(show, request, user, name)
 
         # Annotations are texts here, and FastAPI looks them up among the module's names, where these are not.

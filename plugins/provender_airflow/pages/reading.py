@@ -105,10 +105,10 @@ def facets_of(query: Any) -> tuple[Any, dict[str, str]]:
 
     names = ("source", "owner", "key", "type", "tag")
     chosen = {name: query.get(name, "") for name in names}
-    flags = {name: True if query.get(name) else None for name in ("online", "served")}
+    online, served = (True if query.get(name) else None for name in ("online", "served"))
     given = {name: text or None for name, text in chosen.items()}
-    shown = {**chosen, **{name: "1" if flag else "" for name, flag in flags.items()}}
-    return Facets(**given, **flags), shown
+    shown = {**chosen, "online": "1" if online else "", "served": "1" if served else ""}
+    return Facets(**given, online=online, served=served), shown
 
 
 def explained(fact: Any, keys: dict[str, str], at: str) -> tuple[list[str], str]:

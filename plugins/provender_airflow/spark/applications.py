@@ -21,17 +21,18 @@ from urllib3.exceptions import HTTPError
 
 from provender.clients.kubernetes_api import NOT_ALLOWED, TIMEOUT_SECONDS, Kind, may_pass, message_of
 from provender.errors import (
+    KubernetesConflictError,
+    KubernetesNotFoundError,
     ProvenderError,
     SettingsError,
     SparkUnavailableError,
     TerminalError,
-    TransientError,
 )
 from provender_airflow.spark.application import DRIVER_CONTAINER, GROUP, PLURAL, VERSION
 
 _KIND = Kind(GROUP, VERSION, PLURAL)
 _LOG_LINES = 10_000
-_UNHARMED = "all committed data"
+_NOT_AFFECTED = "all committed data"
 
 Document = dict[str, Any]
 
@@ -58,7 +59,7 @@ class Applications:
         try:
             with self._translated(f"reading {name}"):
                 return dict(self._api.get_namespaced_custom_object(name=name, **self._place))
-        except NotThereError:
+        except KubernetesNotFoundError:
             return None
 
     def create(self, document: Document) -> bool:
@@ -72,13 +73,13 @@ class Applications:
                 self._api.create_namespaced_custom_object(
                     body=document, field_validation="Strict", **self._place
                 )
-        except AlreadyThereError:
+        except KubernetesConflictError:
             return False
-        except NotThereError as error:
+        except KubernetesNotFoundError as error:
             raise SettingsError(
                 f"the cluster does not know SparkApplications, or the namespace {self.namespace}",
                 where=self.namespace,
-                unharmed=_UNHARMED,
+                not_affected=_NOT_AFFECTED,
                 remedy="install the Spark operator, or fix provender.spark.kubernetes.namespace",
             ) from error
         return True
@@ -93,7 +94,7 @@ class Applications:
                     _content_type="application/merge-patch+json",
                     **self._place,
                 )
-        except NotThereError:
+        except KubernetesNotFoundError:
             return
 
     def delete(self, document: Document) -> None:
@@ -108,7 +109,7 @@ class Applications:
         try:
             with self._translated(f"deleting {name}"):
                 self._api.delete_namespaced_custom_object(name=name, body=options, **self._place)
-        except (NotThereError, AlreadyThereError):
+        except (KubernetesNotFoundError, KubernetesConflictError):
             return
 
     def pod(self, name: str) -> Document | None:
@@ -119,11 +120,11 @@ class Applications:
                     name, self.namespace, _request_timeout=TIMEOUT_SECONDS, _preload_content=False
                 )
                 return dict(json.loads(answer.data))
-        except NotThereError:
+        except KubernetesNotFoundError:
             return None
 
     def driver_log(self, pod: str) -> list[str]:
-        """The last 10,000 lines of a driver's log. Raises :class:`NotThereError` where there is none (any more)."""
+        """Return the last 10,000 lines of a driver's log. Raises :class:`KubernetesNotFoundError` if it has none."""
         with self._translated(f"reading the log of {pod}"):
             answer = self._pods.read_namespaced_pod_log(
                 pod,
@@ -158,17 +159,9 @@ class Applications:
             raise SparkUnavailableError(
                 f"the Kubernetes API cannot be reached while {doing}: {error}",
                 where=f"namespace {self.namespace}",
-                unharmed=_UNHARMED,
+                not_affected=_NOT_AFFECTED,
                 remedy="the next try finds what runs; does the connection name the right cluster?",
             ) from error
-
-
-class NotThereError(TerminalError):
-    """404."""
-
-
-class AlreadyThereError(TransientError):
-    """409: an object of this name, or another one than the one meant."""
 
 
 def _error_of(error: ApiException, namespace: str, doing: str) -> ProvenderError:
@@ -176,17 +169,19 @@ def _error_of(error: ApiException, namespace: str, doing: str) -> ProvenderError
     what = f"the Kubernetes API answered {error.status} to {doing}: {message}"
     where = f"namespace {namespace}"
     if error.status == HTTPStatus.NOT_FOUND:
-        return NotThereError(what, where=where, unharmed=_UNHARMED)
+        return KubernetesNotFoundError(what, where=where, not_affected=_NOT_AFFECTED)
     if error.status == HTTPStatus.CONFLICT:
-        return AlreadyThereError(what, where=where, unharmed=_UNHARMED, remedy="the next try asks again")
+        return KubernetesConflictError(
+            what, where=where, not_affected=_NOT_AFFECTED, remedy="the next try asks again"
+        )
     if _is_worth_a_retry(error, message):
         return SparkUnavailableError(
-            what, where=where, unharmed=_UNHARMED, remedy="the next try finds what runs"
+            what, where=where, not_affected=_NOT_AFFECTED, remedy="the next try finds what runs"
         )
     if error.status in NOT_ALLOWED and "admission webhook" not in message:
         remedy = "fix the token, or give the service account the Role of deploy/kubernetes/rbac.yaml"
-        return SettingsError(what, where=where, unharmed=_UNHARMED, remedy=remedy)
-    return TerminalError(what, where=where, unharmed=_UNHARMED, remedy="fix what the message names")
+        return SettingsError(what, where=where, not_affected=_NOT_AFFECTED, remedy=remedy)
+    return TerminalError(what, where=where, not_affected=_NOT_AFFECTED, remedy="fix what the message names")
 
 
 def _is_worth_a_retry(error: ApiException, message: str) -> bool:

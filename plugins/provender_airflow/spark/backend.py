@@ -88,6 +88,6 @@ def error_from_exit(exit_code: int | None, reason: str, log: str) -> ProvenderEr
     return SparkUnavailableError(
         f"the application ended without a report ({reason}{signal})",
         where=log,
-        unharmed="all committed data",
+        not_affected="all committed data",
         remedy="read the end of that log; the next try starts it again",
     )

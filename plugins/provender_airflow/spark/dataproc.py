@@ -2,7 +2,7 @@
 
 submit   <job>-<n>, n one more than the last one there is; one that is there already is adopted
 find     by the label of the job: one that has not ended
-poll     Dataproc's word for it; of one that failed, the driver's output says why
+poll     Dataproc's word for it; of one that failed, its failure document says why
 take     nothing: one that ended is not found again. Labels of a batch cannot be changed, so an end that nobody saw
          (a worker killed at that moment) is not told from one that somebody did; the next try runs the job again,
          which finds its work done and says so
@@ -16,9 +16,9 @@ from threading import Event
 from time import monotonic
 
 from provender.errors import ProvenderError, SettingsError, SparkUnavailableError
+from provender.failures import error_of
 from provender.settings import SETTINGS_FILE, Settings
 from provender.storage import storage_at
-from provender_airflow.local_jobs import error_in
 from provender_airflow.spark.backend import JobHandle, JobState, JobStatus, error_from_exit
 from provender_airflow.spark.dataproc_api import Batches, ClusterJobs, Submission, Submissions
 from provender_airflow.spark.job import SparkJob
@@ -28,7 +28,7 @@ _CONNECTION = "google_cloud_default"
 _END_SECONDS = 120
 """How long one that is being cancelled is awaited."""
 _NAMES = 10
-_UNHARMED = "all committed data"
+_NOT_AFFECTED = "all committed data"
 
 
 class DataprocBackend:
@@ -69,7 +69,7 @@ class DataprocBackend:
                 return _handle(there)
         raise SparkUnavailableError(
             f"no free name for a submission of {job.name}: {_NAMES} were taken meanwhile",
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy="see who submits the same work",
         )
 
@@ -118,10 +118,10 @@ class DataprocBackend:
             return SparkUnavailableError(
                 f"the application {handle.attempt} was cancelled",
                 where=self.place(handle),
-                unharmed=_UNHARMED,
+                not_affected=_NOT_AFFECTED,
                 remedy="the next try starts it again",
             )
-        reported = error_in(_output(submission))
+        reported = error_of(self._submissions.settings.storage_root, handle.attempt)
         said = submission.message or submission.state
         return reported or error_from_exit(None, said, submission.output_uri or self.place(handle))
 
@@ -132,7 +132,7 @@ class DataprocBackend:
                 raise SparkUnavailableError(
                     f"the application {submission.name} of an earlier try is still being ended",
                     where=self._submissions.address(submission.name),
-                    unharmed=_UNHARMED,
+                    not_affected=_NOT_AFFECTED,
                     remedy="the next try looks again",
                 )
             pause.wait(min(self.poll_seconds, 2.0))
@@ -145,7 +145,7 @@ class DataprocBackend:
         return SparkUnavailableError(
             f"Dataproc has no {handle.attempt} any more: somebody deleted it",
             where=self.place(handle),
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy="the next try starts it again; what it had committed stays so",
         )
 

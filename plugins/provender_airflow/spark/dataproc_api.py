@@ -12,6 +12,9 @@ from google.api_core import exceptions as google
 from google.auth.exceptions import GoogleAuthError, TransportError
 
 from provender.errors import (
+    DataprocNameTakenError,
+    DataprocNotFoundError,
+    DataprocStateError,
     ProvenderError,
     SettingsError,
     SparkUnavailableError,
@@ -24,7 +27,7 @@ from provender_airflow.spark.job import SparkJob
 
 _OPTIONS: dict[str, Any] = {"retry": None, "timeout": 30.0}
 """Trying again is ours: a client that does it by itself holds the task, or the triggerer's thread, for minutes."""
-_UNHARMED = "all committed data"
+_NOT_AFFECTED = "all committed data"
 _CONSOLE = "https://console.cloud.google.com/dataproc"
 _STATES = {
     "SUCCEEDED": JobState.SUCCEEDED,
@@ -74,6 +77,10 @@ class Submissions(Protocol):
     :class:`SettingsError` (credentials, rights) and :class:`TerminalError` (refused).
     """
 
+    @property
+    def settings(self) -> Settings:
+        """Of the platform whose jobs these are."""
+
     def of_job(self, job: str) -> list[Submission]:
         """All that carry the job's label."""
 
@@ -113,7 +120,7 @@ class Batches:
         try:
             with _translated(f"creating batch {name}", self._parent):
                 self._client.create_batch(request, **_OPTIONS)
-        except AlreadyThereError:
+        except DataprocNameTakenError:
             return False
         return True
 
@@ -123,7 +130,7 @@ class Batches:
                 return _of_batch(
                     self._client.get_batch({"name": f"{self._parent}/batches/{name}"}, **_OPTIONS)
                 )
-        except NotThereError:
+        except DataprocNotFoundError:
             return None
 
     def cancel(self, submission: Submission) -> None:
@@ -165,7 +172,7 @@ class ClusterJobs:
         try:
             with _translated(f"submitting job {name}", self._where):
                 self._client.submit_job({**self._place, "job": body, "request_id": attempt[-40:]}, **_OPTIONS)
-        except AlreadyThereError:
+        except DataprocNameTakenError:
             return False
         return True
 
@@ -173,7 +180,7 @@ class ClusterJobs:
         try:
             with _translated(f"reading job {name}", self._where):
                 return _of_job(self._client.get_job({**self._place, "job_id": name}, **_OPTIONS))
-        except NotThereError:
+        except DataprocNotFoundError:
             return None
 
     def cancel(self, submission: Submission) -> None:
@@ -195,18 +202,6 @@ class ClusterJobs:
     @property
     def _where(self) -> str:
         return f"cluster {self.settings.spark.dataproc.cluster} of {self.project}"
-
-
-class NotThereError(TerminalError):
-    """404."""
-
-
-class AlreadyThereError(TerminalError):
-    """409 for a name that exists."""
-
-
-class _EndedError(TerminalError):
-    """400: it is not in a state in which it could be cancelled."""
 
 
 def _of_batch(found: Any) -> Submission:
@@ -234,7 +229,7 @@ def _of_job(found: Any) -> Submission:
 def _already_ended_is_no_error() -> Iterator[None]:
     try:
         yield
-    except (NotThereError, _EndedError):
+    except (DataprocNotFoundError, DataprocStateError):
         return
 
 
@@ -249,14 +244,14 @@ def _translated(doing: str, where: str) -> Iterator[None]:
         raise SparkUnavailableError(
             f"Dataproc cannot be reached while {doing}: {error}",
             where=where,
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy="the next try finds what runs",
         ) from error
     except GoogleAuthError as error:
         raise SettingsError(
             f"Google's credentials are not available while {doing}: {error}",
             where="provender.spark.dataproc.connection_id",
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy="give the Airflow connection a key, or the pod a workload identity",
         ) from error
 
@@ -265,16 +260,16 @@ def _error_of(error: google.GoogleAPICallError, doing: str, where: str) -> Prove
     code, what = int(error.code or 0), f"Dataproc answered {int(error.code or 0)} to {doing}: {error.message}"
     if isinstance(error, google.Aborted) or code in (408, 429) or code == 0 or code >= 500:
         return SparkUnavailableError(
-            what, where=where, unharmed=_UNHARMED, remedy="the next try finds what runs"
+            what, where=where, not_affected=_NOT_AFFECTED, remedy="the next try finds what runs"
         )
     if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         remedy = (
             "give the service account roles/dataproc.editor, and let it act as the one that Spark runs as"
         )
-        return SettingsError(what, where=where, unharmed=_UNHARMED, remedy=remedy)
-    kinds: dict[int, type[TerminalError]] = {404: NotThereError, 409: AlreadyThereError}
-    kind = _EndedError if _is_about_its_state(error) else kinds.get(code, TerminalError)
-    return kind(what, where=where, unharmed=_UNHARMED, remedy="fix what the message names")
+        return SettingsError(what, where=where, not_affected=_NOT_AFFECTED, remedy=remedy)
+    kinds: dict[int, type[TerminalError]] = {404: DataprocNotFoundError, 409: DataprocNameTakenError}
+    kind = DataprocStateError if _is_about_its_state(error) else kinds.get(code, TerminalError)
+    return kind(what, where=where, not_affected=_NOT_AFFECTED, remedy="fix what the message names")
 
 
 def _is_about_its_state(error: google.GoogleAPICallError) -> bool:

@@ -18,8 +18,8 @@ from time import monotonic
 from kubernetes.config import ConfigException  # type: ignore[import-untyped]
 
 from provender.errors import ProvenderError, SettingsError, SparkUnavailableError
+from provender.failures import error_of
 from provender.settings import Settings
-from provender_airflow.local_jobs import error_in
 from provender_airflow.spark.application import (
     ATTEMPT_LABEL,
     JOB_LABEL,
@@ -46,7 +46,7 @@ _UNNOTICED_SECONDS = 600
 _END_SECONDS = 90
 """How long one that is being deleted is awaited: a driver has 30 s to stop."""
 _NAMES = 10
-_UNHARMED = "all committed data"
+_NOT_AFFECTED = "all committed data"
 
 
 class KubernetesBackend:
@@ -72,7 +72,7 @@ class KubernetesBackend:
             raise SettingsError(
                 f"no Kubernetes cluster is configured here: {error}",
                 where="provender.spark.kubernetes.connection_id",
-                unharmed=_UNHARMED,
+                not_affected=_NOT_AFFECTED,
                 remedy=f"make the Airflow connection {ours.connection_id}, or run Airflow within the cluster",
             ) from error
         return cls(settings, Applications(client, ours.namespace))
@@ -90,7 +90,7 @@ class KubernetesBackend:
         raise SparkUnavailableError(
             f"no free name for a submission of {job.name}: {_NAMES} were taken meanwhile",
             where=self._place_of(job.name),
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy="see who submits the same work",
         )
 
@@ -168,7 +168,7 @@ class KubernetesBackend:
 
     def _failure(self, handle: JobHandle, document: Document, pod: Document | None = None) -> ProvenderError:
         """What the application itself reported, else what became of its driver."""
-        reported = error_in(self._log(document))
+        reported = error_of(self._settings.storage_root, handle.attempt)
         if reported is not None:
             return reported
         pod = pod or self._applications.pod(driver_of(document))
@@ -189,7 +189,7 @@ class KubernetesBackend:
                 raise SparkUnavailableError(
                     f"the application {name} of an earlier try is still being ended",
                     where=self._place_of(name),
-                    unharmed=_UNHARMED,
+                    not_affected=_NOT_AFFECTED,
                     remedy="the next try looks again",
                 )
             pause.wait(min(self.poll_seconds, 1.0))
@@ -201,7 +201,7 @@ class KubernetesBackend:
         return SparkUnavailableError(
             f"the application {handle.attempt} is gone: deleted, or past its time to live",
             where=self._place_of(handle.reference),
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy="the next try starts it again; what it had committed stays so",
         )
 
@@ -209,7 +209,7 @@ class KubernetesBackend:
         return SparkUnavailableError(
             f"the application {handle.attempt} was cancelled: it is being deleted",
             where=self._place_of(handle.reference),
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy="the next try starts it again",
         )
 
@@ -217,7 +217,7 @@ class KubernetesBackend:
         return SparkUnavailableError(
             f"the driver of {handle.attempt} cannot start: {reason}",
             where=self._place_of(handle.reference),
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy="fix the image or the secret that it names in provender.spark.kubernetes",
         )
 
@@ -225,7 +225,7 @@ class KubernetesBackend:
         return SparkUnavailableError(
             f"the Spark operator has not picked up {handle.attempt} after {_UNNOTICED_SECONDS // 60} minutes",
             where=self._place_of(handle.reference),
-            unharmed=_UNHARMED,
+            not_affected=_NOT_AFFECTED,
             remedy=f"does it run, and watch the namespace {self._applications.namespace}?",
         )
 

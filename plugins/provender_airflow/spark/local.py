@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from provender.failures import error_of
 from provender.local import jobs
 from provender.settings import Settings
-from provender_airflow.local_jobs import environment, reported_error
+from provender_airflow.local_jobs import environment
 from provender_airflow.spark.backend import (
     JobHandle,
     JobState,
@@ -71,7 +72,7 @@ class LocalBackend:
         state = _STATES[status.state]
         if state in (JobState.RUNNING, JobState.SUCCEEDED):
             return JobStatus(state)
-        reported = reported_error(submission.log_file)
+        reported = error_of(self._settings.storage_root, handle.attempt)
         return JobStatus(
             state, reported or error_from_exit(status.exit_code, status.reason, str(submission.log_file))
         )

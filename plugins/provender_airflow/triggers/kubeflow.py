@@ -55,7 +55,7 @@ class KubeflowRunTrigger(PollingTrigger):
             raise KubeflowError(
                 f"run {handle.reference} did not end in the task's time and was ended",
                 where=backend.link(handle),
-                unharmed="whatever serves now",
+                not_affected="whatever serves now",
                 remedy="the next try starts it again; raise the task's execution_timeout if it needs longer",
             ) from None
         return status.state

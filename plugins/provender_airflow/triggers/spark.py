@@ -57,7 +57,7 @@ class SparkJobTrigger(PollingTrigger):
             raise SparkUnavailableError(
                 f"the application {handle.attempt} did not end in the task's time and was cancelled",
                 where=backend.place(handle),
-                unharmed="all committed data",
+                not_affected="all committed data",
                 remedy="the next try starts it again; raise the task's execution_timeout if it needs longer",
             ) from None
 

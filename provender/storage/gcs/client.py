@@ -55,7 +55,7 @@ def translated(where: str) -> Iterator[None]:
         raise SettingsError(
             f"Google Cloud Storage refuses it: {first_line(error)}",
             where=where,
-            unharmed="everything committed before",
+            not_affected="everything committed before",
             remedy="give the account roles/storage.objectAdmin on the bucket, then run the same command again",
         ) from error
     except auth.GoogleAuthError as error:
@@ -64,13 +64,13 @@ def translated(where: str) -> Iterator[None]:
         raise StorageError(
             "there is no such bucket, or the file has gone",
             where=where,
-            unharmed="everything committed before",
+            not_affected="everything committed before",
             remedy="make the bucket, or correct provender.storage_root",
         ) from error
     except (api.GoogleAPICallError, api.RetryError, requests.RequestException, DataCorruption) as error:
         raise StorageError(
             f"Google Cloud Storage does not answer: {first_line(error)}",
             where=where,
-            unharmed="everything committed before; the unfinished file is not there",
+            not_affected="everything committed before; the unfinished file is not there",
             remedy="run the same command again",
         ) from error

@@ -171,8 +171,10 @@ class _Holding:
         return LockHeldError(
             f"{self._mine.owner} lost its lease: another process holds the lock {self._name.rsplit('/', 1)[-1]}",
             where=self._where,
-            unharmed="everything committed before",
+            not_affected="everything committed before",
             remedy="run the same command again",
+            lock=self._name.rsplit("/", 1)[-1],
+            holder=self._mine.owner,
         )
 
     def _read(self) -> tuple[_Note, int]:

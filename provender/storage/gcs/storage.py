@@ -19,8 +19,8 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Bucket
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from provender.errors import SettingsError
-from provender.storage.base import AlreadyExistsError, HeldLock, checked
+from provender.errors import AlreadyExistsError, SettingsError
+from provender.storage.base import HeldLock, checked
 from provender.storage.gcs import objects
 from provender.storage.gcs.client import client, translated
 from provender.storage.gcs.lock import LEASE_SECONDS, held_lock
@@ -39,6 +39,8 @@ class GcsStorage:
 
     ``lease_seconds``: how long a lock outlives its holder's last sign of life.
     """
+
+    lists_in_order = True
 
     def __init__(self, root: str, *, lease_seconds: float = LEASE_SECONDS) -> None:
         self.root = root.rstrip("/")
@@ -108,19 +110,21 @@ class GcsStorage:
                 raise FileNotFoundError(uri) from error
         return True
 
-    def names(self, folder: str) -> list[str]:
+    def names(self, folder: str, after: str = "") -> list[str]:
         prefix = f"{self._name(folder)}/"
         with translated(self.uri(folder)):
             found = client().list_blobs(
                 self._bucket_name,
                 prefix=prefix,
                 delimiter="/",
+                start_offset=f"{prefix}{after}" if after else None,
                 fields="items(name),prefixes,nextPageToken",
                 page_size=_PAGE_NAMES,
             )
             # Hadoop marks a folder with an object of no bytes that is called like it.
             names = {blob.name.removeprefix(prefix) for blob in found if blob.name != prefix}
-        return sorted(names | {name.removeprefix(prefix).rstrip("/") for name in found.prefixes})
+        names |= {name.removeprefix(prefix).rstrip("/") for name in found.prefixes}
+        return sorted(name for name in names if name > after)
 
     def exists(self, path: str) -> bool:
         name = self._name(path)

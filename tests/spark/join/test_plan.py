@@ -199,7 +199,7 @@ def test_a_key_with_half_the_rows_is_sorted_in_time_slices(
     work = SparkJoin(project.settings, lambda: [asked], "t", [look(uri)], known_then)
     with work.frame(carry=False) as frame:
         plain = physical(frame)
-        assert "piece" in plain and "BroadcastHashJoin" in plain
+        assert "slice" in plain and "BroadcastHashJoin" in plain
     work.clean()
     spark, duck = both(project, asked, [look(uri)], filter_by_created_timestamp=known_then)
     assert spark == duck
