@@ -1,4 +1,4 @@
-"""What Airflow has to know by name: the timetable, the page of reports, the listener.
+"""What Airflow has to know by name: the timetable, the pages, the listener.
 
 Found through the entry point ``airflow.plugins`` where the package is installed, and through ``provender_plugin.py``
 where ``plugins/`` is Airflow's plugin folder.
@@ -12,6 +12,8 @@ from airflow.plugins_manager import AirflowPlugin
 
 from provender_airflow import pool
 from provender_airflow.links import REPORTS
+from provender_airflow.pages.app import CatalogPages
+from provender_airflow.pages.reading import PREFIX as CATALOG
 from provender_airflow.reports import Reports
 from provender_airflow.timetables import ModelTimetable
 
@@ -23,5 +25,9 @@ class ProvenderPlugin(AirflowPlugin):
     timetables: list[Any] = [ModelTimetable]  # noqa: RUF012 - as the base class declares it
     fastapi_apps: list[Any] = [  # noqa: RUF012
         {"app": Reports(), "url_prefix": REPORTS, "name": "provender reports"},
+        {"app": CatalogPages(), "url_prefix": CATALOG, "name": "provender catalog"},
+    ]
+    external_views: list[Any] = [  # noqa: RUF012
+        {"name": "Features", "href": f"{CATALOG}/", "destination": "nav", "url_route": "provender-catalog"},
     ]
     listeners: list[Any] = [pool]  # noqa: RUF012

@@ -38,6 +38,8 @@ COMMANDS = (
     "publish",
     "training-set",
     "status",
+    "catalog",
+    "explain",
     "quarantine",
     "models",
     "upkeep",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from datetime import datetime
 
-from provender.cli.options import progress_aside
+from provender.cli.options import key_values, progress_aside
 from provender.cli.partitions import add_arguments, asked, show
 from provender.errors import SpecError
 from provender.intervals import parse_iso
@@ -30,7 +30,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--key",
         action="append",
         default=[],
-        type=_key,
+        type=key_values,
         metavar="NAME=VALUE",
         help="a key, with a value for each of its join keys: --key shop=3,city=Bonn; may be given again",
     )
@@ -62,13 +62,6 @@ def run(args: argparse.Namespace) -> int:
         manifest = repair(wanted.settings, wanted.source.name, wanted.attempt, values)
     show(manifest, as_json=args.json)
     return 0
-
-
-def _key(text: str) -> dict[str, str]:
-    pairs = [part.partition("=") for part in text.split(",")]
-    if not all(name and equals for name, equals, _ in pairs):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE[,NAME=VALUE …]")
-    return {name: value for name, _, value in pairs}
 
 
 def _moment(text: str) -> datetime:

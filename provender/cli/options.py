@@ -70,6 +70,14 @@ def add_key(parser: Parser, name: str, text: str, *, nargs: str | None = None) -
     action.completer = _nothing  # type: ignore[attr-defined]
 
 
+def key_values(text: str) -> dict[str, str]:
+    """Read ``NAME=VALUE[,NAME=VALUE …]``, an entity key. Raises :class:`argparse.ArgumentTypeError`."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE[,NAME=VALUE …]")
+    return {name: value for name, _, value in pairs}
+
+
 def _nothing(**_: Any) -> list[str]:
     return []
 

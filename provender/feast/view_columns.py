@@ -75,6 +75,7 @@ def applied_view(view: FeatureView, entities: dict[str, Entity], table: Table) -
         features={name: str(kind) for name, kind in features.items()},
         columns=mapped,
         online=view.online,
+        ttl_seconds=view.ttl.total_seconds() if view.ttl else 0,
     )
     assert applied.layout is not None  # a key type that cannot be online is refused here
     return applied

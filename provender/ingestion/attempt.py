@@ -110,7 +110,7 @@ def prepare(
         or not _is_done(done.get(partition.key), staged[partition.key], spec, waived.get(partition.key, ()))
     }
     recorded = after(_last_recorded(storage, source, state), clock)
-    redelivered = _redelivered(source, {**dict(state.redelivered()), **todo})
+    redelivered = redeliveries(source, {**dict(state.redelivered()), **todo})
     return Attempt(
         settings,
         storage,
@@ -134,7 +134,7 @@ def _last_recorded(storage: Storage, source: Source, state: SourceState) -> date
     return max([*moments, *([committed] if committed else [])], default=None)
 
 
-def _redelivered(
+def redeliveries(
     source: Source, entries: Mapping[str, IngestedPartition | StagedPartition]
 ) -> tuple[Redelivery, ...]:
     """Of all partitions in the raw table those that are not as they were delivered first."""

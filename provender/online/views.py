@@ -33,6 +33,8 @@ class AppliedView:
     columns: dict[str, str]
     """Join key or feature to the table's column, where the names differ."""
     online: bool = True
+    ttl_seconds: float | None = None
+    """Feast's ttl: how old a value may be in a join, 0: no limit. None: applied by a version that did not keep it."""
 
     @property
     def layout(self) -> ViewLayout:

@@ -1,0 +1,1 @@
+"""The catalog of features, sources and models as pages of Airflow's API server."""
