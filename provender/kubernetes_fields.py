@@ -17,7 +17,7 @@ _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _NUMBER = re.compile(
     r"(?P<number>[0-9]+(\.[0-9]*)?|\.[0-9]+)((?P<suffix>[numkMGTPE]|[KMGTPE]i)|[eE](?P<exponent>[+-]?[0-9]{1,2}))?"
 )
-_SCALE = {
+_SCALE: dict[str | None, Decimal] = {
     None: Decimal(1),
     "n": Decimal("1e-9"),
     "u": Decimal("1e-6"),

@@ -15,8 +15,6 @@ from provender.intervals import Partition, compress, iso
 from provender.ledger import Ledger
 from provender.ledger.state import SourceState
 from provender.ledger.status import OnlineView, SourceStatus, source_status
-from provender.materialization.undefined import WHOLE_VIEW, still_online
-from provender.online.views import load_applied_views
 from provender.settings import Settings, load_settings
 from provender.specs.catalog import Catalog
 from provender.specs.hashing import data_hash
@@ -62,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _undefined(settings: Settings) -> dict[str, dict[str, list[str]]]:
     """Source to view to what is online of it and not defined any more. An online store that is away is said to be."""
+    from provender.materialization.undefined import still_online  # Redis, which the core has not
 
     try:
         return still_online(settings, storage_at(settings.storage_root))
@@ -72,6 +71,7 @@ def _undefined(settings: Settings) -> dict[str, dict[str, list[str]]]:
 
 def _undefined_lines(views: dict[str, list[str]], source: str | None) -> Iterator[str]:
     """``source``: None where there is no such source any more."""
+    from provender.materialization.undefined import WHOLE_VIEW
 
     for view, features in views.items():
         what = "the whole view" if features == [WHOLE_VIEW] else ", ".join(features)
@@ -82,6 +82,8 @@ def _undefined_lines(views: dict[str, list[str]], source: str | None) -> Iterato
 
 def all_statuses(settings: Settings, names: list[str], now: datetime) -> list[SourceStatus]:
     """The statuses of the sources ``names`` (all, if empty), by name."""
+
+    from provender.online.views import load_applied_views
 
     catalog = Catalog.load(settings.repo)
     storage = storage_at(settings.storage_root)

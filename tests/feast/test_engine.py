@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from provender.ledger.told import is_news
 
+from provender.feast.sync_state import is_behind
 from provender.ledger import Job, Kind
 from tests.engine import Project, make_project
 from tests.servers import RedisServer
@@ -113,9 +113,9 @@ def test_feast_is_told_once_what_scheduled_runs_have_put_online(project: Project
         deliver(project, number, [("a", day(number), number)])
     materialize(project.settings, "readings", "scheduled")
     ledger = project.ledger("readings")
-    assert is_news(project.storage, ledger)
+    assert is_behind(project.storage, ledger.state())
     assert record(project.settings, "readings") == {"newest_value": [(day(1), day(3)), (day(4), day(5))]}
-    assert not is_news(project.storage, ledger)
+    assert not is_behind(project.storage, ledger.state())
     assert record(project.settings, "readings") == {"newest_value": []}
     known = store_of(project).get_feature_view("newest_value").materialization_intervals
     assert [tuple(interval) for interval in known] == [(day(1), day(3)), (day(4), day(5))]

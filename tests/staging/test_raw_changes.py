@@ -82,7 +82,7 @@ def test_a_file_that_is_gone_is_told_and_mends_nothing(project: Project) -> None
 
 
 def test_old_manifests_are_compared_by_size(project: Project) -> None:
-    entries = {key: {k: v for k, v in entry.items() if k != "raw"} for key, entry in staged(project).items()}
+    entries = {key: entry.model_copy(update={"raw": None}) for key, entry in staged(project).items()}
     replace(project, DAYS[0], f"{HEADER}b,1,{DAYS[0]}\n")
     replace(project, DAYS[1], HEADER)
     found = raw_changes(project.settings, project.source("readings"), entries)
