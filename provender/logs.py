@@ -19,8 +19,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TextIO
 
-from provender import progress_bars
-
 _OURS = "provender"
 _STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"})
 
@@ -51,13 +49,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def logging_as_asked(args: argparse.Namespace) -> Iterator[None]:
-    """Log as the options of :func:`add_options` say, during the block, and show progress to a person who watches."""
+    """Log as the options of :func:`add_options` say, during the block."""
     log_format = LogFormat(getattr(args, "log_format", LogFormat.TEXT))
     level = getattr(args, "log_level", logging.INFO)
     with logging_to_stderr(level, log_format):
-        is_for_people = log_format is LogFormat.TEXT and level <= logging.INFO
-        with progress_bars.shown(is_for_people and sys.stderr.isatty()):
-            yield
+        yield
 
 
 @contextmanager
@@ -76,7 +72,7 @@ def logging_to_stderr(level: int = logging.INFO, log_format: LogFormat = LogForm
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to what standard error is at that moment, above a progress bar."""
+    """Writes to what standard error is at that moment."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -84,10 +80,6 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
         return sys.stderr
-
-    def emit(self, record: logging.LogRecord) -> None:
-        with progress_bars.set_aside():
-            super().emit(record)
 
 
 class _TextFormatter(logging.Formatter):
