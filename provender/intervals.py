@@ -103,6 +103,8 @@ class Cadence:
             return moment.replace(minute=0, second=0, microsecond=0)
         first = self._first_day(moment.astimezone(find_zone(self.zone)).date())
         start = self._midnight(first)
+        if self.zone == "UTC":
+            return start
         while start > moment:  # a clock that was set back over midnight shows the day before once more
             first = self._first_day(first - timedelta(days=1))
             start = self._midnight(first)
@@ -196,8 +198,8 @@ class Partition:
     def holding(cls, cadence: Cadence, moment: datetime) -> Partition:
         """The partition whose interval holds ``moment``. Raises :class:`PartitionError` for one that ends past the
         year 9999."""
-        start = cadence.floor(moment)
         try:
+            start = cadence.floor(moment)
             return cls(start, cadence.following(start), cadence)
         except OverflowError as error:
             raise PartitionError(

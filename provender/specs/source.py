@@ -49,7 +49,12 @@ def _duration(value: Any) -> Any:
 def _cadence_schema(_: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     """A cadence is written as its frequency; the source's ``timezone`` adds the rest."""
     text = core_schema.plain_serializer_function_ser_schema(str)
-    return core_schema.no_info_after_validator_function(Cadence, handler(Frequency), serialization=text)
+    frequency = core_schema.no_info_before_validator_function(_frequency, handler(Frequency))
+    return core_schema.no_info_after_validator_function(Cadence, frequency, serialization=text)
+
+
+def _frequency(value: Any) -> Any:
+    return value.frequency if isinstance(value, Cadence) else value
 
 
 def _zone(value: str) -> str:
