@@ -31,6 +31,7 @@ from provender.storage.disk import (
     opened,
     temporary,
     to_disk,
+    unnamed,
 )
 from provender.storage.folders import make_private_folder
 from provender.storage.uris import local_path
@@ -64,12 +65,12 @@ class FileStorage:
         target = self._at(path)
         with disk_errors("cannot write", target):
             make_private_folder(self._folder)
-        with temporary(target) as (file, unfinished):
+        with unnamed(target) as (file, give_name):
             file.write(data)
             with disk_errors("cannot write", target):
                 to_disk(file)
                 try:
-                    os.link(unfinished, target)
+                    give_name()
                 except FileExistsError as error:
                     raise AlreadyExistsError(f"{path} exists already", where=self.root) from error
                 folder_to_disk(target.parent)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from provender.errors import DamagedFileError, LockHeldError, StorageError
+from provender.errors import AlreadyExistsError, DamagedFileError, LockHeldError, StorageError
 from provender.storage import FileStorage, local_path
 from provender.storage.disk import scratch_errors
 from tests.small_disk import SmallDisk
@@ -264,3 +264,25 @@ def test_what_a_library_says_in_the_words_of_the_operating_system_is_one_sentenc
         raise duckdb.IOException('IO Error: Cannot open file "x": No such file or directory')
     with pytest.raises(DamagedFileError), scratch_errors():
         raise DamagedFileError("Input/output error")
+
+
+def test_creating_a_file_searches_no_folder(storage: FileStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def searched(*_: object) -> None:
+        raise AssertionError("a commit beside a million files would cost a million names")
+
+    storage.create("ledger/1.json", b"1")
+    monkeypatch.setattr(os, "scandir", searched)
+    monkeypatch.setattr(os, "listdir", searched)
+    storage.create("ledger/2.json", b"2")
+    monkeypatch.undo()
+    assert storage.names("ledger") == ["1.json", "2.json"]
+
+
+def test_a_file_system_without_unnamed_files_gets_named_ones(
+    storage: FileStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "O_TMPFILE")
+    storage.create("x", b"1")
+    with pytest.raises(AlreadyExistsError):
+        storage.create("x", b"2")
+    assert (storage.names(""), storage.read("x")) == (["x"], b"1")
