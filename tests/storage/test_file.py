@@ -282,7 +282,7 @@ def test_a_file_system_without_unnamed_files_gets_named_ones(
     storage: FileStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "O_TMPFILE")
-    storage.create("x", b"1")
+    storage.create("a/x", b"1")
     with pytest.raises(AlreadyExistsError):
-        storage.create("x", b"2")
-    assert (storage.names(""), storage.read("x")) == (["x"], b"1")
+        storage.create("a/x", b"2")
+    assert (storage.names("a"), storage.read("a/x")) == (["x"], b"1")
