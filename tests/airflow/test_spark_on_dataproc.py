@@ -297,7 +297,7 @@ def test_the_drivers_output_in_a_bucket_is_read_part_by_part(
     dataproc.output_uri = "gs://no-such-bucket/f/driveroutput"
     dataproc.becomes(handle.reference, "RUNNING")
     assert str(next(spark.log_lines(handle, from_start=True))).startswith(
-        "The driver's output is not to be had"
+        "The driver's output could not be fetched"
     )
 
 

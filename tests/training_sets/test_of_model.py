@@ -131,9 +131,12 @@ def test_what_is_wrong_with_the_sql_is_said_with_its_file(model: Project) -> Non
         "SELECT nothing FROM readings": (SpecError, "high.sql:1: there is no column 'nothing'"),
         "SELECT key, at, 1 AS hour, true AS is_high FROM readings": (
             SpecError,
-            "no column 'event_timestamp'",
+            "does not return column 'event_timestamp'",
         ),
-        "SELECT key, at AS event_timestamp, 1 AS hour FROM readings": (SpecError, "no column 'is_high'"),
+        "SELECT key, at AS event_timestamp, 1 AS hour FROM readings": (
+            SpecError,
+            "does not return column 'is_high'",
+        ),
         "SELECT key, at AS event_timestamp, 1 DIV 0 AS hour, true AS is_high FROM readings": (
             SqlError,
             "high.sql",
