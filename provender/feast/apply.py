@@ -52,7 +52,7 @@ from provender.specs.views import check as check_views
 from provender.storage import Storage, storage_at
 from provender.storage.source_lock import source_lock
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("provender.feast.apply")  # its name when it runs as a program, too
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,9 @@ from provender.specs.catalog import Catalog
 from provender.specs.source import Source
 from provender.storage import storage_at
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger(
+    "provender.feast.materialization_intervals"
+)  # its name when it runs as a program, too
 
 Interval = tuple[datetime, datetime]
 """``[start, end)``, in UTC."""

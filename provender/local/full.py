@@ -33,6 +33,7 @@ import yaml
 from provender.errors import ProvenderError, SetupError
 from provender.local import airflow_config, airflow_server, jobs, postgres, predictor, redis_server
 from provender.local.airflow_server import COMPONENTS
+from provender.logs import logging_to_stderr
 from provender.processes.process import (
     ProcessRecord,
     is_listening,
@@ -336,8 +337,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="The full profile, without Docker.")
     parser.add_argument("what", choices=("up", "down"))
     profile = Profile(Path(__file__).parents[2])
+    what = parser.parse_args().what
     try:
-        up(profile) if parser.parse_args().what == "up" else down(profile)
+        with logging_to_stderr():
+            up(profile) if what == "up" else down(profile)
     except ProvenderError as error:
         print(error, file=sys.stderr)
         return error.exit_code

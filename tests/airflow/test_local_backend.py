@@ -26,7 +26,7 @@ from provender_airflow.spark.job import SparkJob, job_name
 from provender_airflow.spark.local import LocalBackend
 
 pytestmark = pytest.mark.airflow
-BOUND_SECONDS = 20
+BOUND_SECONDS = 120
 
 APPLICATION = """
 import json, os, sys, time

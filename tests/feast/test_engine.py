@@ -90,7 +90,7 @@ def test_start_and_end_bound_what_is_written_and_the_rest_stays_due(project: Pro
     bounded = project.ledger("readings").last(Job.MATERIALIZE)
     assert bounded is not None
     assert "still due" in bounded.notes[0]
-    assert (bounded.wrote, bounded.recorded_up_to) == ([], None)
+    assert (bounded.wrote, bounded.recorded_up_to) == ((), None)
 
     store_of(project).materialize_incremental(datetime.now(UTC))
     assert online(project) == [1, 3, 3]

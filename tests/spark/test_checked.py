@@ -52,7 +52,7 @@ def test_a_file_that_workers_cannot_read_is_our_error(project: Project, spark: A
     project.drop("readings", key_of(1), lines(1, 10))
     entries = staged(project, 1)
     [file] = entries[key_of(1)].files
-    path = project.storage.uri(f"{entries[key_of(1)]['folder']}/{file.name}").removeprefix("file://")
+    path = project.storage.uri(f"{entries[key_of(1)].folder}/{file.name}").removeprefix("file://")
     with open(path, "wb") as damaged:
         damaged.write(b"key,value,at\n\xff\xfe,1,2026-01-01\n")
     for held in (1 << 20, 0):

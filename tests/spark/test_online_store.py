@@ -177,7 +177,7 @@ def test_a_view_that_was_away_for_a_while_catches_up_and_unchanged_ones_are_left
     project.run("readings", key_of(2), attempt="nothing new")
     for attempt in ("idle", "idle again"):
         manifest = run_materialize(project, attempt)
-        assert (manifest.kind, manifest.notes) == (Kind.RECEIPT, [])
+        assert (manifest.kind, manifest.notes) == (Kind.RECEIPT, ())
     apply_views(project, [away, other])
     manifest = run_materialize(project, "back")
     [entry] = manifest.wrote
