@@ -75,8 +75,10 @@ lint: install ## Style, imports and the walls between packages
 format: install ## Rewrite the code in the project's style
 	@$(RUN) ruff check --fix . && $(RUN) ruff format .
 
-typing: install ## The type checker, strict
+typing: install ## The type checker, strict; training/ and serving/ with the environments they run in
 	@$(RUN) mypy
+	@cd training && $(TYPING_ELSEWHERE)/training .
+	@cd serving && $(TYPING_ELSEWHERE)/serving .
 
 pipeline: install ## Compile the Kubeflow pipeline: training/pipeline.yaml
 	@training/.venv/bin/python training/pipeline.py
