@@ -11,6 +11,9 @@ STAMP := .provender/installed
 WORKERS ?= 2
 PYTEST = $(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 LIGHT := not cluster and not slow and not spark and not airflow and not gcs and not postgres and not redis
+# The checkout's mypy, run in training/ or serving/: what it reads imports from is that folder's interpreter.
+TYPING_ELSEWHERE = MYPYPATH=tests $(CURDIR)/$(VENV_PYTHON) -m mypy --config-file ../pyproject.toml \
+	--python-executable .venv/bin/python --exclude '^\.venv/' --cache-dir ../.mypy_cache
 # Compiled modules are kept: Airflow and Feast take seconds to compile, and each command and task is a process.
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
@@ -75,8 +78,10 @@ lint: install ## Style, imports and the walls between packages
 format: install ## Rewrite the code in the project's style
 	@$(RUN) ruff check --fix . && $(RUN) ruff format .
 
-typing: install ## The type checker, strict
+typing: install ## The type checker, strict; training/ and serving/ with the environments they run in
 	@$(RUN) mypy
+	@cd training && $(TYPING_ELSEWHERE)/training .
+	@cd serving && $(TYPING_ELSEWHERE)/serving .
 
 pipeline: install ## Compile the Kubeflow pipeline: training/pipeline.yaml
 	@training/.venv/bin/python training/pipeline.py

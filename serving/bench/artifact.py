@@ -48,7 +48,7 @@ def signature_of(views: dict[str, Any]) -> Signature:
         entities=tuple(Column(key, "STRING") for key in keys),
         request=REQUEST,
         features=features,
-        inputs=tuple(column.name for column in (*REQUEST, *features)),
+        inputs=(*(column.name for column in REQUEST), *(feature.name for feature in features)),
         output=(Output("probability", "DOUBLE"),),
         as_known=True,
     )

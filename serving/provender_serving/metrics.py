@@ -49,7 +49,8 @@ LOADS = Counter("provender_model_loads", "Loads of a model, first and later ones
 
 
 class _Times(Protocol):
-    event: list[int | None]
+    @property
+    def event(self) -> Sequence[int | None]: ...
 
 
 class _Timed(Protocol):

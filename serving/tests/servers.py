@@ -158,8 +158,8 @@ class PredictorProcess:
         headers = {"Content-Type": content_type, "Authorization": f"Bearer {self.token}"}
         return self._ask(urllib.request.Request(self._url(path), data, headers, method="POST"))
 
-    def predict(self, *instances: dict[str, Any], name: str = "late", **options: Any) -> tuple[int, Any]:
-        """A V1 request."""
+    def predict(self, *instances: object, name: str = "late", **options: Any) -> tuple[int, Any]:
+        """A V1 request; an instance that is no row is sent as it is."""
         return self.post(f"/v1/models/{name}:predict", {"instances": list(instances), **options})
 
     def load(self, name: str = "late") -> tuple[int, Any]:
