@@ -92,10 +92,13 @@ def test_a_step_that_fails_ends_the_run_with_its_error_and_its_log(tmp_path: Pat
     assert not (tmp_path / "models" / "late" / "versions").exists()
 
 
-@pytest.mark.parametrize("arguments", [{"color": "red", "training_set_uri": "x"}, {"run_name": ""}])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [({"color": "red", "training_set_uri": "x"}, "color"), ({"run_name": ""}, "run_name")],
+)
 def test_parameters_that_the_pipeline_does_not_take_are_refused(
-    tmp_path: Path, arguments: dict[str, Any]
+    tmp_path: Path, arguments: dict[str, Any], words: str
 ) -> None:
     done = run(tmp_path, arguments)
     assert done.returncode == 3
-    assert '"kind": "SpecError"' in done.stderr.splitlines()[-1]
+    assert words in done.stderr and "Traceback" not in done.stderr
