@@ -19,4 +19,4 @@ def test_the_wheel_and_the_images_entrypoint_commit_a_manifest(tmp_path: Path) -
     left_behind = {**os.environ, "SPARK_CONNECT_MODE_ENABLED": "1"}
     done = subprocess.run([script, tmp_path], capture_output=True, text=True, check=False, env=left_behind)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert "committed ingest manifest 1 of trips: staged 2, accepted 2" in done.stdout
+    assert "committed ingest manifest 1 of trips: staged 2, accepted 2" in done.stdout + done.stderr

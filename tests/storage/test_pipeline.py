@@ -116,7 +116,7 @@ def test_the_whole_pipeline_runs_on_gcs(pipeline: Pipeline) -> None:
     pipeline.deliver(CSV)
     staged, ingested, online = pipeline.run("first")
     entry = staged.partitions[DAY]
-    assert pipeline.storage.read(f"{entry['folder']}/{entry['files'][0]['name']}") == CSV.encode()
+    assert pipeline.storage.read(f"{entry.folder}/{entry.files[0].name}") == CSV.encode()
     assert (ingested.counts["accepted"], ingested.counts["quarantined"]) == (3, 1)
     assert online.kind is Kind.MANIFEST
 
