@@ -101,7 +101,7 @@ class Cadence:
         moment = as_utc(moment)
         if self.frequency is Frequency.HOURLY:
             return moment.replace(minute=0, second=0, microsecond=0)
-        first = self._first_day(moment.astimezone(find_zone(self.zone)).date())
+        first = self._first_day(self.local(moment).date())
         start = self._midnight(first)
         if self.zone == "UTC":
             return start
